@@ -1,0 +1,57 @@
+#pragma once
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace dynofa {
+
+/// What kind of fault an error reports; the sentence in `what()` carries the details.
+enum class errc {
+  invalid_argument, ///< a value the caller chose is outside what is offered
+  invalid_arch,     ///< an architecture that its space does not contain
+  io,               ///< the operating system refused to read or write
+  bad_file,         ///< a file that is truncated, oversized, altered or of another format
+  unsupported,      ///< a well-formed thing this version cannot handle (newer format, other dtype)
+  missing_key,      ///< a checkpoint or table lacks an entry
+  extra_key,        ///< a checkpoint or table has an entry nothing asks for
+  shape_mismatch,   ///< an entry has another shape than the network needs
+  mismatch,         ///< two things that belong together do not (statistics of another architecture, …)
+  infeasible,       ///< a constraint that nothing in the space can meet
+  device,           ///< a device is absent, out of memory or reported a failure
+  cancelled,        ///< the caller asked to stop
+};
+
+/// Joins its arguments into one string with `operator<<`; the library's only text formatting.
+template <class... Parts>
+std::string text(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return std::move(out).str();
+}
+
+/// Wrong data, files or configuration at run time: one sentence with where, what was expected and what was got.
+///
+/// Whoever throws leaves nothing half done: objects keep the state they had before the call.
+class error : public std::runtime_error {
+public:
+  /// `what()` becomes "WHERE: expected EXPECTED, got GOT".
+  error(errc code, std::string_view where, std::string expected, std::string got)
+      : std::runtime_error(text(where, ": expected ", expected, ", got ", got))
+      , code_{code}
+      , where_{where}
+      , expected_{std::move(expected)}
+      , got_{std::move(got)} {}
+
+  errc code() const noexcept { return code_; }
+  const std::string& where() const noexcept { return where_; }
+  const std::string& expected() const noexcept { return expected_; }
+  const std::string& got() const noexcept { return got_; }
+
+private:
+  errc code_;
+  std::string where_, expected_, got_;
+};
+
+} // namespace dynofa

@@ -1,0 +1,101 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dynofa/core/error.hpp"
+#include "dynofa/core/half.hpp"
+#include "dynofa/core/inline_vector.hpp"
+
+namespace dynofa {
+
+/// Element types a checkpoint may hold.
+enum class dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
+
+constexpr std::size_t size_of(dtype type) {
+  switch (type) {
+  case dtype::f64:
+  case dtype::i64: return 8;
+  case dtype::f32:
+  case dtype::i32: return 4;
+  case dtype::f16:
+  case dtype::bf16:
+  case dtype::i16: return 2;
+  default: return 1;
+  }
+}
+
+/// The name safetensors gives a type ("F32", "BF16", …).
+constexpr std::string_view name_of(dtype type) {
+  constexpr std::string_view names[] = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"};
+  return names[static_cast<std::size_t>(type)];
+}
+
+/// Extents, outermost first; at most 8 of them. `{}` is a scalar.
+using shape_type = inline_vector<std::int64_t, 8>;
+
+/// "[144, 1, 7, 7]"
+inline std::string to_string(const shape_type& shape) {
+  std::string s = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);
+  return s + "]";
+}
+
+/// One tensor of a file: dense, row-major, little-endian bytes that a shared owner (a read buffer or a mapped file) keeps
+/// alive. Copying copies the handle, never the data.
+struct tensor {
+  dtype type = dtype::f32;
+  shape_type shape;
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;
+
+  std::int64_t size() const {
+    std::int64_t n = 1;
+    for (auto extent : shape) n *= extent;
+    return n;
+  }
+
+  /// The values as float; f64 is rounded, f16 and bf16 are widened exactly. Throws for integer types.
+  std::vector<float> to_floats() const {
+    std::vector<float> values(static_cast<std::size_t>(size()));
+    auto read = [&]<class T>(T, auto convert) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        T item;
+        std::memcpy(&item, bytes.data() + i * sizeof(T), sizeof(T)); // bytes may be unaligned in a mapped file
+        values[i] = convert(item);
+      }
+    };
+    switch (type) {
+    case dtype::f32: std::memcpy(values.data(), bytes.data(), bytes.size()); break;
+    case dtype::f64: read(double{}, [](double v) { return static_cast<float>(v); }); break;
+    case dtype::f16: read(std::uint16_t{}, half_to_float); break;
+    case dtype::bf16: read(std::uint16_t{}, bfloat16_to_float); break;
+    default: throw error(errc::unsupported, "tensor", "a floating-point type", std::string(name_of(type)));
+    }
+    return values;
+  }
+
+  /// A tensor that owns a copy of `values` (f32, f64, int64 … by T).
+  template <class T>
+  static tensor of(std::span<const T> values, shape_type shape, dtype type) {
+    auto owner = std::make_shared<std::vector<std::byte>>(values.size_bytes());
+    if (!values.empty()) std::memcpy(owner->data(), values.data(), values.size_bytes());
+    tensor t{type, shape, *owner, nullptr};
+    t.owner = std::move(owner);
+    return t;
+  }
+  static tensor of_floats(std::span<const float> values, shape_type shape) {
+    return of(values, shape, dtype::f32);
+  }
+};
+
+/// Tensors by name, ordered by name.
+using state_dict = std::map<std::string, tensor, std::less<>>;
+
+} // namespace dynofa

@@ -1,0 +1,37 @@
+#include "dynofa/core/half.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+using namespace dynofa;
+
+TEST_CASE("every half survives the way to float and back") {
+  for (std::uint32_t h = 0; h < 0x10000; ++h) {
+    const auto bits = static_cast<std::uint16_t>(h);
+    const float f = half_to_float(bits);
+    if (std::isnan(f))
+      CHECK(std::isnan(half_to_float(float_to_half(f))));
+    else
+      REQUIRE(float_to_half(f) == bits);
+  }
+}
+
+TEST_CASE("float to half rounds to nearest even") {
+  CHECK(half_to_float(0x3C00) == 1.0f);
+  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3C00);           // a tie, down to even
+  CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3C02);       // a tie, up to even
+  CHECK(float_to_half(1.0f + 0x1p-11f + 0x1p-20f) == 0x3C01); // just above a tie
+  CHECK(float_to_half(65519.0f) == 0x7BFF);
+  CHECK(float_to_half(65520.0f) == 0x7C00);
+  CHECK(float_to_half(0x1p-25f) == 0x0000); // a tie between 0 and the smallest subnormal
+  CHECK(float_to_half(-0x1.8p-25f) == 0x8001);
+}
+
+TEST_CASE("bfloat16 rounds to nearest even") {
+  CHECK(float_to_bfloat16(1.0f) == 0x3F80);
+  CHECK(float_to_bfloat16(1.0f + 0x1p-8f) == 0x3F80);
+  CHECK(float_to_bfloat16(1.0f + 3 * 0x1p-8f) == 0x3F82);
+  CHECK(std::isnan(bfloat16_to_float(float_to_bfloat16(std::nanf("")))));
+  CHECK(bfloat16_to_float(float_to_bfloat16(-INFINITY)) == -INFINITY);
+}
