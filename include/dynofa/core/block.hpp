@@ -1,0 +1,108 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+// What a backend computes, and nothing else: plain values, so that device compilers can read this header too.
+
+namespace dynofa {
+
+/// What follows a batch norm.
+enum class activation : std::uint8_t {
+  identity,
+  relu,    ///< max(x, 0)
+  h_swish, ///< x · relu6(x + 3) / 6
+};
+
+/// The kinds of block a plan is made of, in the order in which a network meets them.
+enum class block_kind : std::uint8_t {
+  stem,              ///< 3×3 stride-2 convolution, batch norm, activation
+  separable,         ///< depthwise, batch norm, activation, 1×1 projection, batch norm, residual (block 0 of OFA)
+  inverted_residual, ///< 1×1 expansion, BN, activation, depthwise, BN, activation, [SE], 1×1 projection, BN, [residual]
+  final_expand,      ///< 1×1 convolution, batch norm, activation, mean over the image: in [N,H,W,C] → out [N,1,1,C']
+  feature_mix,       ///< 1×1 convolution of the pooled vector without batch norm or bias, activation
+  classifier,        ///< fully connected with bias: logits
+};
+
+/// The operator templates that the kernels of a block are generated from: every (kernel, stride, activation, SE) that an
+/// OFA MobileNetV3 can ask of an inverted residual. Concept checks, conformance tests, benchmarks and GPU instantiations
+/// all expand this one list:  #define X(kernel, stride, act, se) ...  DYNOFA_FOR_EACH_INVERTED_RESIDUAL(X)
+#define DYNOFA_FOR_EACH_KERNEL_SIZE_(X, stride, act, se) X(3, stride, act, se) X(5, stride, act, se) X(7, stride, act, se)
+#define DYNOFA_FOR_EACH_STRIDE_(X, act, se)                                                                            \
+  DYNOFA_FOR_EACH_KERNEL_SIZE_(X, 1, act, se) DYNOFA_FOR_EACH_KERNEL_SIZE_(X, 2, act, se)
+#define DYNOFA_FOR_EACH_INVERTED_RESIDUAL(X)                                                                           \
+  DYNOFA_FOR_EACH_STRIDE_(X, relu, false)                                                                              \
+  DYNOFA_FOR_EACH_STRIDE_(X, relu, true)                                                                               \
+  DYNOFA_FOR_EACH_STRIDE_(X, h_swish, false)                                                                           \
+  DYNOFA_FOR_EACH_STRIDE_(X, h_swish, true)
+
+/// One block with its shapes. Images are square, activations `in [N,in_size,in_size,in_channels] →
+/// out [N,out_size,out_size,out_channels]`; padding is kernel/2 on every side, so out = (in − 1)/stride + 1.
+struct block {
+  block_kind kind = block_kind::stem;
+  activation act = activation::identity;
+  bool residual = false;           ///< out += in
+  std::uint8_t kernel = 1;         ///< of the stem or the depthwise convolution: 3, 5 or 7
+  std::uint8_t stride = 1;         ///< 1 or 2
+  std::int16_t supernet_index = 0; ///< which of the supernet's blocks the weights come from (0 = the separable block)
+  std::int32_t in_size = 0, out_size = 0;
+  std::int32_t in_channels = 0, mid_channels = 0, out_channels = 0; ///< mid: of the depthwise convolution, else 0
+  std::int32_t se_channels = 0;                                     ///< hidden width of squeeze-excite, 0 for none
+
+  friend constexpr bool operator==(const block&, const block&) = default;
+
+  constexpr std::int64_t in_values() const { return std::int64_t(in_size) * in_size * in_channels; }
+  constexpr std::int64_t out_values() const { return std::int64_t(out_size) * out_size * out_channels; }
+
+  /// How many batch norms the block has.
+  constexpr int norm_count() const {
+    switch (kind) {
+    case block_kind::inverted_residual: return 3;
+    case block_kind::separable: return 2;
+    case block_kind::stem:
+    case block_kind::final_expand: return 1;
+    default: return 0;
+    }
+  }
+  /// Channels of batch norm i of the block: (expand, depthwise, project), (depthwise, project) or (the one).
+  constexpr int norm_channels(int i) const { return i + 1 == norm_count() ? out_channels : mid_channels; }
+
+  /// Multiply-accumulates of one image: convolutions, squeeze-excite and the classifier; biases, batch norms,
+  /// activations and pooling do not count (the rule of once-for-all's flops counter).
+  constexpr std::int64_t macs() const {
+    const std::int64_t in_area = std::int64_t(in_size) * in_size, out_area = std::int64_t(out_size) * out_size;
+    const std::int64_t in = in_channels, mid = mid_channels, out = out_channels, window = kernel * kernel;
+    switch (kind) {
+    case block_kind::stem: return window * in * out * out_area;
+    case block_kind::separable: return window * mid * out_area + mid * out * out_area;
+    case block_kind::inverted_residual:
+      return in * mid * in_area + window * mid * out_area + 2 * mid * se_channels + mid * out * out_area;
+    case block_kind::final_expand: return in * out * in_area;
+    default: return in * out;
+    }
+  }
+  /// Learnable scalars: weights, biases, batch-norm weight and bias; running statistics do not count.
+  constexpr std::int64_t parameters() const {
+    const std::int64_t in = in_channels, mid = mid_channels, out = out_channels, window = kernel * kernel;
+    switch (kind) {
+    case block_kind::stem: return window * in * out + 2 * out;
+    case block_kind::separable: return window * mid + 2 * mid + mid * out + 2 * out;
+    case block_kind::inverted_residual: {
+      const std::int64_t se = se_channels ? 2 * mid * se_channels + se_channels + mid : 0;
+      return in * mid + 2 * mid + window * mid + 2 * mid + se + mid * out + 2 * out;
+    }
+    case block_kind::final_expand: return in * out + 2 * out;
+    case block_kind::feature_mix: return in * out;
+    default: return in * out + out;
+    }
+  }
+};
+
+/// Channels are multiples of 8, never more than 10 % below the wanted width:
+/// n = max(8, ⌊v + 4⌋ / 8 · 8), plus 8 if n < 0.9 v (once-for-all's make_divisible).
+constexpr int make_divisible(double v, int divisor = 8) {
+  int n = static_cast<int>(v + divisor / 2.0) / divisor * divisor;
+  if (n < divisor) n = divisor;
+  return n < 0.9 * v ? n + divisor : n;
+}
+
+} // namespace dynofa

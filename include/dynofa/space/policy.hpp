@@ -1,0 +1,138 @@
+#pragma once
+#include <cstddef>
+
+#include "dynofa/core/block.hpp"
+
+// The words in which a search space and a sub-network are written. Each is an empty type; order never matters.
+
+namespace dynofa {
+
+/// A decimal fraction with three digits that may be a template argument: `width<1.2>` (clang 14 has no double ones).
+struct decimal {
+  int thousandths;
+  consteval decimal(double v) : thousandths(static_cast<int>(v * 1000 + 0.5)) {} // NOLINT: meant to convert
+  constexpr double value() const { return thousandths / 1000.0; }
+};
+
+/// What is legal in one stage, where the stages differ: `kernel_per_stage<offer<3>, offer<3, 5>, …>`.
+template <int... Values>
+struct offer {};
+
+namespace tag {
+struct depth;
+struct expand;
+struct kernel;
+struct resolution;
+struct width;
+struct stem_width;
+struct stage_widths;
+struct strides;
+struct activations;
+struct squeeze_excite;
+struct final_width;
+struct mix_width;
+struct classes;
+} // namespace tag
+
+// Choices of a space (what an architecture may pick) or of a sub-network (what it picked). In a sub-network one value
+// holds for every stage; several give one per stage, or one per block for kernel and expand.
+
+/// Active blocks of a stage. In a space: the offered numbers, `depth<2, 3, 4>`; in a sub-network: `depth<3>` or
+/// `depth<2, 3, 4, 2, 2>`.
+template <int... Values>
+struct depth {
+  using tag = tag::depth;
+};
+/// Expand ratio: channels of a block's depthwise convolution over its input channels.
+template <int... Values>
+struct expand {
+  using tag = tag::expand;
+};
+/// Side of the depthwise kernel: 3, 5 or 7.
+template <int... Values>
+struct kernel {
+  using tag = tag::kernel;
+};
+/// Side of the input image in pixels.
+template <int... Values>
+struct resolution {
+  using tag = tag::resolution;
+};
+/// The same with another offer in every stage.
+template <class... Offers>
+struct depth_per_stage {
+  using tag = tag::depth;
+};
+template <class... Offers>
+struct expand_per_stage {
+  using tag = tag::expand;
+};
+template <class... Offers>
+struct kernel_per_stage {
+  using tag = tag::kernel;
+};
+
+// The fixed geometry of a network.
+
+/// Multiplies every width below (not the class count), rounded with `make_divisible`.
+template <decimal Multiplier>
+struct width {
+  using tag = tag::width;
+  static constexpr double value = Multiplier.value();
+};
+/// Output channels of the stem and of block 0.
+template <int Value>
+struct stem_width {
+  using tag = tag::stem_width;
+  static constexpr int value = Value;
+};
+/// Output channels of each stage.
+template <int... Values>
+struct stage_widths {
+  using tag = tag::stage_widths;
+};
+/// Stride of the first block of each stage: 1 or 2.
+template <int... Values>
+struct strides {
+  using tag = tag::strides;
+};
+/// Activation of each stage.
+template <activation... Values>
+struct activations {
+  using tag = tag::activations;
+};
+/// Whether the blocks of each stage have squeeze-excite.
+template <bool... Values>
+struct squeeze_excite {
+  using tag = tag::squeeze_excite;
+};
+/// Output channels of the last 1×1 convolution before pooling.
+template <int Value>
+struct final_width {
+  using tag = tag::final_width;
+  static constexpr int value = Value;
+};
+/// Output channels of the 1×1 convolution after pooling.
+template <int Value>
+struct mix_width {
+  using tag = tag::mix_width;
+  static constexpr int value = Value;
+};
+/// Number of classes.
+template <int Value>
+struct classes {
+  using tag = tag::classes;
+  static constexpr int value = Value;
+};
+
+/// The fixed geometry of a MobileNetV3-like network, before the width multiplier.
+template <class... Policies>
+struct network {};
+
+/// The network of once-for-all's `ofa_mbv3` super-networks.
+using ofa_mobilenet_v3 =
+    network<stem_width<16>, stage_widths<24, 40, 80, 112, 160>, strides<2, 2, 2, 1, 2>,
+            activations<activation::relu, activation::relu, activation::h_swish, activation::h_swish, activation::h_swish>,
+            squeeze_excite<false, true, false, true, true>, final_width<960>, mix_width<1280>, classes<1000>>;
+
+} // namespace dynofa

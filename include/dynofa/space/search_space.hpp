@@ -1,0 +1,201 @@
+#pragma once
+#include <array>
+#include <type_traits>
+
+#include <boost/hana/find_if.hpp>
+#include <boost/hana/optional.hpp>
+#include <boost/hana/tuple.hpp>
+#include <boost/hana/type.hpp>
+
+#include "dynofa/space/arch.hpp"
+#include "dynofa/space/policy.hpp"
+
+namespace dynofa {
+
+// Names that only appear in compiler messages, so that a wrong choice reads as a sentence.
+template <class Policy>
+struct policy_word; ///< which policy
+template <int Value>
+struct asked; ///< the value that was asked for
+template <int Number>
+struct in_stage; ///< counted from 1
+
+namespace detail {
+namespace hana = boost::hana;
+
+template <class Tag>
+struct has_tag {
+  template <class Type>
+  constexpr auto operator()(Type) const {
+    return hana::bool_c<std::is_same_v<typename Type::type::tag, Tag>>;
+  }
+};
+
+struct not_given {
+  template <class Tag>
+  struct with {
+    using tag = Tag;
+  };
+};
+
+/// The policy with `Tag` among `Policies`, or `not_given`.
+template <class Tag, class... Policies>
+using find_policy = typename decltype(+hana::find_if(hana::tuple_t<Policies...>, has_tag<Tag>{})
+                                          .value_or(hana::type_c<not_given::with<Tag>>))::type;
+
+template <class Policy>
+inline constexpr bool is_given = true;
+template <class Tag>
+inline constexpr bool is_given<not_given::with<Tag>> = false;
+
+template <class Tag, class... Policies>
+inline constexpr int times_given = (0 + ... + std::is_same_v<typename Policies::tag, Tag>);
+
+/// The values of a policy as an array, whatever their type.
+template <class Policy>
+struct values_of;
+template <template <int...> class Policy, int... Values>
+struct values_of<Policy<Values...>> {
+  static constexpr std::array<int, sizeof...(Values)> value{Values...};
+};
+template <bool... Values>
+struct values_of<squeeze_excite<Values...>> {
+  static constexpr std::array<bool, sizeof...(Values)> value{Values...};
+};
+template <activation... Values>
+struct values_of<activations<Values...>> {
+  static constexpr std::array<activation, sizeof...(Values)> value{Values...};
+};
+
+/// What a policy offers in one stage: the same everywhere, or its own list.
+template <class Policy, std::size_t Stages>
+struct offers {
+  template <std::size_t>
+  static constexpr auto in_stage() {
+    return values_of<Policy>::value;
+  }
+};
+template <template <class...> class Policy, class... Offers, std::size_t Stages>
+struct offers<Policy<Offers...>, Stages> {
+  static_assert(sizeof...(Offers) == Stages, "dynofa: a ..._per_stage policy needs one offer<...> for every stage");
+  template <std::size_t Stage>
+  static constexpr auto in_stage() {
+    using offer_type = typename decltype(+hana::tuple_t<Offers...>[hana::size_c<Stage>])::type;
+    return values_of<offer_type>::value;
+  }
+};
+
+template <class Vector, class Values>
+constexpr Vector ascending(const Values& values) {
+  Vector v(values.begin(), values.end());
+  std::sort(v.begin(), v.end());
+  return v;
+}
+
+template <class Policy, int Value>
+struct legal_offer {
+  static constexpr bool is_kernel = std::is_same_v<typename Policy::tag, tag::kernel>;
+  static constexpr bool is_resolution = std::is_same_v<typename Policy::tag, tag::resolution>;
+  static constexpr int most = is_resolution ? 4096 : 8;
+  static_assert(!is_kernel || Value == 3 || Value == 5 || Value == 7,
+                "dynofa: kernels are 3, 5 or 7 wide; the asked value is the last number in legal_offer<...> above");
+  static_assert(is_kernel || (Value >= 1 && Value <= most),
+                "dynofa: depth and expand lie in 1..8, resolution in 1..4096; see legal_offer<...> above");
+  static constexpr bool value = true;
+};
+template <class Policy>
+struct legal_offers {
+  static constexpr bool value = true;
+};
+template <template <int...> class Policy, int... Values>
+struct legal_offers<Policy<Values...>> {
+  static_assert(sizeof...(Values) > 0, "dynofa: a policy of a search space must offer at least one value");
+  static constexpr bool value = (legal_offer<Policy<Values...>, Values>::value && ...);
+};
+
+} // namespace detail
+
+/// A search space, written as policies in any order: `search_space<ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>,
+/// expand<3, 4, 6>, kernel<3, 5, 7>, resolution<160, 176, 192, 208, 224>>`.
+///
+/// A policy given here replaces the network's own (`classes<200>`). All of it is also there at run time: `description`.
+template <class Network, class... Policies>
+struct search_space;
+
+template <class... Fixed, class... Policies>
+struct search_space<network<Fixed...>, Policies...> {
+private:
+  template <class Tag>
+  static constexpr int given = detail::times_given<Tag, Policies...>;
+  /// The policy given here, else the network's.
+  template <class Tag>
+  using chosen = std::conditional_t<given<Tag> != 0, detail::find_policy<Tag, Policies...>, detail::find_policy<Tag, Fixed...>>;
+
+  using depths = chosen<tag::depth>;
+  using expands = chosen<tag::expand>;
+  using kernels = chosen<tag::kernel>;
+  using resolutions = chosen<tag::resolution>;
+  static_assert(((given<typename Policies::tag> == 1) && ...), "dynofa: a policy is given twice in one search_space");
+  static_assert(detail::is_given<depths>, "dynofa: search_space lacks depth<...>, the offered numbers of blocks per stage");
+  static_assert(detail::is_given<expands>, "dynofa: search_space lacks expand<...>, the offered expand ratios");
+  static_assert(detail::is_given<kernels>, "dynofa: search_space lacks kernel<...>, the offered kernel sizes");
+  static_assert(detail::is_given<resolutions>, "dynofa: search_space lacks resolution<...>, the offered input sizes");
+  static_assert(detail::legal_offers<depths>::value && detail::legal_offers<expands>::value &&
+                detail::legal_offers<kernels>::value && detail::legal_offers<resolutions>::value);
+
+  static constexpr auto widths = detail::values_of<chosen<tag::stage_widths>>::value;
+  static constexpr auto stage_strides = detail::values_of<chosen<tag::strides>>::value;
+  static constexpr auto acts = detail::values_of<chosen<tag::activations>>::value;
+  static constexpr auto se = detail::values_of<chosen<tag::squeeze_excite>>::value;
+  static_assert(widths.size() <= max_stages, "dynofa: a network has at most 8 stages");
+  static_assert(widths.size() == stage_strides.size() && widths.size() == acts.size() && widths.size() == se.size(),
+                "dynofa: stage_widths, strides, activations and squeeze_excite need one value for every stage");
+
+  static constexpr double multiplier() {
+    using policy = chosen<tag::width>;
+    if constexpr (detail::is_given<policy>)
+      return policy::value;
+    else
+      return 1.0;
+  }
+  template <std::size_t Stage>
+  static constexpr stage_description stage() {
+    constexpr std::size_t n = widths.size();
+    static_assert(stage_strides[Stage] == 1 || stage_strides[Stage] == 2, "dynofa: the stride of a stage is 1 or 2");
+    return {make_divisible(widths[Stage] * multiplier()), stage_strides[Stage], acts[Stage], se[Stage],
+            detail::ascending<choices>(detail::offers<depths, n>::template in_stage<Stage>()),
+            detail::ascending<choices>(detail::offers<expands, n>::template in_stage<Stage>()),
+            detail::ascending<choices>(detail::offers<kernels, n>::template in_stage<Stage>())};
+  }
+  static constexpr space_description describe() {
+    space_description d;
+    d.width_multiplier = multiplier();
+    d.stem_width = make_divisible(chosen<tag::stem_width>::value * multiplier());
+    d.final_width = make_divisible(chosen<tag::final_width>::value * multiplier());
+    d.mix_width = make_divisible(chosen<tag::mix_width>::value * multiplier());
+    d.classes = chosen<tag::classes>::value;
+    [&]<std::size_t... S>(std::index_sequence<S...>) {
+      (d.stages.push_back(stage<S>()), ...);
+    }(std::make_index_sequence<widths.size()>{});
+    d.resolutions = detail::ascending<decltype(d.resolutions)>(detail::values_of<resolutions>::value);
+    return d;
+  }
+
+public:
+  static constexpr space_description description = describe();
+  static_assert(description.block_genes() <= max_blocks, "dynofa: stages times largest depth must not exceed 48 blocks");
+  /// Different networks in the space, resolution not counted.
+  static constexpr double cardinality = description.cardinality();
+  static constexpr bool contains(const arch& a) { return is_legal(description, a); }
+};
+
+/// The space of the published w = 1.0 and w = 1.2 super-networks (`ofa_mbv3_d234_e346_k357_w1.0`, `…_w1.2`); resolutions
+/// as their accuracy predictors know them.
+using ofa_w1_0 = search_space<ofa_mobilenet_v3, width<1.0>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
+                              resolution<128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168, 172, 176, 180, 184, 188, 192,
+                                         196, 200, 204, 208, 212, 216, 220, 224>>;
+using ofa_w1_2 = search_space<
+    ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
+    resolution<160, 164, 168, 172, 176, 180, 184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;
+
+} // namespace dynofa
