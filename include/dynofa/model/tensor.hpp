@@ -1,19 +1,23 @@
 #pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/core/half.hpp"
+#include "dynofa/core/inline_vector.hpp"
+
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "dynofa/core/error.hpp"
-#include "dynofa/core/half.hpp"
-#include "dynofa/core/inline_vector.hpp"
-
 namespace dynofa {
+
+static_assert(std::endian::native == std::endian::little, "tensors hold the little-endian bytes of their files");
 
 /// Element types a checkpoint may hold.
 enum class dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
@@ -47,8 +51,16 @@ inline std::string to_string(const shape_type& shape) {
   return s + "]";
 }
 
-/// One tensor of a file: dense, row-major, little-endian bytes that a shared owner (a read buffer or a mapped file) keeps
-/// alive. Copying copies the handle, never the data.
+/// Bytes of a dense tensor; nothing if an extent is negative or the product does not fit (files are hostile).
+inline std::optional<std::uint64_t> byte_count(const shape_type& shape, dtype type) {
+  std::uint64_t n = size_of(type);
+  for (auto extent : shape)
+    if (extent < 0 || __builtin_mul_overflow(n, static_cast<std::uint64_t>(extent), &n)) return std::nullopt;
+  return n;
+}
+
+/// One tensor of a file: dense, row-major, little-endian bytes that a shared owner (a read buffer or a mapped file)
+/// keeps alive. Copying copies the handle, never the data.
 struct tensor {
   dtype type = dtype::f32;
   shape_type shape;
@@ -64,6 +76,7 @@ struct tensor {
   /// The values as float; f64 is rounded, f16 and bf16 are widened exactly. Throws for integer types.
   std::vector<float> to_floats() const {
     std::vector<float> values(static_cast<std::size_t>(size()));
+    if (values.empty()) return values;
     auto read = [&]<class T>(T, auto convert) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         T item;
@@ -90,9 +103,7 @@ struct tensor {
     t.owner = std::move(owner);
     return t;
   }
-  static tensor of_floats(std::span<const float> values, shape_type shape) {
-    return of(values, shape, dtype::f32);
-  }
+  static tensor of_floats(std::span<const float> values, shape_type shape) { return of(values, shape, dtype::f32); }
 };
 
 /// Tensors by name, ordered by name.

@@ -1,0 +1,112 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace dynofa {
+
+/// Bytes and whoever keeps them alive: a mapped file or a buffer.
+struct file_bytes {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;
+};
+
+/// Text of a file as it may stand in an error sentence: at most 60 characters, control and non-ASCII bytes as '?'.
+inline std::string printable(std::string_view s) {
+  std::string out = "\"";
+  for (char c : s.substr(0, 60)) out += c < ' ' || c > '~' ? '?' : c;
+  return out + (s.size() > 60 ? "…\"" : "\"");
+}
+
+namespace detail {
+
+/// A file descriptor that closes itself.
+class descriptor {
+public:
+  explicit descriptor(int fd)
+      : fd_{fd} {}
+  descriptor(descriptor&& other) noexcept
+      : fd_{std::exchange(other.fd_, -1)} {}
+  descriptor& operator=(descriptor&&) = delete;
+  ~descriptor() { close(); }
+  bool close() noexcept { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
+  int get() const { return fd_; }
+
+private:
+  int fd_;
+};
+
+inline std::string errno_text() { return std::system_category().message(errno); }
+
+} // namespace detail
+
+/// Maps a regular file for reading: pages come in as they are touched and nothing is copied.
+///
+/// The mapping follows the inode, so replacing the file (as `replace_file` does) leaves it intact; truncating the file
+/// in place under a living mapping is undefined, as for every mapped file. An empty file gives no bytes. Throws
+/// errc::io.
+inline file_bytes map_file(const std::filesystem::path& path) {
+  const auto refused = [&](std::string got) {
+    return error(errc::io, path.string(), "a readable file", std::move(got));
+  };
+  const detail::descriptor fd{
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; // NONBLOCK: a FIFO must not hang us
+  if (fd.get() < 0) throw refused(detail::errno_text());
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) throw refused(detail::errno_text());
+  if (!S_ISREG(status.st_mode)) throw refused(S_ISDIR(status.st_mode) ? "a folder" : "something that is not a file");
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size == 0) return {};
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (data == MAP_FAILED) throw refused(detail::errno_text());
+  std::shared_ptr<const void> owner(data, [size](void* mapped) { ::munmap(mapped, size); });
+  return {{static_cast<const std::byte*>(data), size}, std::move(owner)};
+}
+
+/// Writes `parts` one after the other as the new content of `path`: temporary file in the same folder, fsync, rename.
+///
+/// Readers see the old content or the new, never a mixture; on any failure the old file stays, the temporary one is
+/// removed and errc::io is thrown.
+inline void replace_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
+  static std::atomic<unsigned> counter{0};
+  const std::string temporary = text(path.string(), ".", ::getpid(), "-", counter++, ".tmp");
+  const auto refused = [&] { return error(errc::io, path.string(), "to write the file", detail::errno_text()); };
+
+  detail::descriptor fd{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
+  if (fd.get() < 0) throw refused();
+  const auto give_up = [&] {
+    const error fault = refused(); // before unlink changes errno
+    ::unlink(temporary.c_str());
+    return fault;
+  };
+  for (auto part : parts)
+    while (!part.empty()) {
+      const auto written = ::write(fd.get(), part.data(), part.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) throw give_up();
+      part = part.subspan(static_cast<std::size_t>(written));
+    }
+  if (::fsync(fd.get()) != 0 || !fd.close() || ::rename(temporary.c_str(), path.c_str()) != 0) throw give_up();
+
+  // The rename itself is durable once the folder is synced; a folder that cannot be opened or synced loses nothing
+  // else.
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  if (const detail::descriptor opened{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)}; opened.get() >= 0)
+    (void)::fsync(opened.get());
+}
+
+} // namespace dynofa

@@ -1,0 +1,456 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/model/file.hpp"
+#include "dynofa/model/tensor.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// The part of Python's pickle language that torch writes into checkpoints, read without running anything.
+///
+/// A pickle is a program for a small stack machine. This machine knows plain values, containers and the handful of
+/// globals that stand for tensors; it refuses any other global or opcode with a sentence that names it.
+namespace dynofa::pickle {
+
+enum class kind : std::uint8_t {
+  none,
+  boolean,
+  integer,
+  big_integer,
+  real,
+  string,
+  bytes,
+  tuple,
+  list,
+  dict,
+  global,
+  storage,
+  tensor
+};
+
+constexpr std::string_view name_of(kind k) {
+  constexpr std::string_view names[] = {"None",    "a bool", "an int", "a long int", "a float",   "a string", "bytes",
+                                        "a tuple", "a list", "a dict", "a class",    "a storage", "a tensor"};
+  return names[static_cast<std::size_t>(k)];
+}
+
+/// Values live in their document and name each other by index: containers may hold each other, even themselves.
+using handle = std::uint32_t;
+
+struct value {
+  pickle::kind kind = kind::none;
+  std::int64_t integer = 0;  ///< boolean, integer; for a storage or tensor its place in the document's list
+  double real = 0;           ///< real
+  std::string_view text;     ///< string (UTF-8 as found), bytes, big_integer (two's complement, little-endian)
+  std::vector<handle> items; ///< tuple, list; a dict holds key, value, key, value, …
+};
+
+/// ('storage', torch.FloatStorage, key, location, numel): the location is ignored, everything is read to the host.
+struct storage_ref {
+  dtype type;
+  std::string_view key;
+  std::int64_t numel;
+};
+
+/// A strided view of a storage; offset and strides count elements. Not yet checked against the storage.
+struct tensor_ref {
+  storage_ref storage;
+  std::int64_t offset;
+  shape_type shape, strides;
+};
+
+/// One pickle as values. Strings point into the pickle's bytes, which must outlive the document.
+struct document {
+  handle root = 0;
+  std::size_t size = 0; ///< bytes of the pickle up to and with its STOP
+  std::vector<value> values;
+  std::vector<storage_ref> storages;
+  std::vector<tensor_ref> tensors;
+
+  const value& operator[](handle h) const { return values[h]; }
+  const value& top() const { return values[root]; }
+
+  /// The value of a text key in a dict, or null. The last one wins, as in Python.
+  const value* find(const value& dict, std::string_view key) const {
+    for (std::size_t i = dict.items.size(); i >= 2; i -= 2) {
+      const auto& k = values[dict.items[i - 2]];
+      if (k.kind == kind::string && k.text == key) return &values[dict.items[i - 1]];
+    }
+    return nullptr;
+  }
+};
+
+/// What a pickle may cost. A super-network of 475 tensors takes 29 000 opcodes, 14 000 values and 90 kB.
+struct limits {
+  std::size_t bytes = 64u << 20;
+  std::size_t opcodes = 4u << 20;
+  std::size_t values = 1u << 20; ///< also the largest memo index
+  std::size_t tensors = 1u << 16;
+  std::size_t marks = 256;
+};
+
+namespace detail {
+
+struct known_global {
+  std::string_view module, name;
+  enum { ordered_dict, rebuild_tensor, rebuild_parameter, storage } what;
+  dtype type = dtype::f32;
+};
+
+constexpr known_global known_globals[] = {
+    {"collections", "OrderedDict", known_global::ordered_dict},
+    {"torch._utils", "_rebuild_tensor_v2", known_global::rebuild_tensor},
+    {"torch._utils", "_rebuild_parameter", known_global::rebuild_parameter},
+    {"torch", "FloatStorage", known_global::storage, dtype::f32},
+    {"torch", "DoubleStorage", known_global::storage, dtype::f64},
+    {"torch", "HalfStorage", known_global::storage, dtype::f16},
+    {"torch", "BFloat16Storage", known_global::storage, dtype::bf16},
+    {"torch", "LongStorage", known_global::storage, dtype::i64},
+    {"torch", "IntStorage", known_global::storage, dtype::i32},
+    {"torch", "ShortStorage", known_global::storage, dtype::i16},
+    {"torch", "CharStorage", known_global::storage, dtype::i8},
+    {"torch", "ByteStorage", known_global::storage, dtype::u8},
+    {"torch", "BoolStorage", known_global::storage, dtype::boolean},
+};
+
+/// Names of opcodes that exist but are refused, for the error sentence.
+constexpr std::string_view refused_opcode(unsigned char code) {
+  constexpr std::pair<unsigned char, std::string_view> names[] = {{'0', "POP"},          {'1', "POP_MARK"},
+                                                                  {'2', "DUP"},          {'F', "FLOAT"},
+                                                                  {'I', "INT"},          {'L', "LONG"},
+                                                                  {'P', "PERSID"},       {'S', "STRING"},
+                                                                  {'V', "UNICODE"},      {'d', "DICT"},
+                                                                  {'g', "GET"},          {'i', "INST"},
+                                                                  {'l', "LIST"},         {'o', "OBJ"},
+                                                                  {'p', "PUT"},          {0x81, "NEWOBJ"},
+                                                                  {0x82, "EXT1"},        {0x83, "EXT2"},
+                                                                  {0x84, "EXT4"},        {0x8f, "EMPTY_SET"},
+                                                                  {0x90, "ADDITEMS"},    {0x91, "FROZENSET"},
+                                                                  {0x92, "NEWOBJ_EX"},   {0x96, "BYTEARRAY8"},
+                                                                  {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"}};
+  for (auto [known, name] : names)
+    if (known == code) return name;
+  return "unknown";
+}
+
+class machine {
+public:
+  machine(std::span<const std::byte> bytes, std::string_view where, const limits& limit)
+      : bytes_{bytes}
+      , where_{where}
+      , limit_{limit} {}
+
+  document run() {
+    if (byte() != 0x80) fail("a pickle that starts with PROTO", text("byte ", int(code_of(0))));
+    if (const auto protocol = byte(); protocol < 2 || protocol > 4)
+      fail("pickle protocol 2, 3 or 4", std::to_string(protocol));
+    for (std::size_t executed = 0;; ++executed) {
+      if (executed == limit_.opcodes) fail(text("at most ", limit_.opcodes, " opcodes"), "more");
+      opcode_at_ = at_;
+      const auto code = byte();
+      if (code == '.') break;
+      step(code);
+    }
+    result_.root = pop();
+    if (!stack_.empty() || !marks_.empty()) fail("one value at the end", "more");
+    result_.size = at_;
+    return std::move(result_);
+  }
+
+private:
+  void step(unsigned char code) {
+    switch (code) {
+    case 0x95: // FRAME: a hint for buffered readers
+      if (number<std::uint64_t>() > bytes_.size() - at_) fail("a frame inside the file", "a longer one");
+      return;
+    case 'N': push(kind::none); return;
+    case 0x88: push(kind::boolean).integer = 1; return;
+    case 0x89: push(kind::boolean).integer = 0; return;
+    case 'J': push(kind::integer).integer = number<std::int32_t>(); return;
+    case 'K': push(kind::integer).integer = number<std::uint8_t>(); return;
+    case 'M': push(kind::integer).integer = number<std::uint16_t>(); return;
+    case 0x8a: push_long(number<std::uint8_t>()); return;
+    case 0x8b: push_long(number<std::uint32_t>()); return;
+    case 'G': push_real(); return;
+    case 'X': push_text(kind::string, number<std::uint32_t>()); return;
+    case 0x8c: push_text(kind::string, number<std::uint8_t>()); return;
+    case 0x8d: push_text(kind::string, number<std::uint64_t>()); return;
+    case 'U': push_text(kind::string, number<std::uint8_t>()); return; // Python 2's str
+    case 'T': push_text(kind::string, number<std::uint32_t>()); return;
+    case 'C': push_text(kind::bytes, number<std::uint8_t>()); return;
+    case 'B': push_text(kind::bytes, number<std::uint32_t>()); return;
+    case 0x8e: push_text(kind::bytes, number<std::uint64_t>()); return;
+
+    case '(':
+      if (marks_.size() == limit_.marks) fail(text("at most ", limit_.marks, " open marks"), "more");
+      marks_.push_back(stack_.size());
+      return;
+    case ')': push(kind::tuple); return;
+    case 0x85: push_tuple(1); return;
+    case 0x86: push_tuple(2); return;
+    case 0x87: push_tuple(3); return;
+    case 't': push_tuple(pop_mark()); return;
+    case ']': push(kind::list); return;
+    case 'a': extend(kind::list, 1); return;
+    case 'e': extend(kind::list, pop_mark()); return;
+    case '}': push(kind::dict); return;
+    case 's': extend(kind::dict, 2); return;
+    case 'u': extend(kind::dict, pop_mark()); return;
+
+    case 'q': remember(number<std::uint8_t>()); return;
+    case 'r': remember(number<std::uint32_t>()); return;
+    case 0x94: remember(memo_count_); return;
+    case 'h': recall(number<std::uint8_t>()); return;
+    case 'j': recall(number<std::uint32_t>()); return;
+
+    case 'c': {
+      const auto module = line();
+      push_global(module, line());
+      return;
+    }
+    case 0x93: {
+      const auto name = pop(kind::string).text;
+      push_global(pop(kind::string).text, name);
+      return;
+    }
+    case 'R': reduce(); return;
+    case 'b': // BUILD sets attributes; torch hangs `_metadata` on a state dict, which holds nothing we need
+      pop(kind::dict);
+      if (at(top()).kind != kind::dict)
+        fail("attributes of an OrderedDict only", text("some for ", name_of(at(top()).kind)));
+      return;
+    case 'Q': push_storage(); return;
+    default:
+      fail("an opcode that torch writes into checkpoints",
+           text(refused_opcode(code), " (byte ", int(code), "); nothing was executed"), errc::unsupported);
+    }
+  }
+
+  // --- bytes ---
+  [[noreturn]] void fail(std::string expected, std::string got, errc code = errc::bad_file) const {
+    throw error(code, text(where_, ", pickle byte ", opcode_at_), std::move(expected), std::move(got));
+  }
+  int code_of(std::size_t i) const { return i < bytes_.size() ? std::to_integer<int>(bytes_[i]) : -1; }
+
+  std::span<const std::byte> take(std::uint64_t n) {
+    if (n > bytes_.size() - at_)
+      fail(text("at least ", n, " more bytes"), text(bytes_.size() - at_, " up to the end of the file (truncated)"));
+    if (n > limit_.bytes - at_) fail(text("a pickle of at most ", limit_.bytes, " bytes"), "more");
+    const auto taken = bytes_.subspan(at_, static_cast<std::size_t>(n));
+    at_ += taken.size();
+    return taken;
+  }
+  unsigned char byte() { return std::to_integer<unsigned char>(take(1)[0]); }
+  template <class T>
+  T number() {
+    T n;
+    std::memcpy(&n, take(sizeof n).data(), sizeof n);
+    return n;
+  }
+  std::string_view characters(std::uint64_t n) {
+    const auto taken = take(n);
+    return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+  }
+  std::string_view line() {
+    constexpr std::size_t longest = 256; // of a module's or class's name
+    const std::string_view ahead(reinterpret_cast<const char*>(bytes_.data()) + at_,
+                                 std::min(bytes_.size() - at_, longest));
+    const auto length = ahead.find('\n');
+    if (length == ahead.npos) fail("a name and the end of its line", printable(ahead));
+    return characters(length + 1).substr(0, length);
+  }
+
+  // --- stack ---
+  value& at(handle h) { return result_.values[h]; }
+  value& push(kind k) {
+    if (result_.values.size() == limit_.values) fail(text("at most ", limit_.values, " values"), "more");
+    stack_.push_back(static_cast<handle>(result_.values.size()));
+    result_.values.push_back({});
+    result_.values.back().kind = k;
+    return result_.values.back();
+  }
+  std::size_t available() const { return stack_.size() - (marks_.empty() ? 0 : marks_.back()); }
+  handle top() const {
+    if (available() == 0) fail("a value on the stack", "none");
+    return stack_.back();
+  }
+  handle pop() {
+    const auto h = top();
+    stack_.pop_back();
+    return h;
+  }
+  const value& pop(kind wanted) {
+    const auto& v = at(pop());
+    if (v.kind != wanted) fail(std::string(name_of(wanted)), std::string(name_of(v.kind)));
+    return v;
+  }
+  /// Closes the innermost mark; returns how many values stand above it.
+  std::size_t pop_mark() {
+    if (marks_.empty()) fail("a mark", "none");
+    const auto count = available();
+    marks_.pop_back();
+    return count;
+  }
+  std::vector<handle> pop_many(std::size_t count) {
+    if (count > available()) fail(text(count, " values on the stack"), text(available()));
+    std::vector<handle> items(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
+    stack_.resize(stack_.size() - count);
+    return items;
+  }
+
+  // --- values ---
+  void push_long(std::size_t size) {
+    const auto digits = characters(size);
+    if (size > 8) {
+      push(kind::big_integer).text = digits;
+      return;
+    }
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, digits.data(), size);
+    if (size > 0 && size < 8 && (digits.back() & 0x80)) bits |= ~std::uint64_t{0} << (8 * size); // sign
+    push(kind::integer).integer = static_cast<std::int64_t>(bits);
+  }
+  void push_real() {
+    std::uint64_t bits = 0; // big-endian, the one number in a pickle that is
+    for (auto b : take(8)) bits = bits << 8 | std::to_integer<std::uint64_t>(b);
+    push(kind::real).real = std::bit_cast<double>(bits);
+  }
+  void push_text(kind k, std::uint64_t size) {
+    const auto s = characters(size);
+    push(k).text = s;
+  }
+  void push_tuple(std::size_t count) {
+    auto items = pop_many(count);
+    push(kind::tuple).items = std::move(items);
+  }
+  void extend(kind wanted, std::size_t count) {
+    if (wanted == kind::dict && count % 2 != 0) fail("a value for each key", "a key without");
+    const auto added = pop_many(count);
+    auto& target = at(top());
+    if (target.kind != wanted) fail(std::string(name_of(wanted)), std::string(name_of(target.kind)));
+    target.items.insert(target.items.end(), added.begin(), added.end());
+  }
+
+  // --- memo ---
+  void remember(std::size_t index) {
+    if (index >= limit_.values) fail(text("a memo index below ", limit_.values), std::to_string(index));
+    if (index >= memo_.size()) memo_.resize(std::max(index + 1, std::min(2 * memo_.size(), limit_.values)), absent);
+    memo_count_ += memo_[index] == absent;
+    memo_[index] = top();
+  }
+  void recall(std::size_t index) {
+    if (index >= memo_.size() || memo_[index] == absent) fail("a memo index in use", std::to_string(index));
+    stack_.push_back(memo_[index]);
+  }
+
+  // --- torch ---
+  void push_global(std::string_view module, std::string_view name) {
+    for (std::size_t i = 0; i < std::size(known_globals); ++i)
+      if (known_globals[i].module == module && known_globals[i].name == name) {
+        push(kind::global).integer = static_cast<std::int64_t>(i);
+        return;
+      }
+    fail("plain values and tensors only",
+         text("the class or function ", printable(text(module, ".", name)), "; nothing was executed"),
+         errc::unsupported);
+  }
+
+  const value& item(const value& tuple, std::size_t i, kind wanted) {
+    const auto& v = at(tuple.items[i]);
+    if (v.kind != wanted) fail(std::string(name_of(wanted)), std::string(name_of(v.kind)));
+    return v;
+  }
+
+  void push_storage() {
+    const auto& id = pop(kind::tuple);
+    const auto count = id.items.size();
+    if (count < 5 || count > 6 || item(id, 0, kind::string).text != "storage")
+      fail("a persistent id ('storage', class, key, location, numel)", text("a tuple of ", count));
+    const auto& type = known_globals[item(id, 1, kind::global).integer];
+    if (type.what != known_global::storage) fail("a storage class", printable(text(type.module, ".", type.name)));
+    item(id, 3, kind::string);
+    const auto numel = item(id, 4, kind::integer).integer;
+    if (numel < 0) fail("a storage size", std::to_string(numel));
+    if (count == 6 && at(id.items[5]).kind != kind::none)
+      fail("a whole storage", "a view of one, as torch before 0.4 wrote them", errc::unsupported);
+    const auto place = static_cast<std::int64_t>(result_.storages.size());
+    result_.storages.push_back({type.type, item(id, 2, kind::string).text, numel});
+    push(kind::storage).integer = place;
+  }
+
+  shape_type extents(const value& tuple) {
+    if (tuple.items.size() > shape_type::capacity)
+      fail(text("at most ", shape_type::capacity, " dimensions"), text(tuple.items.size()), errc::unsupported);
+    shape_type result;
+    for (std::size_t i = 0; i < tuple.items.size(); ++i) {
+      const auto extent = item(tuple, i, kind::integer).integer;
+      if (extent < 0) fail("extents and strides of 0 or more", std::to_string(extent));
+      result.push_back(extent);
+    }
+    return result;
+  }
+
+  /// REDUCE calls a function in Python; here each known global is read as the value it stands for.
+  void reduce() {
+    const auto& arguments = pop(kind::tuple);
+    const auto& global = known_globals[pop(kind::global).integer];
+    const auto count = arguments.items.size();
+    const auto wrong_count = [&] { fail(text("the arguments of ", global.name), text(count, " of them")); };
+    switch (global.what) {
+    case known_global::ordered_dict:
+      if (count != 0) wrong_count();
+      push(kind::dict);
+      return;
+    case known_global::rebuild_tensor: { // storage, offset, shape, strides, requires_grad, hooks [, metadata]
+      if (count < 6 || count > 7) wrong_count();
+      if (result_.tensors.size() == limit_.tensors) fail(text("at most ", limit_.tensors, " tensors"), "more");
+      tensor_ref t{result_.storages[static_cast<std::size_t>(item(arguments, 0, kind::storage).integer)],
+                   item(arguments, 1, kind::integer).integer, extents(item(arguments, 2, kind::tuple)),
+                   extents(item(arguments, 3, kind::tuple))};
+      if (t.offset < 0) fail("an offset of 0 or more", std::to_string(t.offset));
+      if (t.shape.size() != t.strides.size())
+        fail(text(t.shape.size(), " strides for ", to_string(t.shape)), text(t.strides.size()));
+      const auto place = static_cast<std::int64_t>(result_.tensors.size());
+      result_.tensors.push_back(t);
+      push(kind::tensor).integer = place;
+      return;
+    }
+    case known_global::rebuild_parameter: { // data, requires_grad, hooks
+      if (count != 3) wrong_count();
+      item(arguments, 0, kind::tensor);
+      const auto data = arguments.items[0];
+      stack_.push_back(data);
+      return;
+    }
+    case known_global::storage: fail("a function", printable(text(global.module, ".", global.name)));
+    }
+  }
+
+  static constexpr handle absent = ~handle{0};
+  std::span<const std::byte> bytes_;
+  std::string_view where_;
+  const limits& limit_;
+  std::size_t at_ = 0, opcode_at_ = 0, memo_count_ = 0;
+  document result_;
+  std::vector<handle> stack_, memo_;
+  std::vector<std::size_t> marks_;
+};
+
+} // namespace detail
+
+/// Reads the pickle at the front of `bytes` (more may follow: see document::size). `where` names the file in errors.
+///
+/// Errors: errc::bad_file for a truncated or malformed pickle or one beyond the limits, errc::unsupported for a class,
+/// function or opcode that is not on the list. Cost: linear in the pickle; memory at most about 100 bytes per value.
+inline document read(std::span<const std::byte> bytes, std::string_view where, const limits& limit = {}) {
+  return detail::machine(bytes, where, limit).run();
+}
+
+} // namespace dynofa::pickle
