@@ -127,9 +127,9 @@ struct search_space<network<Fixed...>, Policies...> {
 private:
   template <class Tag>
   static constexpr int given = detail::times_given<Tag, Policies...>;
-  /// The policy given here, else the network's.
+  /// The policy given here, else the network's: the first one found.
   template <class Tag>
-  using chosen = std::conditional_t<given<Tag> != 0, detail::find_policy<Tag, Policies...>, detail::find_policy<Tag, Fixed...>>;
+  using chosen = detail::find_policy<Tag, Policies..., Fixed...>;
 
   using depths = chosen<tag::depth>;
   using expands = chosen<tag::expand>;

@@ -1,0 +1,76 @@
+#pragma once
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "dynofa/core/error.hpp"
+#include "dynofa/model/plan.hpp"
+#include "dynofa/model/supernet.hpp"
+
+namespace dynofa {
+
+/// Running mean and (biased) variance of every batch norm of one architecture, concatenated in the order of
+/// `plan::norms`: 10 456 … 25 416 channels for w = 1.2. Good for one architecture at one resolution.
+struct bn_statistics {
+  std::vector<float> mean, var;
+  friend bool operator==(const bn_statistics&, const bn_statistics&) = default;
+};
+
+/// What a kernel's epilogue applies after a convolution: y = x · scale + shift, per channel, in the same order.
+struct scale_shift {
+  std::vector<float> scale, shift;
+};
+
+/// The super-network's own running statistics, cut to the architecture. Right for the largest sub-network, wrong for
+/// every other: calibrate those.
+inline bn_statistics stored_statistics(const supernet& net, const plan& p) {
+  bn_statistics s;
+  for (std::size_t b = 0; b < p.blocks.size(); ++b)
+    for (int i = 0; i < p.blocks[b].norm_count(); ++i) {
+      const norm_parameters& n = net.norm(p.blocks[b], i);
+      const auto channels = p.blocks[b].norm_channels(i);
+      s.mean.insert(s.mean.end(), n.mean.begin(), n.mean.begin() + channels);
+      s.var.insert(s.var.end(), n.var.begin(), n.var.begin() + channels);
+    }
+  return s;
+}
+
+/// Throws unless `s` has the length that `p` needs.
+inline void check_statistics(const plan& p, const bn_statistics& s) {
+  const auto wanted = static_cast<std::size_t>(p.norm_values());
+  if (s.mean.size() != wanted || s.var.size() != wanted)
+    throw error(errc::mismatch, "batch-norm statistics", text(wanted, " channels for ", p.arch),
+                text(s.mean.size(), " means and ", s.var.size(), " variances"));
+}
+
+/// scale = weight / sqrt(var + epsilon), shift = bias − mean · scale, for every batch norm of the plan.
+inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics& s) {
+  check_statistics(p, s);
+  scale_shift f;
+  f.scale.reserve(s.mean.size());
+  f.shift.reserve(s.mean.size());
+  std::size_t at = 0;
+  for (std::size_t b = 0; b < p.blocks.size(); ++b)
+    for (int i = 0; i < p.blocks[b].norm_count(); ++i) {
+      const norm_parameters& n = net.norm(p.blocks[b], i);
+      for (std::size_t c = 0; c < static_cast<std::size_t>(p.blocks[b].norm_channels(i)); ++c, ++at) {
+        const float scale = n.weight[c] / std::sqrt(s.var[at] + p.space.bn_epsilon);
+        f.scale.push_back(scale);
+        f.shift.push_back(n.bias[c] - s.mean[at] * scale);
+      }
+    }
+  return f;
+}
+
+/// The checkpoint name of batch norm i of block b of a plan, with the indices of the extracted sub-network:
+/// "blocks.7.conv.depth_conv.bn" (old files say "mobile_inverted_conv" for "conv").
+inline std::string norm_name(const plan& p, std::size_t b, int i) {
+  const block& block = p.blocks[b];
+  if (block.kind == block_kind::stem) return "first_conv.bn";
+  if (block.kind == block_kind::final_expand) return "final_expand_layer.bn";
+  const int from_the_end = block.norm_count() - i;
+  const char* part = from_the_end == 1 ? "point_linear" : from_the_end == 2 ? "depth_conv" : "inverted_bottleneck";
+  return text("blocks.", b - 1, ".conv.", part, ".bn"); // block 0 of a plan is the stem
+}
+
+} // namespace dynofa
