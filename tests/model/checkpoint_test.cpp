@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include "support/scratch_folder.hpp"
+#include "support/sentence.hpp"
+#include "support/torch_writer.hpp"
+
 using namespace dynofa;
 
 namespace {
@@ -39,4 +43,45 @@ TEST_CASE("the four files of one super-network give the same 475 tensors bit for
       CHECK(std::ranges::equal(got.bytes, expected.bytes));
     }
   }
+}
+
+TEST_CASE("faults of the file are one sentence each") {
+  const support::scratch_folder folder;
+  const auto path = folder.path() / "net.pth";
+  const auto said = [&](std::string_view content) {
+    support::write_text(path, content);
+    const auto whole = support::sentence([&] { read_checkpoint(path); });
+    REQUIRE(whole.starts_with(path.string()));
+    return whole.substr(path.string().size());
+  };
+  CHECK(support::sentence([&] { read_checkpoint(path); }) ==
+        path.string() + ": expected a readable file, got No such file or directory");
+  CHECK(said("") == ": expected a checkpoint, got an empty file");
+  CHECK(said("hello, this is no checkpoint") == ": expected a checkpoint (safetensors, or torch's zip or legacy "
+                                                "format), got 28 bytes that begin with 68656c6c6f2c2074");
+  CHECK(said("{") ==
+        ": expected a checkpoint (safetensors, or torch's zip or legacy format), got 1 bytes that begin with 7b");
+
+  // each golden file, cut in the middle and with a byte too many
+  const auto cut = [&](const char* name) {
+    const auto content = support::read_text(golden / name);
+    return said(std::string_view(content).substr(0, 800'000));
+  };
+  CHECK(cut("supernet.safetensors") == ": expected 1598952 bytes, got 800000 bytes (truncated)");
+  CHECK(cut("supernet_legacy.pth") == ": expected 1649918 bytes, got 800000 bytes (truncated)");
+  CHECK(cut("supernet_zip.pth") ==
+        ": expected a complete zip archive, got 800000 bytes without a directory at the end (truncated)");
+  const auto longer = [&](const char* name) { return said(support::read_text(golden / name) + "x"); };
+  CHECK(longer("supernet.safetensors") == ": expected 1598952 bytes, got 1598953 bytes (trailing bytes)");
+  CHECK(longer("supernet_legacy_official_style.pth") == ": expected 1630470 bytes, got 1630471 bytes (trailing bytes)");
+  CHECK(longer("supernet_zip.pth") ==
+        ": expected a complete zip archive, got 1724381 bytes that libzip refuses (Zip archive inconsistent)");
+}
+
+TEST_CASE("a short safetensors header is not taken for a pickle") {
+  const std::string header = "{" + std::string(0x27f, ' ') + "}"; // its length begins with the bytes of a pickle, 80 02
+  const auto content = support::raw<std::uint64_t>(0x280) + header.substr(0, 0x27f) + "}";
+  const auto read = read_checkpoint(support::in_memory(content), "f");
+  CHECK(read.format == "safetensors");
+  CHECK(read.tensors.empty());
 }

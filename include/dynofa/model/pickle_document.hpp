@@ -1,0 +1,70 @@
+#pragma once
+#include "dynofa/model/tensor.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+/// What a pickle holds, as values that name each other; `pickle.hpp` reads one.
+namespace dynofa::pickle {
+
+// clang-format off
+enum class kind : std::uint8_t {
+  none, boolean, integer, big_integer, real, string, bytes, tuple, list, dict, global, storage, tensor
+};
+// clang-format on
+
+constexpr std::string_view name_of(kind k) {
+  constexpr std::string_view names[] = {"None",    "a bool", "an int", "a long int", "a float",   "a string", "bytes",
+                                        "a tuple", "a list", "a dict", "a class",    "a storage", "a tensor"};
+  return names[static_cast<std::size_t>(k)];
+}
+
+/// Values live in their document and name each other by index: containers may hold each other, even themselves.
+using handle = std::uint32_t;
+
+struct value {
+  pickle::kind kind = kind::none;
+  std::int64_t integer = 0;  ///< boolean, integer; for a storage or tensor its place in the document's list
+  double real = 0;           ///< real
+  std::string_view text;     ///< string (UTF-8 as found), bytes, big_integer (two's complement, little-endian)
+  std::vector<handle> items; ///< tuple, list; a dict holds key, value, key, value, …
+};
+
+/// ('storage', torch.FloatStorage, key, location, numel): the location is ignored, everything is read to the host.
+struct storage_ref {
+  dtype type;
+  std::string_view key;
+  std::int64_t numel;
+};
+
+/// A strided view of a storage; offset and strides count elements. Not yet checked against the storage.
+struct tensor_ref {
+  storage_ref storage;
+  std::int64_t offset;
+  shape_type shape, strides;
+};
+
+/// One pickle as values. Strings point into the pickle's bytes, which must outlive the document.
+struct document {
+  handle root = 0;
+  std::size_t size = 0; ///< bytes of the pickle up to and with its STOP
+  std::vector<value> values;
+  std::vector<storage_ref> storages;
+  std::vector<tensor_ref> tensors;
+
+  const value& operator[](handle h) const { return values[h]; }
+  const value& top() const { return values[root]; }
+
+  /// The value of a text key in a dict, or null. The last one wins, as in Python.
+  const value* find(const value& dict, std::string_view key) const {
+    for (std::size_t i = dict.items.size(); i >= 2; i -= 2) {
+      const auto& k = values[dict.items[i - 2]];
+      if (k.kind == kind::string && k.text == key) return &values[dict.items[i - 1]];
+    }
+    return nullptr;
+  }
+};
+
+} // namespace dynofa::pickle
