@@ -33,43 +33,42 @@ TEST_CASE("plain values keep their kind and content") {
     std::int64_t integer = 0;
     std::string_view text = {};
   };
-  for (const auto& [operations, what, integer, content] :
-       {expectation{"N", kind::none},
-        expectation{"\x88", kind::boolean, 1},
-        expectation{"\x89", kind::boolean, 0},
-        expectation{"K\xff", kind::integer, 255},
-        expectation{"M\xe9\x03", kind::integer, 1001},
-        expectation{"J\xff\xff\xff\xff", kind::integer, -1},
-        expectation{zeros("\x8a_"), kind::integer, 0},
-        expectation{"\x8a\x01\xff", kind::integer, -1},
-        expectation{zeros("\x8a\x02\xff_"), kind::integer, 255},
-        expectation{zeros("\x8a\x08_______\x80"), kind::integer, INT64_MIN},
-        expectation{zeros("\x8b\x03____\x01\x01"), kind::integer, 65792},
-        expectation{"\x8a\x09\x01\x02\x03\x04\x05\x06\x07\x08\x09", kind::big_integer, 0,
-                    "\x01\x02\x03\x04\x05\x06\x07\x08\x09"},
-        expectation{zeros("X\x02___ab"), kind::string, 0, "ab"},
-        expectation{"\x8c\x02"
-                    "ab",
-                    kind::string, 0, "ab"},
-        expectation{zeros("\x8d\x02_______ab"), kind::string, 0, "ab"},
-        expectation{"U\x02"
-                    "ab",
-                    kind::string, 0, "ab"},
-        expectation{zeros("T\x02___ab"), kind::string, 0, "ab"},
-        expectation{"C\x02"
-                    "ab",
-                    kind::bytes, 0, "ab"},
-        expectation{zeros("B\x02___ab"), kind::bytes, 0, "ab"},
-        expectation{zeros("\x8e\x02_______ab"), kind::bytes, 0, "ab"},
-        expectation{")", kind::tuple},
-        expectation{"]", kind::list},
-        expectation{"}", kind::dict}}) {
-    CAPTURE(operations);
-    const auto bytes = "\x80\x02" + operations + ".";
+  for (const auto& expected : {expectation{"N", kind::none},
+                               expectation{"\x88", kind::boolean, 1},
+                               expectation{"\x89", kind::boolean, 0},
+                               expectation{"K\xff", kind::integer, 255},
+                               expectation{"M\xe9\x03", kind::integer, 1001},
+                               expectation{"J\xff\xff\xff\xff", kind::integer, -1},
+                               expectation{zeros("\x8a_"), kind::integer, 0},
+                               expectation{"\x8a\x01\xff", kind::integer, -1},
+                               expectation{zeros("\x8a\x02\xff_"), kind::integer, 255},
+                               expectation{zeros("\x8a\x08_______\x80"), kind::integer, INT64_MIN},
+                               expectation{zeros("\x8b\x03____\x01\x01"), kind::integer, 65792},
+                               expectation{"\x8a\x09\x01\x02\x03\x04\x05\x06\x07\x08\x09", kind::big_integer, 0,
+                                           "\x01\x02\x03\x04\x05\x06\x07\x08\x09"},
+                               expectation{zeros("X\x02___ab"), kind::string, 0, "ab"},
+                               expectation{"\x8c\x02"
+                                           "ab",
+                                           kind::string, 0, "ab"},
+                               expectation{zeros("\x8d\x02_______ab"), kind::string, 0, "ab"},
+                               expectation{"U\x02"
+                                           "ab",
+                                           kind::string, 0, "ab"},
+                               expectation{zeros("T\x02___ab"), kind::string, 0, "ab"},
+                               expectation{"C\x02"
+                                           "ab",
+                                           kind::bytes, 0, "ab"},
+                               expectation{zeros("B\x02___ab"), kind::bytes, 0, "ab"},
+                               expectation{zeros("\x8e\x02_______ab"), kind::bytes, 0, "ab"},
+                               expectation{")", kind::tuple},
+                               expectation{"]", kind::list},
+                               expectation{"}", kind::dict}}) {
+    const auto bytes = "\x80\x02" + expected.operations + ".";
+    CAPTURE(bytes);
     const auto document = parse(bytes);
-    CHECK(document.top().kind == what);
-    CHECK(document.top().integer == integer);
-    CHECK(document.top().text == content);
+    CHECK(document.top().kind == expected.what);
+    CHECK(document.top().integer == expected.integer);
+    CHECK(document.top().text == expected.text);
     CHECK(document.size == bytes.size());
   }
   const auto real = zeros("\x80\x02G\xbf\xf8______.");

@@ -190,7 +190,8 @@ inline safetensors_file read_safetensors(const file_bytes& file, std::string_vie
   std::sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->second.offsets < b->second.offsets; });
   std::uint64_t end = 0;
   for (const auto* named : order) {
-    const auto& [name, item] = *named;
+    const auto& name = named->first; // clang 14 cannot capture structured bindings
+    const auto& item = named->second;
     const auto fault = [&](std::string expected, std::string got) {
       return error(errc::bad_file, text(where, ", tensor ", printable(name)), std::move(expected), std::move(got));
     };
