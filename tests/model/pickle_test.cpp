@@ -177,6 +177,7 @@ TEST_CASE("malformed pickles give one sentence each") {
   CHECK(fault("N(\x85") == "p, pickle byte 4: expected 1 values on the stack, got 0"); // a mark is a floor
   CHECK(fault("t") == "p, pickle byte 2: expected a mark, got none");
   CHECK(fault("h\x01") == "p, pickle byte 2: expected a memo index in use, got 1");
+  CHECK(fault("Nq\x05h\x03") == "p, pickle byte 5: expected a memo index in use, got 3");
   CHECK(fault("Nr\xff\xff\xff\xff") == "p, pickle byte 3: expected a memo index below 1048576, got 4294967295");
   CHECK(fault("NNa") == "p, pickle byte 4: expected a list, got None");
   CHECK(fault("}(Nu") == "p, pickle byte 5: expected a value for each key, got a key without");
@@ -200,6 +201,8 @@ TEST_CASE("malformed tensors give one sentence each") {
   CHECK(with([](auto& f) { f.views[0].shape = f.views[0].strides = std::vector<std::int64_t>(9, 1); }) ==
         "expected at most 8 dimensions, got 9");
   CHECK(with([](auto& f) { f.storages[0].numel = -1; }) == "expected a storage size, got -1");
+  CHECK(with([](auto& f) { f.storages[0].key.assign(257, 'k'); }) ==
+        "expected a storage key of at most 256 bytes, got 257");
   CHECK(with([](auto&) {}) == "(no error)");
 
   pickle_writer view; // the format of torch before 0.4: a storage as a view of another

@@ -308,10 +308,13 @@ private:
     item(id, 3, kind::string);
     const auto numel = item(id, 4, kind::integer).integer;
     if (numel < 0) fail("a storage size", std::to_string(numel));
+    const auto key = item(id, 2, kind::string).text;
+    if (key.size() > 256)
+      fail("a storage key of at most 256 bytes", text(key.size())); // keys are hashed again and again
     if (count == 6 && at(id.items[5]).kind != kind::none)
       fail("a whole storage", "a view of one, as torch before 0.4 wrote them", errc::unsupported);
     const auto place = static_cast<std::int64_t>(result_.storages.size());
-    result_.storages.push_back({type.type, item(id, 2, kind::string).text, numel});
+    result_.storages.push_back({type.type, key, numel});
     push(kind::storage).integer = place;
   }
 

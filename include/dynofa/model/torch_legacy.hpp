@@ -95,7 +95,7 @@ inline state_dict read_torch_legacy(const file_bytes& file, std::string_view whe
   state_dict tensors;
   torch_view_reader views(where, 4 * file_size);
   for (const auto& [name, view] : named_tensors(object, where))
-    if (!tensors.emplace(name, views.read(name, view, storages.find(view.storage.key)->second.content)).second)
+    if (!tensors.emplace(name, views.read(name, *view, storages.find(view->storage.key)->second.content)).second)
       throw bad("each name once", text(printable(name), " twice"));
   return tensors;
 }

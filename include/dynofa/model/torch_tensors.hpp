@@ -17,10 +17,10 @@ namespace dynofa {
 
 /// The named tensors of a torch checkpoint: the dict under 'state_dict', or the top-level dict itself.
 ///
-/// Other top-level entries are ignored. Throws errc::bad_file for no dict, no tensor, a name given twice or, inside
-/// 'state_dict', a value that is no tensor.
-inline std::vector<std::pair<std::string_view, pickle::tensor_ref>> named_tensors(const pickle::document& document,
-                                                                                  std::string_view where) {
+/// The views stay in the document. Other top-level entries are ignored. Throws errc::bad_file for no dict, no tensor, a
+/// name given twice or, inside 'state_dict', a value that is no tensor.
+inline std::vector<std::pair<std::string_view, const pickle::tensor_ref*>>
+named_tensors(const pickle::document& document, std::string_view where) {
   using pickle::kind;
   const auto bad = [&](std::string expected, std::string got) {
     return error(errc::bad_file, where, std::move(expected), std::move(got));
@@ -31,11 +31,11 @@ inline std::vector<std::pair<std::string_view, pickle::tensor_ref>> named_tensor
   if (inner && inner->kind != kind::dict) throw bad("a dict as 'state_dict'", std::string(name_of(inner->kind)));
   const auto& dict = inner ? *inner : top;
 
-  std::vector<std::pair<std::string_view, pickle::tensor_ref>> result;
+  std::vector<std::pair<std::string_view, const pickle::tensor_ref*>> result;
   for (std::size_t i = 0; i < dict.items.size(); i += 2) {
     const auto &key = document[dict.items[i]], &item = document[dict.items[i + 1]];
     if (key.kind == kind::string && item.kind == kind::tensor)
-      result.emplace_back(key.text, document.tensors[static_cast<std::size_t>(item.integer)]);
+      result.emplace_back(key.text, &document.tensors[static_cast<std::size_t>(item.integer)]);
     else if (inner)
       throw bad("a name and a tensor for each entry of 'state_dict'",
                 text(key.kind == kind::string ? printable(key.text) : std::string(name_of(key.kind)), " with ",

@@ -156,7 +156,7 @@ inline state_dict read_torch_zip(const file_bytes& file, std::string_view where)
   state_dict tensors;
   torch_view_reader views(where, 4 * static_cast<std::uint64_t>(file.bytes.size()));
   for (const auto& [name, view] : named_tensors(object, where))
-    if (!tensors.emplace(name, views.read(name, view, storage_of(view.storage))).second)
+    if (!tensors.emplace(name, views.read(name, *view, storage_of(view->storage))).second)
       throw bad("each name once", text(printable(name), " twice"));
   return tensors;
 }
