@@ -23,10 +23,12 @@ enum class block_kind : std::uint8_t {
   classifier,        ///< fully connected with bias: logits
 };
 
-/// The operator templates that the kernels of a block are generated from: every (kernel, stride, activation, SE) that an
-/// OFA MobileNetV3 can ask of an inverted residual. Concept checks, conformance tests, benchmarks and GPU instantiations
-/// all expand this one list:  #define X(kernel, stride, act, se) ...  DYNOFA_FOR_EACH_INVERTED_RESIDUAL(X)
-#define DYNOFA_FOR_EACH_KERNEL_SIZE_(X, stride, act, se) X(3, stride, act, se) X(5, stride, act, se) X(7, stride, act, se)
+/// The operator templates that the kernels of a block are generated from: every (kernel, stride, activation, SE) that
+/// an OFA MobileNetV3 can ask of an inverted residual. Concept checks, conformance tests, benchmarks and GPU
+/// instantiations all expand this one list:  #define X(kernel, stride, act, se) ...
+/// DYNOFA_FOR_EACH_INVERTED_RESIDUAL(X)
+#define DYNOFA_FOR_EACH_KERNEL_SIZE_(X, stride, act, se)                                                               \
+  X(3, stride, act, se) X(5, stride, act, se) X(7, stride, act, se)
 #define DYNOFA_FOR_EACH_STRIDE_(X, act, se)                                                                            \
   DYNOFA_FOR_EACH_KERNEL_SIZE_(X, 1, act, se) DYNOFA_FOR_EACH_KERNEL_SIZE_(X, 2, act, se)
 #define DYNOFA_FOR_EACH_INVERTED_RESIDUAL(X)                                                                           \

@@ -20,7 +20,7 @@ constexpr std::uint16_t float_to_half(float f) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(f);
   const std::uint32_t sign = bits >> 16 & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
-  if (magnitude > 0x7F800000u) return static_cast<std::uint16_t>(sign | 0x7E00u); // NaN, quiet
+  if (magnitude > 0x7F800000u) return static_cast<std::uint16_t>(sign | 0x7E00u);  // NaN, quiet
   if (magnitude >= 0x477FF000u) return static_cast<std::uint16_t>(sign | 0x7C00u); // ≥ 65520 rounds to infinity
   if (magnitude < 0x38800000u) { // below 2^-14: subnormal; adding 0.5 aligns the ulp with 2^-24 and rounds to even
     const float aligned = std::bit_cast<float>(magnitude) + 0.5f;

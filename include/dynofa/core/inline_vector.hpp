@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstddef>
 #include <initializer_list>
+#include <iterator>
 
 namespace dynofa {
 
@@ -20,8 +21,9 @@ public:
 
   constexpr inline_vector() = default;
   constexpr explicit inline_vector(std::size_t size, T value = {}) { resize(size, value); }
-  constexpr inline_vector(std::initializer_list<T> values) : inline_vector(values.begin(), values.end()) {}
-  template <class Iterator, class Sentinel>
+  constexpr inline_vector(std::initializer_list<T> values)
+      : inline_vector(values.begin(), values.end()) {}
+  template <std::input_iterator Iterator, std::sentinel_for<Iterator> Sentinel>
   constexpr inline_vector(Iterator first, Sentinel last) {
     for (; first != last; ++first) push_back(static_cast<T>(*first));
   }
@@ -51,8 +53,8 @@ public:
   constexpr const T& back() const { return (*this)[size_ - 1]; }
 
   constexpr bool contains(const T& value) const { return std::find(begin(), end(), value) != end(); }
-  constexpr T max() const { return *std::max_element(begin(), end()); }
-  constexpr T min() const { return *std::min_element(begin(), end()); }
+  constexpr T max() const { return assert(!empty()), *std::max_element(begin(), end()); }
+  constexpr T min() const { return assert(!empty()), *std::min_element(begin(), end()); }
 
   friend constexpr bool operator==(const inline_vector& a, const inline_vector& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end());

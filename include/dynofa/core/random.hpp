@@ -47,9 +47,7 @@ public:
   constexpr result_type operator()() { return at(counter_++); }
 
   /// Uniform in 0 … n−1, n ≥ 1 (multiply and shift; the bias is below n/2^32).
-  constexpr std::uint32_t below(std::uint32_t n) {
-    return static_cast<std::uint32_t>(((*this)() >> 32) * n >> 32);
-  }
+  constexpr std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(((*this)() >> 32) * n >> 32); }
   /// Uniform in [0, 1) with 53 bits.
   constexpr double uniform() { return static_cast<double>((*this)() >> 11) * 0x1p-53; }
   /// True with probability p.

@@ -1,9 +1,9 @@
 #pragma once
-#include <algorithm>
-#include <vector>
-
 #include "dynofa/core/block.hpp"
 #include "dynofa/space/arch.hpp"
+
+#include <algorithm>
+#include <vector>
 
 namespace dynofa {
 
@@ -26,11 +26,16 @@ struct plan {
   /// All batch-norm channels together: the length of a level's scale and of its shift.
   std::int64_t norm_values() const { return norms.empty() ? 0 : norms.back().offset + norms.back().channels; }
 
-  std::int64_t macs() const { return sum([](const block& b) { return b.macs(); }); } ///< of one image
-  std::int64_t parameters() const { return sum([](const block& b) { return b.parameters(); }); }
+  std::int64_t macs() const {
+    return sum([](const block& b) { return b.macs(); });
+  } ///< of one image
+  std::int64_t parameters() const {
+    return sum([](const block& b) { return b.parameters(); });
+  }
   /// Bytes of fp32 weights that one image reads.
   std::int64_t weight_bytes() const { return 4 * parameters(); }
-  /// The largest input plus output of one block: what an fp32 arena needs when blocks are fused inside. Bytes per image.
+  /// The largest input plus output of one block: what an fp32 arena needs when blocks are fused inside. Bytes per
+  /// image.
   std::int64_t activation_bytes() const {
     std::int64_t peak = 0;
     for (const block& b : blocks) peak = std::max(peak, 4 * (b.in_values() + b.out_values()));
@@ -67,10 +72,20 @@ inline plan make_plan(const space_description& space, const arch& a, int batch =
   };
   auto last = [&] { return p.blocks.back(); };
 
-  add({.kind = block_kind::stem, .act = activation::h_swish, .kernel = 3, .stride = 2, .in_size = a.r,
-       .in_channels = 3, .out_channels = space.stem_width});
-  add({.kind = block_kind::separable, .act = activation::relu, .residual = true, .kernel = 3,
-       .in_size = last().out_size, .in_channels = space.stem_width, .mid_channels = space.stem_width,
+  add({.kind = block_kind::stem,
+       .act = activation::h_swish,
+       .kernel = 3,
+       .stride = 2,
+       .in_size = a.r,
+       .in_channels = 3,
+       .out_channels = space.stem_width});
+  add({.kind = block_kind::separable,
+       .act = activation::relu,
+       .residual = true,
+       .kernel = 3,
+       .in_size = last().out_size,
+       .in_channels = space.stem_width,
+       .mid_channels = space.stem_width,
        .out_channels = space.stem_width});
   const std::size_t per_stage = space.blocks_per_stage();
   for (std::size_t s = 0; s < space.stages.size(); ++s) {
@@ -79,16 +94,28 @@ inline plan make_plan(const space_description& space, const arch& a, int batch =
       const std::size_t gene = s * per_stage + i;
       const int stride = i == 0 ? stage.stride : 1;
       const int in = space.in_channels(s, i), mid = space.mid_channels(s, i, a.e[gene]);
-      add({.kind = block_kind::inverted_residual, .act = stage.act, .residual = stride == 1 && in == stage.width,
-           .kernel = a.ks[gene], .stride = static_cast<std::uint8_t>(stride),
-           .supernet_index = static_cast<std::int16_t>(gene + 1), .in_size = last().out_size, .in_channels = in,
-           .mid_channels = mid, .out_channels = stage.width,
+      add({.kind = block_kind::inverted_residual,
+           .act = stage.act,
+           .residual = stride == 1 && in == stage.width,
+           .kernel = a.ks[gene],
+           .stride = static_cast<std::uint8_t>(stride),
+           .supernet_index = static_cast<std::int16_t>(gene + 1),
+           .in_size = last().out_size,
+           .in_channels = in,
+           .mid_channels = mid,
+           .out_channels = stage.width,
            .se_channels = stage.squeeze_excite ? make_divisible(mid / 4) : 0});
     }
   }
-  add({.kind = block_kind::final_expand, .act = activation::h_swish, .in_size = last().out_size,
-       .in_channels = last().out_channels, .out_channels = space.final_width});
-  add({.kind = block_kind::feature_mix, .act = activation::h_swish, .in_size = 1, .in_channels = space.final_width,
+  add({.kind = block_kind::final_expand,
+       .act = activation::h_swish,
+       .in_size = last().out_size,
+       .in_channels = last().out_channels,
+       .out_channels = space.final_width});
+  add({.kind = block_kind::feature_mix,
+       .act = activation::h_swish,
+       .in_size = 1,
+       .in_channels = space.final_width,
        .out_channels = space.mix_width});
   add({.kind = block_kind::classifier, .in_size = 1, .in_channels = space.mix_width, .out_channels = space.classes});
   return p;

@@ -1,4 +1,8 @@
 #pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/core/random.hpp"
+#include "dynofa/space/description.hpp"
+
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -6,17 +10,13 @@
 #include <ostream>
 #include <string>
 
-#include "dynofa/core/error.hpp"
-#include "dynofa/core/random.hpp"
-#include "dynofa/space/description.hpp"
-
 namespace dynofa {
 
 /// One sub-network: kernel size and expand ratio of every block, depth of every stage, input resolution.
 ///
-/// The genes lie stage by stage, `ks.size() / d.size()` to a stage (20 / 5 = 4 in once-for-all); of stage s only the first
-/// `d[s]` are active. Equality, order and hash look at the active genes alone: two architectures that build the same
-/// network are the same.
+/// The genes lie stage by stage, `ks.size() / d.size()` to a stage (20 / 5 = 4 in once-for-all); of stage s only the
+/// first `d[s]` are active. Equality, order and hash look at the active genes alone: two architectures that build the
+/// same network are the same.
 struct arch {
   inline_vector<std::uint8_t, max_blocks> ks; ///< kernel size of each block
   inline_vector<std::uint8_t, max_blocks> e;  ///< expand ratio of each block
@@ -24,13 +24,19 @@ struct arch {
   std::uint16_t r = 0;                        ///< input is r × r
 
   constexpr std::size_t blocks_per_stage() const { return d.empty() ? 0 : ks.size() / d.size(); }
+  /// Whether the lengths fit each other. An arch of a file need not; it can still be compared, hashed and printed,
+  /// every gene then counting as active, until `validate` refuses it.
+  constexpr bool well_formed() const {
+    return ks.size() == e.size() && !ks.empty() && ks.size() == blocks_per_stage() * d.size();
+  }
   constexpr bool active(std::size_t gene) const {
-    return gene % blocks_per_stage() < d[gene / blocks_per_stage()];
+    return !well_formed() || gene % blocks_per_stage() < d[gene / blocks_per_stage()];
   }
 
   /// The same network with every inactive gene set to that of its stage's first block (legal in any space).
   constexpr arch canonical() const {
     arch a = *this;
+    if (!well_formed()) return a;
     const std::size_t n = blocks_per_stage();
     for (std::size_t i = 0; i < a.ks.size(); ++i)
       if (!active(i)) {
@@ -53,8 +59,9 @@ struct arch {
   constexpr std::uint64_t hash() const {
     std::uint64_t h = mix64(r + 0x9E3779B97F4A7C15u * d.size());
     for (auto depth : d) h = mix64(h ^ depth);
-    for (std::size_t i = 0; i < ks.size(); ++i)
-      if (active(i)) h = mix64(h ^ (std::uint64_t(ks[i]) << 8 | e[i]) ^ i << 16);
+    for (std::size_t i = 0; i < std::max(ks.size(), e.size()); ++i)
+      if (active(i))
+        h = mix64(h ^ (std::uint64_t(i < ks.size() ? ks[i] : 0) << 8 | (i < e.size() ? e[i] : 0)) ^ i << 16);
     return h;
   }
 
@@ -65,7 +72,7 @@ struct arch {
     auto genes = [&](const char* name, const auto& values) {
       out << ' ' << name;
       for (std::size_t i = 0; i < values.size(); ++i) {
-        if (i && i % a.blocks_per_stage() == 0) out << " |";
+        if (i && a.well_formed() && i % a.blocks_per_stage() == 0) out << " |";
         if (a.active(i)) out << ' ' << int(values[i]);
       }
     };

@@ -1,13 +1,15 @@
 #pragma once
-#include <cstdint>
-
 #include "dynofa/core/block.hpp"
 #include "dynofa/core/inline_vector.hpp"
+
+#include <cstdint>
 
 namespace dynofa {
 
 inline constexpr std::size_t max_stages = 8;
 inline constexpr std::size_t max_blocks = 48; ///< elastic blocks of all stages together
+
+inline constexpr std::size_t max_resolutions = 64;
 
 using choices = inline_vector<std::uint8_t, 8>;
 
@@ -24,8 +26,8 @@ struct stage_description {
 
 /// A search space as a run-time value: the network's fixed geometry and everything an architecture may choose.
 ///
-/// `search_space<…>::description` makes one at compile time from policies; files carry one as JSON. All the numbers that
-/// once-for-all hard-codes (widths, strides, squeeze-excite, resolutions, class count) are data here.
+/// `search_space<…>::description` makes one at compile time from policies; files carry one as JSON. All the numbers
+/// that once-for-all hard-codes (widths, strides, squeeze-excite, resolutions, class count) are data here.
 struct space_description {
   double width_multiplier = 1.0; ///< for the record: the widths below already contain it
   int stem_width = 16;           ///< output channels of the stem and of block 0
@@ -34,7 +36,7 @@ struct space_description {
   int mix_width = 1280;  ///< output channels of the 1×1 convolution after pooling
   int classes = 1000;
   float bn_epsilon = 1e-5f;
-  inline_vector<std::uint16_t, 64> resolutions; ///< ascending
+  inline_vector<std::uint16_t, max_resolutions> resolutions; ///< ascending
 
   friend constexpr bool operator==(const space_description&, const space_description&) = default;
 

@@ -1,7 +1,7 @@
 #pragma once
-#include <cstddef>
-
 #include "dynofa/core/block.hpp"
+
+#include <cstddef>
 
 // The words in which a search space and a sub-network are written. Each is an empty type; order never matters.
 
@@ -10,7 +10,8 @@ namespace dynofa {
 /// A decimal fraction with three digits that may be a template argument: `width<1.2>` (clang 14 has no double ones).
 struct decimal {
   int thousandths;
-  consteval decimal(double v) : thousandths(static_cast<int>(v * 1000 + 0.5)) {} // NOLINT: meant to convert
+  consteval decimal(double v)
+      : thousandths(static_cast<int>(v * 1000 + 0.5)) {} // NOLINT: meant to convert
   constexpr double value() const { return thousandths / 1000.0; }
 };
 
@@ -130,9 +131,9 @@ template <class... Policies>
 struct network {};
 
 /// The network of once-for-all's `ofa_mbv3` super-networks.
-using ofa_mobilenet_v3 =
-    network<stem_width<16>, stage_widths<24, 40, 80, 112, 160>, strides<2, 2, 2, 1, 2>,
-            activations<activation::relu, activation::relu, activation::h_swish, activation::h_swish, activation::h_swish>,
-            squeeze_excite<false, true, false, true, true>, final_width<960>, mix_width<1280>, classes<1000>>;
+using ofa_mobilenet_v3 = network<
+    stem_width<16>, stage_widths<24, 40, 80, 112, 160>, strides<2, 2, 2, 1, 2>,
+    activations<activation::relu, activation::relu, activation::h_swish, activation::h_swish, activation::h_swish>,
+    squeeze_excite<false, true, false, true, true>, final_width<960>, mix_width<1280>, classes<1000>>;
 
 } // namespace dynofa

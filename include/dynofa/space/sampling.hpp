@@ -12,8 +12,8 @@ constexpr auto pick(const Choices& offered, random_stream& random) {
 }
 } // namespace detail
 
-/// Every gene drawn uniformly and independently, inactive ones too. Note that this is not uniform over networks: shallow
-/// networks are met more often than their number.
+/// Every gene drawn uniformly and independently, inactive ones too. Note that this is not uniform over networks:
+/// shallow networks are met more often than their number.
 constexpr arch random_arch(const space_description& space, random_stream& random) {
   arch a = uniform_arch(space, 0, [&](const choices& offered) { return detail::pick(offered, random); });
   a.r = detail::pick(space.resolutions, random);
@@ -22,7 +22,8 @@ constexpr arch random_arch(const space_description& space, random_stream& random
 
 /// With probability `p` each: the resolution, every block (kernel and expand ratio together), every depth is drawn anew
 /// (once-for-all's rule). `resolution_p` < 0 means p.
-constexpr arch mutate(const space_description& space, arch a, double p, random_stream& random, double resolution_p = -1) {
+constexpr arch mutate(const space_description& space, arch a, double p, random_stream& random,
+                      double resolution_p = -1) {
   if (random.chance(resolution_p < 0 ? p : resolution_p)) a.r = detail::pick(space.resolutions, random);
   const std::size_t per_stage = space.blocks_per_stage();
   for (std::size_t i = 0; i < a.ks.size(); ++i)

@@ -1,14 +1,14 @@
 #pragma once
-#include <array>
-#include <type_traits>
+#include "dynofa/space/arch.hpp"
+#include "dynofa/space/policy.hpp"
 
 #include <boost/hana/find_if.hpp>
 #include <boost/hana/optional.hpp>
 #include <boost/hana/tuple.hpp>
 #include <boost/hana/type.hpp>
 
-#include "dynofa/space/arch.hpp"
-#include "dynofa/space/policy.hpp"
+#include <array>
+#include <type_traits>
 
 namespace dynofa {
 
@@ -41,7 +41,7 @@ struct not_given {
 /// The policy with `Tag` among `Policies`, or `not_given`.
 template <class Tag, class... Policies>
 using find_policy = typename decltype(+hana::find_if(hana::tuple_t<Policies...>, has_tag<Tag>{})
-                                          .value_or(hana::type_c<not_given::with<Tag>>))::type;
+                                           .value_or(hana::type_c<not_given::with<Tag>>))::type;
 
 template <class Policy>
 inline constexpr bool is_given = true;
@@ -92,6 +92,15 @@ constexpr Vector ascending(const Values& values) {
   return v;
 }
 
+template <int... Values>
+constexpr bool all_differ() {
+  const std::array<int, sizeof...(Values)> values{Values...};
+  for (std::size_t i = 0; i < values.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (values[i] == values[j]) return false;
+  return true;
+}
+
 template <class Policy, int Value>
 struct legal_offer {
   static constexpr bool is_kernel = std::is_same_v<typename Policy::tag, tag::kernel>;
@@ -109,8 +118,26 @@ struct legal_offers {
 };
 template <template <int...> class Policy, int... Values>
 struct legal_offers<Policy<Values...>> {
+  static constexpr std::size_t most =
+      std::is_same_v<typename Policy<Values...>::tag, tag::resolution> ? max_resolutions : choices::capacity;
   static_assert(sizeof...(Values) > 0, "dynofa: a policy of a search space must offer at least one value");
+  static_assert(sizeof...(Values) <= most, "dynofa: at most 8 choices of depth, expand or kernel and 64 resolutions");
+  static_assert(all_differ<Values...>(), "dynofa: a policy of a search space offers a value twice");
   static constexpr bool value = (legal_offer<Policy<Values...>, Values>::value && ...);
+};
+template <template <class...> class Policy, class... Offers>
+struct legal_offers<Policy<Offers...>> {
+  template <class Offer>
+  struct of;
+  template <int... Values>
+  struct of<offer<Values...>> {
+    template <int...>
+    struct stage_offer { // the same policy, as if one stage's offer held everywhere
+      using tag = typename Policy<Offers...>::tag;
+    };
+    static constexpr bool value = legal_offers<stage_offer<Values...>>::value;
+  };
+  static constexpr bool value = (of<Offers>::value && ...);
 };
 
 } // namespace detail
@@ -136,7 +163,8 @@ private:
   using kernels = chosen<tag::kernel>;
   using resolutions = chosen<tag::resolution>;
   static_assert(((given<typename Policies::tag> == 1) && ...), "dynofa: a policy is given twice in one search_space");
-  static_assert(detail::is_given<depths>, "dynofa: search_space lacks depth<...>, the offered numbers of blocks per stage");
+  static_assert(detail::is_given<depths>,
+                "dynofa: search_space lacks depth<...>, the offered numbers of blocks per stage");
   static_assert(detail::is_given<expands>, "dynofa: search_space lacks expand<...>, the offered expand ratios");
   static_assert(detail::is_given<kernels>, "dynofa: search_space lacks kernel<...>, the offered kernel sizes");
   static_assert(detail::is_given<resolutions>, "dynofa: search_space lacks resolution<...>, the offered input sizes");
@@ -162,7 +190,10 @@ private:
   static constexpr stage_description stage() {
     constexpr std::size_t n = widths.size();
     static_assert(stage_strides[Stage] == 1 || stage_strides[Stage] == 2, "dynofa: the stride of a stage is 1 or 2");
-    return {make_divisible(widths[Stage] * multiplier()), stage_strides[Stage], acts[Stage], se[Stage],
+    return {make_divisible(widths[Stage] * multiplier()),
+            stage_strides[Stage],
+            acts[Stage],
+            se[Stage],
             detail::ascending<choices>(detail::offers<depths, n>::template in_stage<Stage>()),
             detail::ascending<choices>(detail::offers<expands, n>::template in_stage<Stage>()),
             detail::ascending<choices>(detail::offers<kernels, n>::template in_stage<Stage>())};
@@ -174,28 +205,28 @@ private:
     d.final_width = make_divisible(chosen<tag::final_width>::value * multiplier());
     d.mix_width = make_divisible(chosen<tag::mix_width>::value * multiplier());
     d.classes = chosen<tag::classes>::value;
-    [&]<std::size_t... S>(std::index_sequence<S...>) {
-      (d.stages.push_back(stage<S>()), ...);
-    }(std::make_index_sequence<widths.size()>{});
+    [&]<std::size_t... S>(std::index_sequence<S...>) { (d.stages.push_back(stage<S>()), ...); }
+    (std::make_index_sequence<widths.size()>{});
     d.resolutions = detail::ascending<decltype(d.resolutions)>(detail::values_of<resolutions>::value);
     return d;
   }
 
 public:
   static constexpr space_description description = describe();
-  static_assert(description.block_genes() <= max_blocks, "dynofa: stages times largest depth must not exceed 48 blocks");
+  static_assert(description.block_genes() <= max_blocks,
+                "dynofa: stages times largest depth must not exceed 48 blocks");
   /// Different networks in the space, resolution not counted.
   static constexpr double cardinality = description.cardinality();
   static constexpr bool contains(const arch& a) { return is_legal(description, a); }
 };
 
-/// The space of the published w = 1.0 and w = 1.2 super-networks (`ofa_mbv3_d234_e346_k357_w1.0`, `…_w1.2`); resolutions
-/// as their accuracy predictors know them.
+/// The space of the published w = 1.0 and w = 1.2 super-networks (`ofa_mbv3_d234_e346_k357_w1.0`, `…_w1.2`);
+/// resolutions as their accuracy predictors know them.
 using ofa_w1_0 = search_space<ofa_mobilenet_v3, width<1.0>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
-                              resolution<128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168, 172, 176, 180, 184, 188, 192,
-                                         196, 200, 204, 208, 212, 216, 220, 224>>;
-using ofa_w1_2 = search_space<
-    ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
-    resolution<160, 164, 168, 172, 176, 180, 184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;
+                              resolution<128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168, 172, 176, 180, 184, 188,
+                                         192, 196, 200, 204, 208, 212, 216, 220, 224>>;
+using ofa_w1_2 =
+    search_space<ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
+                 resolution<160, 164, 168, 172, 176, 180, 184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;
 
 } // namespace dynofa

@@ -64,8 +64,8 @@ struct spread<Space, Policy<Values...>> {
 
 /// One sub-network of `Space` at compile time: `subnet<ofa_w1_2, depth<2>, kernel<3>, expand<4>, resolution<176>>`.
 ///
-/// One value holds everywhere; several are one per stage, or one per block (kernel, expand). A policy left out takes the
-/// largest value on offer. `value` is the arch, and a subnet converts to one.
+/// One value holds everywhere; several are one per stage, or one per block (kernel, expand). A policy left out takes
+/// the largest value on offer. `value` is the arch, and a subnet converts to one.
 template <class Space, class... Policies>
 struct subnet {
 private:
@@ -73,10 +73,11 @@ private:
   using chosen = detail::find_policy<Tag, Policies...>;
   static_assert(((detail::times_given<typename Policies::tag, Policies...> == 1) && ...),
                 "dynofa: a policy is given twice in one subnet");
-  static_assert(((std::is_same_v<typename Policies::tag, tag::depth> || std::is_same_v<typename Policies::tag, tag::kernel> ||
-                  std::is_same_v<typename Policies::tag, tag::expand> ||
-                  std::is_same_v<typename Policies::tag, tag::resolution>)&&...),
-                "dynofa: a subnet chooses depth, expand, kernel and resolution; everything else belongs to its search_space");
+  static_assert(
+      ((std::is_same_v<typename Policies::tag, tag::depth> || std::is_same_v<typename Policies::tag, tag::kernel> ||
+        std::is_same_v<typename Policies::tag, tag::expand> ||
+        std::is_same_v<typename Policies::tag, tag::resolution>)&&...),
+      "dynofa: a subnet chooses depth, expand, kernel and resolution; everything else belongs to its search_space");
 
   static constexpr arch build() {
     constexpr std::size_t stages = Space::description.stages.size(), per_stage = Space::description.blocks_per_stage();
@@ -84,13 +85,15 @@ private:
     [&]<std::size_t... S>(std::index_sequence<S...>) {
       if constexpr (detail::is_given<chosen<tag::depth>>)
         ((a.d[S] = detail::spread<Space, chosen<tag::depth>>::template gene<S * per_stage>()), ...);
-    }(std::make_index_sequence<stages>{});
+    }
+    (std::make_index_sequence<stages>{});
     [&]<std::size_t... G>(std::index_sequence<G...>) {
       if constexpr (detail::is_given<chosen<tag::kernel>>)
         ((a.ks[G] = detail::spread<Space, chosen<tag::kernel>>::template gene<G>()), ...);
       if constexpr (detail::is_given<chosen<tag::expand>>)
         ((a.e[G] = detail::spread<Space, chosen<tag::expand>>::template gene<G>()), ...);
-    }(std::make_index_sequence<stages * per_stage>{});
+    }
+    (std::make_index_sequence<stages * per_stage>{});
     if constexpr (detail::is_given<chosen<tag::resolution>>) {
       constexpr auto asked_values = detail::values_of<chosen<tag::resolution>>::value;
       static_assert(asked_values.size() == 1, "dynofa: a sub-network has one resolution");

@@ -1,0 +1,230 @@
+#pragma once
+#include "dynofa/space/arch.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+// Architectures and spaces in files. Apart from arch.hpp so that a program without files does not pay for a JSON
+// library's compile time. Whatever is wrong with a text is one dynofa::error (errc::bad_file) that names the field.
+
+namespace dynofa {
+
+namespace detail {
+
+/// A place in a JSON document, by name, that reads only what it can bound.
+class json_field {
+public:
+  json_field(const nlohmann::json& value, std::string name)
+      : value_{value}
+      , name_{std::move(name)} {}
+
+  error fault(std::string expected, std::string got) const {
+    return error(errc::bad_file, name_, std::move(expected), std::move(got));
+  }
+  error fault(std::string expected) const { return fault(std::move(expected), found()); }
+
+  const json_field& object() const {
+    if (!value_.is_object()) throw fault("an object");
+    return *this;
+  }
+  json_field operator[](const char* key) const {
+    const auto at = value_.find(key);
+    if (at == value_.end()) throw fault(text("a field ", key), "none");
+    return {*at, text(name_, " field ", key)};
+  }
+  bool has(const char* key) const { return value_.contains(key); }
+  bool is_null() const { return value_.is_null(); }
+  bool is_array() const { return value_.is_array(); }
+
+  int whole_number(int least, int most) const {
+    // JSON integers beyond 64 bits are parsed as doubles, so they fail the first test
+    if (value_.is_number_unsigned() || value_.is_number_integer()) {
+      const bool huge = value_.is_number_unsigned() && value_.get<std::uint64_t>() > std::uint64_t(most);
+      const std::int64_t n = huge ? std::int64_t(most) + 1 : value_.get<std::int64_t>();
+      if (n >= least && n <= most) return static_cast<int>(n);
+    }
+    throw fault(text("a whole number in ", least, "..", most));
+  }
+  /// In (0, most].
+  double positive(double most) const {
+    const double n = value_.is_number() ? value_.get<double>() : 0;
+    if (!(n > 0 && n <= most)) throw fault(text("a number above 0, at most ", most));
+    return n;
+  }
+  bool boolean() const {
+    if (!value_.is_boolean()) throw fault("true or false");
+    return value_.get<bool>();
+  }
+  bool is_word(const char* word) const { return value_.is_string() && value_.get_ref<const std::string&>() == word; }
+
+  /// `visit(element)` for every element of a list of at most `most`.
+  template <class Visit>
+  void each(std::size_t most, Visit visit) const {
+    if (!value_.is_array()) throw fault("a list");
+    if (value_.size() > most) throw fault(text("a list of at most ", most), std::to_string(value_.size()));
+    for (std::size_t i = 0; i < value_.size(); ++i) visit(json_field(value_[i], text(name_, '[', i, ']')));
+  }
+  template <class Vector>
+  Vector list(int least, int most) const {
+    Vector v;
+    each(Vector::capacity, [&](const json_field& f) {
+      v.push_back(static_cast<typename Vector::value_type>(f.whole_number(least, most)));
+    });
+    return v;
+  }
+  /// A list that is not empty and whose every element is greater than the one before.
+  template <class Vector>
+  Vector ascending(int least, int most) const {
+    const auto v = list<Vector>(least, most);
+    for (std::size_t i = 1; i < v.size(); ++i)
+      if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(v[i - 1], " before ", v[i]));
+    if (v.empty()) throw fault("at least one number", "an empty list");
+    return v;
+  }
+
+private:
+  std::string found() const {
+    if (value_.is_number()) return value_.dump();
+    return value_.type_name();
+  }
+  const nlohmann::json& value_;
+  std::string name_;
+};
+
+/// Text → JSON, at most 1 MiB and 8 levels deep.
+inline nlohmann::json parse_bounded(std::string_view source, const char* name) {
+  constexpr std::size_t most_bytes = 1 << 20;
+  constexpr int most_levels = 8;
+  if (source.size() > most_bytes)
+    throw error(errc::bad_file, name, text("at most ", most_bytes, " bytes"), text(source.size(), " bytes"));
+  const auto bounded = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth > most_levels) throw error(errc::bad_file, name, text("at most ", most_levels, " nested levels"), "more");
+    return true;
+  };
+  nlohmann::json parsed = nlohmann::json::parse(source.begin(), source.end(), bounded, false);
+  if (parsed.is_discarded()) throw error(errc::bad_file, name, "a JSON text", "something else");
+  return parsed;
+}
+
+inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"}; // in the order of the enumeration
+
+} // namespace detail
+
+/// Writes once-for-all's form: {"ks": […], "e": […], "d": […], "r": 160}.
+inline void to_json(nlohmann::json& json, const arch& a) {
+  json = {{"ks", nlohmann::json::array()}, {"e", nlohmann::json::array()}, {"d", nlohmann::json::array()}, {"r", a.r}};
+  for (int k : a.ks) json["ks"].push_back(k);
+  for (int e : a.e) json["e"].push_back(e);
+  for (int d : a.d) json["d"].push_back(d);
+}
+
+/// Reads once-for-all's form: `r` may be a list of one, `wid` may be there and null (the widths belong to the
+/// super-network), other fields are ignored. Checks form and capacity only; whether a space contains the architecture
+/// says `validate`.
+inline arch read_arch(const nlohmann::json& json) {
+  const detail::json_field all(json, "architecture");
+  all.object();
+  arch a;
+  a.ks = all["ks"].list<decltype(a.ks)>(0, std::numeric_limits<std::uint8_t>::max());
+  a.e = all["e"].list<decltype(a.e)>(0, std::numeric_limits<std::uint8_t>::max());
+  a.d = all["d"].list<decltype(a.d)>(0, std::numeric_limits<std::uint8_t>::max());
+  constexpr int most = std::numeric_limits<std::uint16_t>::max();
+  const detail::json_field r = all["r"];
+  if (r.is_array()) {
+    const auto one = r.list<inline_vector<std::uint16_t, 1>>(0, most);
+    if (one.empty()) throw r.fault("a number or a list of one", "an empty list");
+    a.r = one.front();
+  } else
+    a.r = static_cast<std::uint16_t>(r.whole_number(0, most));
+  if (all.has("wid") && !all["wid"].is_null()) throw all["wid"].fault("null, since a super-network fixes its widths");
+  return a;
+}
+inline arch parse_arch(std::string_view source) { return read_arch(detail::parse_bounded(source, "architecture")); }
+inline void from_json(const nlohmann::json& json, arch& a) { a = read_arch(json); }
+
+inline void to_json(nlohmann::json& json, const stage_description& s) {
+  const auto list = [](const choices& values) {
+    auto out = nlohmann::json::array();
+    for (int v : values) out.push_back(v);
+    return out;
+  };
+  json = {{"width", s.width},
+          {"stride", s.stride},
+          {"activation", detail::activation_words[static_cast<int>(s.act)]},
+          {"squeeze_excite", s.squeeze_excite},
+          {"depths", list(s.depths)},
+          {"expands", list(s.expands)},
+          {"kernels", list(s.kernels)}};
+}
+
+/// Every field of a space, under its own name.
+inline void to_json(nlohmann::json& json, const space_description& space) {
+  json = {{"width_multiplier", space.width_multiplier},
+          {"stem_width", space.stem_width},
+          {"stages", nlohmann::json::array()},
+          {"final_width", space.final_width},
+          {"mix_width", space.mix_width},
+          {"classes", space.classes},
+          {"bn_epsilon", space.bn_epsilon},
+          {"resolutions", nlohmann::json::array()}};
+  for (const auto& stage : space.stages) json["stages"].push_back(stage);
+  for (int r : space.resolutions) json["resolutions"].push_back(r);
+}
+
+/// A space that is sound in itself: choices ascending, not empty and within the limits that `search_space` has at
+/// compile time, widths multiples of 8. All fields are required, others ignored.
+inline space_description read_space(const nlohmann::json& json) {
+  constexpr int most_channels = 1 << 14, most_classes = 1 << 20, most_pixels = 4096;
+  const detail::json_field all(json, "space");
+  all.object();
+  const auto channels = [](const detail::json_field& f) {
+    const int n = f.whole_number(8, most_channels);
+    if (n % 8 != 0) throw f.fault("a multiple of 8");
+    return n;
+  };
+  space_description space;
+  space.width_multiplier = all["width_multiplier"].positive(1000);
+  space.stem_width = channels(all["stem_width"]);
+  const auto stages = all["stages"];
+  stages.each(max_stages, [&](const detail::json_field& f) {
+    f.object();
+    stage_description stage;
+    stage.width = channels(f["width"]);
+    stage.stride = f["stride"].whole_number(1, 2);
+    const auto act = f["activation"];
+    const auto* word = std::find_if(std::begin(detail::activation_words), std::end(detail::activation_words),
+                                    [&](const char* w) { return act.is_word(w); });
+    if (word == std::end(detail::activation_words)) throw act.fault("identity, relu or h_swish", "something else");
+    stage.act = static_cast<activation>(word - std::begin(detail::activation_words));
+    stage.squeeze_excite = f["squeeze_excite"].boolean();
+    stage.depths = f["depths"].ascending<choices>(1, 8);
+    stage.expands = f["expands"].ascending<choices>(1, 8);
+    const auto kernels = f["kernels"];
+    stage.kernels = kernels.ascending<choices>(3, 7);
+    for (int k : stage.kernels)
+      if (k % 2 == 0) throw kernels.fault("kernels of 3, 5 or 7", std::to_string(k));
+    space.stages.push_back(stage);
+  });
+  if (space.stages.empty()) throw stages.fault("at least one stage", "an empty list");
+  if (space.block_genes() > max_blocks)
+    throw stages.fault(text("stages times largest depth at most ", max_blocks), std::to_string(space.block_genes()));
+  space.final_width = channels(all["final_width"]);
+  space.mix_width = channels(all["mix_width"]);
+  space.classes = all["classes"].whole_number(1, most_classes);
+  space.bn_epsilon = static_cast<float>(std::max(1e-30, all["bn_epsilon"].positive(1))); // a float above 0
+  space.resolutions = all["resolutions"].ascending<decltype(space.resolutions)>(1, most_pixels);
+  return space;
+}
+inline space_description parse_space(std::string_view source) {
+  return read_space(detail::parse_bounded(source, "space"));
+}
+inline void from_json(const nlohmann::json& json, space_description& space) { space = read_space(json); }
+
+} // namespace dynofa
