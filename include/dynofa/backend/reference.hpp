@@ -1,0 +1,248 @@
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <Eigen/Core>
+#include <xtensor/xtensor.hpp>
+#include <xtensor/xview.hpp>
+
+#include "dynofa/backend/concept.hpp"
+
+namespace dynofa::backend {
+
+// The operations of a MobileNetV3, each the plainest loop that is right. Activations are xtensors [H, W, C].
+
+using image_tensor = xt::xtensor<float, 3>;
+
+namespace plain {
+
+using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using matrix_view = Eigen::Map<const matrix, 0, Eigen::OuterStride<>>;
+
+inline float activate(activation act, float x) {
+  switch (act) {
+  case activation::relu: return std::max(x, 0.0f);
+  case activation::h_swish: return x * std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f;
+  default: return x;
+  }
+}
+
+/// x · scale + shift per channel, then the activation, in place: [H, W, C].
+inline void normalise(image_tensor& x, std::span<const float> scale, std::span<const float> shift, activation act) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t c = i % x.shape(2);
+    x.data()[i] = activate(act, x.data()[i] * scale[c] + shift[c]);
+  }
+}
+
+/// 3×3 convolution, padding 1: in [H, W, 3] → out [Ho, Wo, C]; weights [C][3][3][3] = (out, in, row, column).
+inline image_tensor stem(const image_tensor& in, std::span<const float> weights, int channels, int stride) {
+  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1;
+  image_tensor out = xt::zeros<float>({out_size, out_size, channels});
+  for (int y = 0; y < out_size; ++y)
+    for (int x = 0; x < out_size; ++x)
+      for (int c = 0; c < channels; ++c) {
+        float sum = 0;
+        for (int i = 0; i < 3; ++i)
+          for (int ky = 0; ky < 3; ++ky)
+            for (int kx = 0; kx < 3; ++kx) {
+              const int iy = y * stride + ky - 1, ix = x * stride + kx - 1;
+              if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
+              sum += in(iy, ix, i) * weights[static_cast<std::size_t>(((c * 3 + i) * 3 + ky) * 3 + kx)];
+            }
+        out(y, x, c) = sum;
+      }
+  return out;
+}
+
+/// 1×1 convolution: in [H, W, Cin] → out [H, W, Cout]. `weights` points to Cout rows, `row_stride` apart: a prefix of the
+/// super-network's matrix.
+inline image_tensor pointwise(const image_tensor& in, const float* weights, int out_channels, int row_stride) {
+  const auto pixels = static_cast<Eigen::Index>(in.shape(0) * in.shape(1)), channels = static_cast<Eigen::Index>(in.shape(2));
+  image_tensor out = image_tensor::from_shape({in.shape(0), in.shape(1), static_cast<std::size_t>(out_channels)});
+  const Eigen::Map<const matrix> x(in.data(), pixels, channels);
+  const matrix_view w(weights, out_channels, channels, Eigen::OuterStride<>(row_stride));
+  Eigen::Map<matrix>(out.data(), pixels, out_channels).noalias() = x * w.transpose();
+  return out;
+}
+
+/// Depthwise k×k convolution, padding k/2: in [H, W, C] → out [Ho, Wo, C]; weights [C][k·k].
+inline image_tensor depthwise(const image_tensor& in, std::span<const float> weights, int k, int stride) {
+  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1, pad = k / 2;
+  const auto channels = in.shape(2);
+  image_tensor out = xt::zeros<float>({static_cast<std::size_t>(out_size), static_cast<std::size_t>(out_size), channels});
+  for (int y = 0; y < out_size; ++y)
+    for (int x = 0; x < out_size; ++x)
+      for (int ky = 0; ky < k; ++ky)
+        for (int kx = 0; kx < k; ++kx) {
+          const int iy = y * stride + ky - pad, ix = x * stride + kx - pad;
+          if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
+          const float* from = &in(iy, ix, 0);
+          float* to = &out(y, x, 0);
+          for (std::size_t c = 0; c < channels; ++c) to[c] += from[c] * weights[c * static_cast<std::size_t>(k * k) + static_cast<std::size_t>(ky * k + kx)];
+        }
+  return out;
+}
+
+/// Mean over the image: [H, W, C] → [1, 1, C].
+inline image_tensor pool(const image_tensor& in) {
+  image_tensor out = xt::zeros<float>({std::size_t{1}, std::size_t{1}, in.shape(2)});
+  for (std::size_t i = 0; i < in.size(); ++i) out.data()[i % in.shape(2)] += in.data()[i];
+  out /= static_cast<float>(in.shape(0) * in.shape(1));
+  return out;
+}
+
+/// Squeeze-excite, in place: x · h_sigmoid(W2 · relu(W1 · mean(x) + b1) + b2).
+inline void squeeze_excite(image_tensor& x, const block_weights& w, int hidden) {
+  image_tensor h = pointwise(pool(x), w.se_reduce.data(), hidden, w.mid_channels);
+  for (int i = 0; i < hidden; ++i) h(0, 0, i) = std::max(h(0, 0, i) + w.se_reduce_bias[static_cast<std::size_t>(i)], 0.0f);
+  image_tensor gate = pointwise(h, w.se_expand.data(), static_cast<int>(x.shape(2)), w.se_channels);
+  for (std::size_t c = 0; c < gate.size(); ++c) {
+    const float v = gate.data()[c] + w.se_expand_bias[c];
+    gate.data()[c] = std::min(std::max(v + 3.0f, 0.0f), 6.0f) / 6.0f;
+  }
+  for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] *= gate.data()[i % x.shape(2)];
+}
+
+} // namespace plain
+
+/// The oracle: every block as plain loops over xtensor and products by Eigen, nothing fused, nothing packed. It judges
+/// every other backend and is where a reader sees what a block computes. It allocates as it goes and makes no claim on
+/// speed.
+struct reference {
+  /// Called with (name, tensor) after every step of a run, named as in once-for-all: "first_conv", "blocks.3",
+  /// "final_expand_layer", "pooled", "feature_mix_layer", "logits". For tests.
+  std::function<void(std::string_view, const image_tensor&)> tap = {};
+
+  struct packed {
+    supernet_ptr net;
+    std::size_t bytes() const { return 0; } // it reads the super-network itself
+  };
+  struct bound {
+    std::shared_ptr<const packed> weights;
+    dynofa::plan plan;
+    scale_shift norms;
+    std::size_t bytes() const { return 4 * (norms.scale.size() + norms.shift.size()); }
+  };
+  struct workspace {
+    std::vector<float> in, out;
+    std::size_t bytes() const { return 4 * (in.size() + out.size()); }
+  };
+
+  std::string name() const { return "reference"; }
+  std::shared_ptr<const packed> pack(supernet_ptr net) const { return std::make_shared<const packed>(packed{std::move(net)}); }
+
+  bound bind(std::shared_ptr<const packed> weights, const plan& p, scale_shift norms) const {
+    if (!(weights->net->space == p.space))
+      throw error(errc::mismatch, "bind", "a plan of the packed super-network's space", "a plan of another space");
+    return {std::move(weights), p, std::move(norms)};
+  }
+  workspace make_workspace(std::span<const plan> plans) const {
+    std::size_t most = 0;
+    for (const plan& p : plans)
+      for (const block& b : p.blocks) most = std::max({most, size_t(b.in_values()), size_t(b.out_values())});
+    return {std::vector<float>(most, 0.5f), std::vector<float>(most)};
+  }
+
+  /// image [N, r, r, 3] → logits [N, classes].
+  void run(bound& level, workspace&, std::span<const float> image, std::span<float> logits) const {
+    const plan& p = level.plan;
+    const auto in = static_cast<std::size_t>(p.blocks.front().in_values()), out = static_cast<std::size_t>(p.space.classes);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(p.batch); ++n) {
+      image_tensor x = load(image.subspan(n * in, in), p.blocks.front().in_size, 3);
+      for (std::size_t b = 0; b < p.blocks.size(); ++b) x = block_output(level, b, x);
+      std::copy(x.begin(), x.end(), logits.begin() + static_cast<std::ptrdiff_t>(n * out));
+    }
+  }
+  void run_block(bound& level, workspace&, std::size_t b, std::span<const float> in, std::span<float> out) const {
+    const block& block = level.plan.blocks[b];
+    const auto in_values = static_cast<std::size_t>(block.in_values()), out_values = static_cast<std::size_t>(block.out_values());
+    for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
+      const image_tensor y = block_output(level, b, load(in.subspan(n * in_values, in_values), block.in_size, block.in_channels));
+      std::copy(y.begin(), y.end(), out.begin() + static_cast<std::ptrdiff_t>(n * out_values));
+    }
+  }
+  double time_block(bound& level, workspace& space, std::size_t b, int repeats) const {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; ++i) run_block(level, space, b, space.in, space.out);
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count() / repeats;
+  }
+
+private:
+  static image_tensor load(std::span<const float> values, int size, int channels) {
+    image_tensor x = image_tensor::from_shape({std::size_t(size), std::size_t(size), std::size_t(channels)});
+    std::copy_n(values.begin(), x.size(), x.begin());
+    return x;
+  }
+
+  image_tensor block_output(const bound& level, std::size_t index, const image_tensor& in) const {
+    const plan& p = level.plan;
+    const block& b = p.blocks[index];
+    const supernet& net = *level.weights->net;
+    auto normalise = [&](image_tensor& x, int i, activation act) {
+      const plan::norm n = p.norms[static_cast<std::size_t>(p.first_norm(index) + i)];
+      const auto at = static_cast<std::size_t>(n.offset), count = static_cast<std::size_t>(n.channels);
+      plain::normalise(x, std::span(level.norms.scale).subspan(at, count), std::span(level.norms.shift).subspan(at, count), act);
+    };
+    auto report = [&](std::string_view name, const image_tensor& x) {
+      if (tap) tap(name, x);
+    };
+    switch (b.kind) {
+    case block_kind::stem: {
+      image_tensor x = plain::stem(in, net.stem, b.out_channels, b.stride);
+      normalise(x, 0, b.act);
+      report("first_conv", x);
+      return x;
+    }
+    case block_kind::separable:
+    case block_kind::inverted_residual: {
+      const block_weights& w = net.blocks[static_cast<std::size_t>(b.supernet_index)];
+      int norm = 0;
+      image_tensor x = in;
+      if (b.kind == block_kind::inverted_residual) {
+        x = plain::pointwise(in, w.expand.data(), b.mid_channels, w.in_channels);
+        normalise(x, norm++, b.act);
+      }
+      x = plain::depthwise(x, w.depthwise_of(b.kernel), b.kernel, b.stride);
+      normalise(x, norm++, b.act);
+      if (b.se_channels) plain::squeeze_excite(x, w, b.se_channels);
+      x = plain::pointwise(x, w.project.data(), b.out_channels, w.mid_channels);
+      normalise(x, norm, activation::identity);
+      if (b.residual) x += in;
+      report(text("blocks.", index - 1), x);
+      return x;
+    }
+    case block_kind::final_expand: {
+      image_tensor x = plain::pointwise(in, net.final_expand.data(), b.out_channels, b.in_channels);
+      normalise(x, 0, b.act);
+      report("final_expand_layer", x);
+      x = plain::pool(x);
+      report("pooled", x);
+      return x;
+    }
+    case block_kind::feature_mix: {
+      image_tensor x = plain::pointwise(in, net.feature_mix.data(), b.out_channels, b.in_channels);
+      for (float& v : x) v = plain::activate(b.act, v);
+      report("feature_mix_layer", x);
+      return x;
+    }
+    default: {
+      image_tensor x = plain::pointwise(in, net.classifier.data(), b.out_channels, b.in_channels);
+      for (std::size_t c = 0; c < x.size(); ++c) x.data()[c] += net.classifier_bias[c];
+      report("logits", x);
+      return x;
+    }
+    }
+  }
+};
+
+static_assert(inference_backend<reference>);
+
+} // namespace dynofa::backend
