@@ -1,0 +1,127 @@
+#pragma once
+#include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/cpu/blocks.hpp"
+#include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/packed.hpp"
+#include "dynofa/backend/cpu/thread_pool.hpp"
+#include "dynofa/backend/cpu/workspace.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace dynofa::backend {
+
+/// Sub-networks on the CPU, one image at a time, by hand-written kernels. No compiler flags are needed: the kernels of
+/// every instruction set are in the program and the machine's best is taken at construction.
+///
+///     backend::cpu plain;                                  // best instruction set, one thread, no pool
+///     backend::cpu forced{.isa = "avx2", .threads = 2};    // throws dynofa::error if this machine cannot
+///
+/// Copies share the threads. With one thread any number of user threads may run, each with a workspace of its own; with
+/// more they take turns, one image after the other. The fields say what was asked for and are not read again.
+struct cpu {
+  std::string isa = ""; ///< "avx512", "avx2", "neon", "portable", or "" for the best one here
+  int threads = 1;      ///< the caller's included
+  std::string weights =
+      "fp32";               ///< or "fp16": squeeze-excite, feature mix and classifier, which are bound by memory, are
+                            ///< stored in half precision and widened when read (relative error of a weight 2^-11)
+  executor threads_of = {}; ///< run on these threads instead of a pool of our own
+  std::shared_ptr<const cpu_detail::engine> engine = start(isa, threads, threads_of, weights); ///< leave it out
+
+  using packed = cpu_detail::packed_supernet;
+  using bound = cpu_detail::level;
+  using workspace = cpu_detail::arena;
+
+  /// "cpu avx512, 2 threads"
+  std::string name() const {
+    return text("cpu ", engine->isa_name(), engine->half_weights() ? " fp16 weights, " : ", ", engine->threads(),
+                engine->threads() == 1 ? " thread" : " threads");
+  }
+  /// The super-network in panels. Cost: one pass over the weights.
+  std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
+    return std::make_shared<const packed>(*net, engine->half_weights());
+  }
+  /// One level: 82–185 KB of scale and shift for w = 1.2, no weights.
+  bound bind(const std::shared_ptr<const packed>& weights_of, const plan& p, const scale_shift& norms) const {
+    return bound{weights_of, p, norms, engine->cache_sizes()};
+  }
+  /// Activations for one stream of images, any of the plans.
+  workspace make_workspace(std::span<const plan> plans) const {
+    return workspace{plans, engine->threads(), engine->cache_sizes()};
+  }
+
+  /// image [N,r,r,3] → logits [N,classes]
+  void run(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
+    const auto turn = engine->turn();
+    const cpu_detail::block_runner runner{*engine, level, space};
+    const std::size_t pixels = image.size() / static_cast<std::size_t>(level.plan.batch);
+    const std::size_t classes = logits.size() / static_cast<std::size_t>(level.plan.batch);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
+      const float* in = image.data() + n * pixels;
+      int to = 0;
+      for (const cpu_detail::step& s : level.steps) {
+        runner.run(s, in, space.image[to]);
+        in = space.image[to];
+        to ^= 1;
+      }
+      std::copy_n(in, classes, logits.data() + n * classes);
+    }
+  }
+
+  /// Block b alone: in [N,in,in,C] → out [N,out,out,C'].
+  void run_block(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
+                 std::span<float> out) const {
+    const auto turn = engine->turn();
+    const cpu_detail::block_runner runner{*engine, level, space};
+    const cpu_detail::step& s = level.steps[b];
+    const auto in_pixels = static_cast<std::size_t>(s.b.in_size) * static_cast<std::size_t>(s.b.in_size);
+    const auto out_pixels = static_cast<std::size_t>(s.b.out_size) * static_cast<std::size_t>(s.b.out_size);
+    const auto batch = static_cast<std::size_t>(level.plan.batch);
+    for (std::size_t n = 0; n < batch; ++n) {
+      const float* image = in.data() + n * (in.size() / batch);
+      if (s.b.kind != block_kind::stem) {
+        to_blocked(image, in_pixels, static_cast<std::size_t>(s.b.in_channels), space.image[0]);
+        image = space.image[0];
+      }
+      runner.run(s, image, space.image[1]);
+      to_interleaved(space.image[1], out_pixels, static_cast<std::size_t>(s.b.out_channels),
+                     out.data() + n * (out.size() / batch));
+    }
+  }
+
+  /// Milliseconds per run of block b (one image) on whatever the workspace holds.
+  double time_block(const bound& level, workspace& space, std::size_t b, int repeats) const {
+    const auto turn = engine->turn();
+    const cpu_detail::block_runner runner{*engine, level, space};
+    const auto start_time = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; ++i) runner.run(level.steps[b], space.image[0], space.image[1]);
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_time).count() / repeats;
+  }
+
+private:
+  static std::shared_ptr<const cpu_detail::engine> start(const std::string& isa, int threads, const executor& brought,
+                                                         const std::string& weights) {
+    if (weights != "fp32" && weights != "fp16")
+      throw error(errc::invalid_argument, "cpu backend weights", "fp32 or fp16", weights);
+    return std::make_shared<const cpu_detail::engine>(isa, threads, brought, weights == "fp16");
+  }
+
+  static void to_blocked(const float* in, std::size_t pixels, std::size_t channels, float* out) {
+    constexpr std::size_t width = cpu_detail::lane_block;
+    for (std::size_t c = 0; c < (channels + width - 1) / width * width; ++c)
+      for (std::size_t p = 0; p < pixels; ++p)
+        out[(c / width * pixels + p) * width + c % width] = c < channels ? in[p * channels + c] : 0.f;
+  }
+  static void to_interleaved(const float* in, std::size_t pixels, std::size_t channels, float* out) {
+    constexpr std::size_t width = cpu_detail::lane_block;
+    for (std::size_t p = 0; p < pixels; ++p)
+      for (std::size_t c = 0; c < channels; ++c)
+        out[p * channels + c] = in[(c / width * pixels + p) * width + c % width];
+  }
+};
+
+} // namespace dynofa::backend

@@ -1,0 +1,285 @@
+#pragma once
+#include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/workspace.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+// The blocks of a network over the kernels of one instruction set: which rows and channels, in which order, on which
+// thread.
+
+namespace dynofa::backend::cpu_detail {
+
+/// Part i of n of `count` things, as equal as can be.
+struct share {
+  int begin, end;
+  static share of(int count, int i, int n) {
+    return {static_cast<int>(static_cast<std::int64_t>(count) * i / n),
+            static_cast<int>(static_cast<std::int64_t>(count) * (i + 1) / n)};
+  }
+};
+
+/// Runs blocks of one image; `in` and `out` are blocked by 16 channels.
+class block_runner {
+public:
+  block_runner(const engine& e, const level& l, arena& a)
+      : engine_{e}
+      , kernels_{e.kernels()}
+      , level_{l}
+      , arena_{a} {}
+
+  /// `in`: interleaved pixels for the stem, blocked activations for the others.
+  void run(const step& s, const float* in, float* out) const {
+    switch (s.b.kind) {
+    case block_kind::stem: return stem(s, in, out);
+    case block_kind::separable:
+    case block_kind::inverted_residual: return inverted_residual(s, in, out);
+    case block_kind::final_expand: return final_expand(s, in, out);
+    case block_kind::feature_mix: return product(s, in, out, nullptr);
+    case block_kind::classifier: return product(s, in, out, level_.weights->floats(level_.weights->classifier_bias));
+    }
+  }
+
+private:
+  static std::size_t at(int i) { return static_cast<std::size_t>(i) * lane_block; }
+  static std::size_t area(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }
+
+  void stem(const step& s, const float* in, float* out) const {
+    const int size = s.b.in_size;
+    const std::size_t row = arena_sizes::stem_row(size), pixels = static_cast<std::size_t>(size) * 3;
+    engine_.parallel([&](int thread) {
+      float* const rows = arena_.own[static_cast<std::size_t>(thread)].ring;
+      const share ys = share::of(s.b.out_size, thread, engine_.threads());
+      std::fill_n(rows, 3 * row, 0.f);
+      auto slot = [&](int y) { return rows + static_cast<std::size_t>((y + 3) % 3) * row; };
+      auto bring = [&](int y) { // a row of the image, a pixel of zeros before and after it
+        if (y < 0 || y >= size)
+          std::fill_n(slot(y), row, 0.f);
+        else
+          std::memcpy(slot(y) + 3, in + static_cast<std::size_t>(y) * pixels, pixels * sizeof(float));
+      };
+      bring(2 * ys.begin - 1);
+      for (int y = ys.begin; y < ys.end; ++y) {
+        bring(2 * y), bring(2 * y + 1);
+        kernels_.stem({{slot(2 * y - 1), slot(2 * y), slot(2 * y + 1)},
+                       s.project,
+                       out + at(y * s.b.out_size),
+                       area(s.b.out_size) * lane_block,
+                       s.b.out_size,
+                       s.out_blocks,
+                       s.scale[0],
+                       s.shift[0],
+                       s.act});
+      }
+    });
+  }
+
+  void inverted_residual(const step& s, const float* in, float* out) const {
+    const bool gated = s.b.se_channels > 0;
+    const bool project_bands = s.cut.banded && !gated;
+    engine_.parallel([&](int thread) {
+      if (gated || !s.cut.banded) std::fill_n(arena_.own[static_cast<std::size_t>(thread)].sums, at(s.mid_blocks), 0.f);
+      if (s.cut.banded)
+        bands(s, in, out, thread, project_bands);
+      else
+        chunks(s, in, thread);
+    });
+    if (gated) squeeze_excite(s);
+    if (project_bands) return;
+
+    // Few pixels: threads share the channels, so that each streams its part of the weights. Many: they share the
+    // pixels.
+    const int pixels = s.b.out_size * s.b.out_size;
+    const bool by_channels = engine_.threads() > 1 && s.b.out_channels > pixels;
+    engine_.parallel([&](int thread) {
+      const share all_pixels{0, pixels}, all_panels{0, s.out_blocks};
+      const share p = by_channels ? all_pixels : share::of(pixels, thread, engine_.threads());
+      const share c = by_channels ? share::of(s.out_blocks, thread, engine_.threads()) : all_panels;
+      project(s, in, out, thread, p, c, gated && gates_weights(s));
+    });
+  }
+
+  /// The zero pixels on both sides of every kept row, for the depthwise kernel's sake.
+  static void clear_sides(const step& s, float* ring) {
+    const std::size_t side = at(s.b.kernel / 2);
+    for (float *row = ring, *end = ring + s.cut.ring_floats; row != end; row += s.cut.row_step) {
+      std::fill_n(row, side, 0.f);
+      std::fill_n(row + s.cut.row_step - side, side, 0.f);
+    }
+  }
+
+  /// Input row y of channel blocks [first, first + count), expanded (or for the separable block as it is) into a kept
+  /// row.
+  void fill_row(const step& s, const float* in, int y, int first, int count, float* row, const float* ahead) const {
+    const std::size_t plane = area(s.b.in_size) * lane_block;
+    row += at(s.b.kernel / 2);
+    if (!s.expand) {
+      for (int c = 0; c < count; ++c)
+        std::memcpy(row + static_cast<std::size_t>(c) * s.cut.ring_plane,
+                    in + static_cast<std::size_t>(first + c) * plane + at(y * s.b.in_size),
+                    at(s.b.in_size) * sizeof(float));
+      return;
+    }
+    kernels_.pointwise({in + at(y * s.b.in_size), plane, s.expand + static_cast<std::size_t>(first) * s.expand_panel,
+                        s.expand_panel, s.b.in_channels, row, s.cut.ring_plane, s.scale[0] + at(first),
+                        s.shift[0] + at(first), nullptr, ahead, s.act},
+                       count, s.b.in_size);
+  }
+
+  void depthwise_rows(const step& s, const float* ring, const std::int32_t* row_offset, int block, share ys, float* out,
+                      float* sums) const {
+    const int norm = s.expand ? 1 : 0;
+    const auto taps = static_cast<std::size_t>(s.b.kernel * s.b.kernel) * lane_block;
+    kernels_.depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](
+        {ring, row_offset, s.b.in_size, out, s.b.out_size, s.depthwise + static_cast<std::size_t>(block) * taps,
+         s.scale[norm] + at(block), s.shift[norm] + at(block), sums + at(block), ys.begin, ys.end, s.act});
+  }
+
+  /// Whole images, chunk after chunk of channels; threads share the channels.
+  void chunks(const step& s, const float* in, int thread) const {
+    const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
+    const share blocks = share::of(s.mid_blocks, thread, engine_.threads());
+    for (int y = 0; y < s.b.in_size; ++y) own.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * y;
+    clear_sides(s, own.ring);
+    const std::size_t out_plane = area(s.b.out_size) * lane_block;
+    for (int first = blocks.begin, count; first < blocks.end; first += count) {
+      count = next_chunk(blocks.end - first);
+      const float* ahead =
+          first + count < blocks.end ? s.expand + static_cast<std::size_t>(first + count) * s.expand_panel : nullptr;
+      for (int y = 0; y < s.b.in_size; ++y)
+        fill_row(s, in, y, first, count, own.ring + static_cast<std::size_t>(y) * s.cut.row_step,
+                 ahead && y < count ? ahead + static_cast<std::size_t>(y) * s.expand_panel : nullptr);
+      for (int c = 0; c < count; ++c)
+        depthwise_rows(s, own.ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c,
+                       {0, s.b.out_size}, arena_.mid + static_cast<std::size_t>(first + c) * out_plane, own.sums);
+    }
+  }
+
+  /// Bands of output rows with a ring of expanded rows; threads share the rows and expand those at the seam twice.
+  void bands(const step& s, const float* in, float* out, int thread, bool project_bands) const {
+    const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
+    const share rows = share::of(s.b.out_size, thread, engine_.threads());
+    for (int y = 0; y < s.b.in_size; ++y)
+      own.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * (y % s.cut.ring_rows);
+    clear_sides(s, own.ring);
+    const std::size_t out_plane = area(s.b.out_size) * lane_block;
+    int made =
+        std::max(0, rows.begin * s.b.stride - s.b.kernel / 2); // input rows before this one are in the ring, or past
+    for (int y = rows.begin; y < rows.end; y += s.cut.band_rows) {
+      const share band{y, std::min(y + s.cut.band_rows, rows.end)};
+      const int needed = std::min(s.b.in_size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
+      const int band_pixels = (band.end - band.begin) * s.b.out_size;
+      float* const to = project_bands ? own.band : arena_.mid + at(y * s.b.out_size);
+      const std::size_t to_plane = project_bands ? at(band_pixels) : out_plane;
+      for (int first = 0, count; first < s.mid_blocks; first += count) {
+        count = next_chunk(s.mid_blocks - first);
+        float* const ring = own.ring + static_cast<std::size_t>(first) * s.cut.ring_plane;
+        for (int r = made; r < needed; ++r) fill_row(s, in, r, first, count, ring + own.row_offset[r], nullptr);
+        for (int c = 0; c < count; ++c)
+          depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c, band,
+                         to + static_cast<std::size_t>(first + c) * to_plane, own.sums);
+      }
+      made = std::max(made, needed);
+      if (project_bands) {
+        const int norm = s.expand ? 2 : 1;
+        const std::size_t pixel = at(y * s.b.out_size);
+        kernels_.pointwise({own.band, to_plane, s.project, s.project_panel, s.b.mid_channels, out + pixel, out_plane,
+                            s.scale[norm], s.shift[norm], s.b.residual ? in + pixel : nullptr, nullptr,
+                            epilogue::identity},
+                           s.out_blocks, band_pixels);
+      }
+    }
+  }
+
+  /// The gate goes onto the projection's weights if those are fewer than the values it gates, else onto the values.
+  static bool gates_weights(const step& s) { return s.b.out_channels < s.b.out_size * s.b.out_size; }
+
+  /// sums → mean → fully connected, ReLU → fully connected, h_sigmoid → gate.
+  void squeeze_excite(const step& s) const {
+    const int pixels = s.b.out_size * s.b.out_size, threads = engine_.threads();
+    const float per_pixel = 1.f / static_cast<float>(pixels);
+    for (std::size_t c = 0; c < at(s.mid_blocks); ++c) {
+      float sum = 0;
+      for (const arena::per_thread& t : arena_.own) sum += t.sums[c];
+      arena_.pooled[c] = sum * per_pixel;
+    }
+    const bool half = level_.weights->half;
+    const auto matvec = half ? kernels_.matvec_half : kernels_.matvec;
+    auto panel = [&](const void* weights, std::size_t step, int i) {
+      return static_cast<const std::byte*>(weights) + static_cast<std::size_t>(i) * step * (half ? 2 : 4);
+    };
+    engine_.parallel([&](int thread) {
+      const share p = share::of(blocks_of(s.b.se_channels), thread, threads);
+      matvec({arena_.pooled, s.b.mid_channels, panel(s.se_reduce, s.se_reduce_panel, p.begin), s.se_reduce_panel,
+              s.se_reduce_bias + at(p.begin), arena_.hidden + at(p.begin), p.end - p.begin, epilogue::relu});
+    });
+    engine_.parallel([&](int thread) {
+      const share p = share::of(s.mid_blocks, thread, threads);
+      matvec({arena_.hidden, s.b.se_channels, panel(s.se_expand, s.se_expand_panel, p.begin), s.se_expand_panel,
+              s.se_expand_bias + at(p.begin), arena_.gate + at(p.begin), p.end - p.begin, epilogue::h_sigmoid});
+      if (!gates_weights(s))
+        for (int c = p.begin; c < p.end; ++c)
+          kernels_.scale_pixels(arena_.mid + static_cast<std::size_t>(c) * at(pixels), arena_.gate + at(c), pixels);
+    });
+  }
+
+  void project(const step& s, const float* in, float* out, int thread, share pixels, share panels, bool gate) const {
+    const std::size_t plane = area(s.b.out_size) * lane_block, pixel = at(pixels.begin);
+    float* const scaled = arena_.own[static_cast<std::size_t>(thread)].scaled;
+    const std::size_t scaled_panel = at(s.b.mid_channels);
+    for (int first = panels.begin, count; first < panels.end; first += count) {
+      count = gate ? next_chunk(panels.end - first) : panels.end - panels.begin;
+      const float* weights = s.project + static_cast<std::size_t>(first) * s.project_panel;
+      if (gate)
+        for (int c = 0; c < count; ++c)
+          kernels_.scale_rows(weights + static_cast<std::size_t>(c) * s.project_panel, arena_.gate,
+                              scaled + static_cast<std::size_t>(c) * scaled_panel, s.b.mid_channels);
+      const std::size_t to = static_cast<std::size_t>(first) * plane + pixel;
+      kernels_.pointwise({arena_.mid + pixel, plane, gate ? scaled : weights, gate ? scaled_panel : s.project_panel,
+                          s.b.mid_channels, out + to, plane, s.scale[2] + at(first), s.shift[2] + at(first),
+                          s.b.residual ? in + to : nullptr, nullptr, epilogue::identity},
+                         count, pixels.end - pixels.begin);
+    }
+  }
+
+  /// The wide map is pooled chunk by chunk and never stored.
+  void final_expand(const step& s, const float* in, float* out) const {
+    const int pixels = s.b.in_size * s.b.in_size;
+    engine_.parallel([&](int thread) {
+      const share p = share::of(s.out_blocks, thread, engine_.threads());
+      float* const map = arena_.own[static_cast<std::size_t>(thread)].ring;
+      for (int first = p.begin, count; first < p.end; first += count) {
+        count = next_chunk(p.end - first);
+        const float* weights = s.project + static_cast<std::size_t>(first) * s.project_panel;
+        kernels_.pointwise(
+            {in, at(pixels), weights, s.project_panel, s.b.in_channels, map, at(pixels), s.scale[0] + at(first),
+             s.shift[0] + at(first), nullptr,
+             first + count < p.end ? weights + static_cast<std::size_t>(count) * s.project_panel : nullptr, s.act},
+            count, pixels);
+        for (int c = 0; c < count; ++c)
+          kernels_.mean(map + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
+      }
+    });
+  }
+
+  void product(const step& s, const float* in, float* out, const float* bias) const {
+    const bool half = level_.weights->half;
+    const auto matvec = half ? kernels_.matvec_half : kernels_.matvec;
+    engine_.parallel([&](int thread) {
+      const share p = share::of(s.out_blocks, thread, engine_.threads());
+      const std::size_t start = static_cast<std::size_t>(p.begin) * s.project_panel * (half ? 2 : 4);
+      matvec({in, s.b.in_channels, reinterpret_cast<const std::byte*>(s.project) + start, s.project_panel,
+              bias ? bias + at(p.begin) : nullptr, out + at(p.begin), p.end - p.begin, s.act});
+    });
+  }
+
+  const engine& engine_;
+  const kernel_table& kernels_;
+  const level& level_;
+  arena& arena_;
+};
+
+} // namespace dynofa::backend::cpu_detail

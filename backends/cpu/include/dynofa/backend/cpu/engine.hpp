@@ -1,0 +1,60 @@
+#pragma once
+#include "dynofa/backend/cpu/caches.hpp"
+#include "dynofa/backend/cpu/isa.hpp"
+#include "dynofa/backend/cpu/thread_pool.hpp"
+#include "dynofa/core/error.hpp"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace dynofa::backend::cpu_detail {
+
+/// What a cpu backend chose at construction: the kernels, and the threads they run on.
+class engine {
+public:
+  engine(std::string_view isa_name, int threads, executor brought, bool half_weights)
+      : isa_{find_isa(isa_name)}
+      , threads_{threads}
+      , brought_{brought}
+      , half_weights_{half_weights} {
+    if (threads < 1 || threads > 256)
+      throw error(errc::invalid_argument, "cpu backend threads", "1 … 256", std::to_string(threads));
+    if (threads > 1 && !brought.run) pool_ = std::make_unique<thread_pool>(threads);
+  }
+
+  const kernel_table& kernels() const { return *isa_.kernels; }
+  std::string_view isa_name() const { return isa_.name; }
+  int threads() const { return threads_; }
+  const caches& cache_sizes() const { return caches_; }
+  bool half_weights() const { return half_weights_; }
+
+  /// f(i) for i in 0 … threads − 1; with one thread a plain call.
+  template <class F>
+  void parallel(F f) const {
+    if (threads_ == 1) return f(0);
+    auto call = [](void* context, int i) { (*static_cast<F*>(context))(i); };
+    if (brought_.run)
+      brought_.run(brought_.self, threads_, call, &f);
+    else
+      pool_->run(call, &f);
+  }
+
+  /// Held for one image when there are several threads: two streams on one backend then take turns.
+  std::unique_lock<std::mutex> turn() const {
+    return threads_ == 1 ? std::unique_lock<std::mutex>{} : std::unique_lock{mutex_};
+  }
+
+private:
+  isa isa_;
+  int threads_;
+  executor brought_;
+  bool half_weights_;
+  caches caches_ = query_caches();
+  std::unique_ptr<thread_pool> pool_;
+  mutable std::mutex mutex_;
+};
+
+} // namespace dynofa::backend::cpu_detail

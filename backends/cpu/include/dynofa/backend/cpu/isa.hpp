@@ -1,0 +1,50 @@
+#pragma once
+#include "dynofa/backend/cpu/isa_avx2.hpp"
+#include "dynofa/backend/cpu/isa_avx512.hpp"
+#include "dynofa/backend/cpu/isa_neon.hpp"
+#include "dynofa/backend/cpu/isa_portable.hpp"
+#include "dynofa/backend/cpu/kernel_table.hpp"
+#include "dynofa/core/error.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dynofa::backend::cpu_detail {
+
+struct isa {
+  std::string_view name;
+  const kernel_table* kernels;
+};
+
+/// The instruction sets this machine can run, best first; "portable" is always the last.
+inline std::vector<isa> available_isas() {
+  std::vector<isa> found;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx2_too = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (avx2_too && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    found.push_back({"avx512", &avx512::kernels});
+  if (avx2_too) found.push_back({"avx2", &avx2::kernels});
+#elif defined(__aarch64__)
+  found.push_back({"neon", &neon::kernels});
+#endif
+  found.push_back({"portable", &portable::kernels});
+  return found;
+}
+
+/// The one called `name`, or the best for "". Throws naming what is available.
+inline isa find_isa(std::string_view name) {
+  const std::vector<isa> all = available_isas();
+  if (name.empty()) return all.front();
+  std::string names;
+  for (const isa& i : all) {
+    if (i.name == name) return i;
+    names += names.empty() ? "" : " or ";
+    names += i.name;
+  }
+  throw error(errc::invalid_argument, "cpu backend isa", names + " on this machine", std::string(name));
+}
+
+} // namespace dynofa::backend::cpu_detail

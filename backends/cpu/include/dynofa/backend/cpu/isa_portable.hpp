@@ -1,0 +1,32 @@
+#pragma once
+#include "dynofa/backend/cpu/kernel_table.hpp"
+#include "dynofa/backend/cpu/region.hpp"
+#include "dynofa/core/half.hpp"
+
+// 128-bit vectors of the compiler, for any machine: SSE2 on x86-64, NEON on AArch64, whatever there is elsewhere.
+namespace dynofa::backend::cpu_detail::portable {
+
+typedef float vec __attribute__((vector_size(16)));
+constexpr int lanes = 4;
+// 16 registers on the smallest machine that matters: 6 × 2 sums, two weights and one broadcast input.
+constexpr int tile_vectors = 2;
+constexpr int tile_pixels[] = {0, 8, 6};
+constexpr int depthwise_tile = 7; // and up to 7 taps, and one input
+
+static inline __attribute__((always_inline)) vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
+static inline __attribute__((always_inline)) void store(float* p, vec v) { *reinterpret_cast<vec*>(p) = v; }
+static inline __attribute__((always_inline)) vec broadcast(float x) { return vec{x, x, x, x}; }
+static inline __attribute__((always_inline)) vec zero() { return vec{0.f, 0.f, 0.f, 0.f}; }
+static inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return a * b + c; }
+static inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) { acc += a * b; }
+static inline __attribute__((always_inline)) vec add(vec a, vec b) { return a + b; }
+static inline __attribute__((always_inline)) vec mul(vec a, vec b) { return a * b; }
+static inline __attribute__((always_inline)) vec max(vec a, vec b) { return a > b ? a : b; }
+static inline __attribute__((always_inline)) vec min(vec a, vec b) { return a < b ? a : b; }
+static inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
+  return vec{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])};
+}
+
+#include "dynofa/backend/cpu/kernels.inl"
+
+} // namespace dynofa::backend::cpu_detail::portable

@@ -1,0 +1,90 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+// What the hand-written kernels are asked to do: plain structs and one table of function pointers per instruction set.
+//
+// Activations are blocked by 16 channels: [C/16][H·W][16], channels padded to 16 with zeros. So a pixel's neighbour is
+// 64 bytes away, an address known at compile time, whatever the channel count; 16 floats are one AVX-512 register, two
+// of AVX2, four of NEON. All extents below are in floats unless they say otherwise.
+
+namespace dynofa::backend::cpu_detail {
+
+/// Channels per block of the layout and per panel of packed weights, on every instruction set.
+inline constexpr int lane_block = 16;
+
+constexpr int blocks_of(int channels) { return (channels + lane_block - 1) / lane_block; }
+constexpr int padded(int channels) { return blocks_of(channels) * lane_block; }
+
+/// What an epilogue applies after scale and shift.
+enum class epilogue : std::uint8_t { identity, relu, h_swish, h_sigmoid };
+
+/// 1×1 convolution of consecutive pixels: in [k][pixels] → out [panels·16][pixels],
+/// out = act(Σ in·weight · scale + shift) (+ residual).
+struct pointwise_args {
+  const float* in;      ///< first pixel of channel block 0
+  std::size_t in_plane; ///< from one channel block to the next
+  const float* weights; ///< panels [panel][k][16]
+  std::size_t panel;    ///< from one panel to the next
+  int k;                ///< input channels, a multiple of 4
+  float* out;
+  std::size_t out_plane;
+  const float *scale, *shift;
+  const float* residual; ///< laid out as out, or null; only with `identity`
+  const float* ahead;    ///< panels [k][16] that will be wanted next, fetched one cache line per k meanwhile; or null
+  epilogue act;
+};
+
+/// k×k depthwise convolution of one block of 16 channels, rows [y0, y1).
+struct depthwise_args {
+  const float* in;                ///< rows with kernel/2 zero pixels on both sides
+  const std::int32_t* row_offset; ///< where input row i lies behind `in`: rows may be kept in a ring
+  int in_rows;                    ///< of the whole image: rows outside are not there, and cost nothing
+  float* out;                     ///< row y0
+  int out_width;
+  const float* weights; ///< [kernel·kernel][16]
+  const float *scale, *shift;
+  float* sum; ///< [16], the sum of all outputs is added: the mean that squeeze-excite wants
+  int y0, y1;
+  epilogue act;
+};
+
+/// One output row of the 3×3 stride-2 convolution of three-channel pixels.
+struct stem_args {
+  const float* rows[3]; ///< input rows, interleaved RGB, one pixel of padding on the left
+  const float* weights; ///< panels [panel][28][16], k = 27 padded to 28
+  float* out;
+  std::size_t out_plane;
+  int out_width, panels;
+  const float *scale, *shift;
+  epilogue act;
+};
+
+/// Matrix-vector product: out [panels·16] = act(Σ in·weight + bias).
+struct matvec_args {
+  const float* in;
+  int k;
+  const void* weights; ///< panels [panel][k][16], of float or of half precision
+  std::size_t panel;   ///< in values
+  const float* bias;   ///< or null
+  float* out;
+  int panels;
+  epilogue act;
+};
+
+/// Everything of one instruction set that the block drivers call.
+struct kernel_table {
+  void (*pointwise)(const pointwise_args&, int panels, int pixels);
+  void (*depthwise[3][2])(const depthwise_args&); ///< [kernel / 2 − 1][stride − 1]
+  void (*stem)(const stem_args&);
+  void (*matvec)(const matvec_args&);
+  void (*matvec_half)(const matvec_args&); ///< the same with weights stored as IEEE half precision
+  /// out [k][16] = in [k][16] · gate[k]
+  void (*scale_rows)(const float* in, const float* gate, float* out, int k);
+  /// data [pixels][16] *= gate[16]
+  void (*scale_pixels)(float* data, const float* gate, int pixels);
+  /// out[16] = mean over pixels of in [pixels][16]
+  void (*mean)(const float* in, int pixels, float* out);
+};
+
+} // namespace dynofa::backend::cpu_detail

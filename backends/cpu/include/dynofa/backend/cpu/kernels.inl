@@ -1,0 +1,301 @@
+// The kernels, once for every instruction set: included inside the namespace and the target region of one (isa_*.hpp),
+// which defines before
+//   vec, lanes            a register of `lanes` floats (lanes divides 16)
+//   load, store, broadcast, zero, fma(a, b, c) = a·b + c, accumulate(c, a, b): c += a·b, add, mul, max, min, load_half
+//   tile_pixels[V]        how many pixels times V registers of output one pointwise tile holds
+//   tile_vectors          the largest V
+//   depthwise_tile        output pixels of one depthwise strip
+// Nothing here may be a lambda or a template of someone else's: those would not get the region's target. No include
+// guard: it is included once per instruction set.
+
+#define DYNOFA_CPU_FN static inline __attribute__((always_inline))
+
+constexpr int vectors_per_block = lane_block / lanes;
+
+DYNOFA_CPU_FN vec activate(vec y, epilogue act) {
+  switch (act) {
+  case epilogue::relu: return max(y, zero());
+  case epilogue::h_swish: return mul(y, min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f)));
+  case epilogue::h_sigmoid: return min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f));
+  default: return y;
+  }
+}
+
+/// Where register v of a group starts: whole blocks are `plane` apart, parts of a block follow each other.
+DYNOFA_CPU_FN constexpr std::size_t register_offset(int v, std::size_t plane) {
+  return static_cast<std::size_t>(v / vectors_per_block) * plane +
+         static_cast<std::size_t>(v % vectors_per_block * lanes);
+}
+
+template <int P, int V, epilogue Act>
+DYNOFA_CPU_FN void pointwise_store(const vec (&acc)[P][V], const pointwise_args& g, float* out, const float* residual,
+                                   const float* scale, const float* shift) {
+  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+    const vec s = load(scale + v * lanes), t = load(shift + v * lanes);
+    const std::size_t at = register_offset(v, g.out_plane);
+    if (residual) {
+      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
+          store(out + at + p * lane_block, add(fma(acc[p][v], s, t), load(residual + at + p * lane_block)));
+    } else {
+      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
+          store(out + at + p * lane_block, activate(fma(acc[p][v], s, t), Act));
+    }
+  }
+}
+
+/// P pixels × V registers of output stay in registers over all of k: each step loads V weights and broadcasts P inputs.
+template <int P, int V>
+static void pointwise_tile(const pointwise_args& g, const float* in, const float* weights, float* out,
+                           const float* residual, const float* scale, const float* shift, const float* ahead) {
+  vec acc[P][V];
+  DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
+  for (int k = g.k;;) {
+    const float* a = in;
+    for (const float* const end = in + (k < lane_block ? k : lane_block); a != end; a += 4) {
+      DYNOFA_CPU_UNROLL for (int j = 0; j < 4; ++j) {
+        vec w[V];
+        DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
+            load(weights + register_offset(v, g.panel) + j * lane_block);
+        DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
+          const vec b = broadcast(a[p * lane_block + j]);
+          DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[p][v], b, w[v]);
+        }
+        __builtin_prefetch(ahead + j * lane_block, 0, 2);
+      }
+      weights += 4 * lane_block;
+      ahead += 4 * lane_block;
+    }
+    k -= lane_block;
+    if (k <= 0) break;
+    in += g.in_plane;
+  }
+  switch (g.act) {
+  case epilogue::relu: return pointwise_store<P, V, epilogue::relu>(acc, g, out, nullptr, scale, shift);
+  case epilogue::h_swish: return pointwise_store<P, V, epilogue::h_swish>(acc, g, out, nullptr, scale, shift);
+  default: return pointwise_store<P, V, epilogue::identity>(acc, g, out, residual, scale, shift);
+  }
+}
+
+using pointwise_tile_function = void (*)(const pointwise_args&, const float*, const float*, float*, const float*,
+                                         const float*, const float*, const float*);
+
+template <int V, int P = 1>
+struct pointwise_tiles {
+  static pointwise_tile_function of(int pixels) {
+    if constexpr (P < tile_pixels[V])
+      return pixels == P ? &pointwise_tile<P, V> : pointwise_tiles<V, P + 1>::of(pixels);
+    else
+      return &pointwise_tile<P, V>;
+  }
+};
+
+/// One group of V registers for all pixels, in tiles of nearly equal size: no tile is left with so few accumulators
+/// that it waits for its own sums.
+template <int V>
+static void pointwise_group(const pointwise_args& g, int first, int vectors, int pixels) {
+  const int tiles = (pixels + tile_pixels[V] - 1) / tile_pixels[V], size = pixels / tiles, larger = pixels % tiles;
+  const pointwise_tile_function small = pointwise_tiles<V>::of(size);
+  const pointwise_tile_function large = larger ? pointwise_tiles<V>::of(size + 1) : small;
+  const float* weights = g.weights + register_offset(first, g.panel);
+  const std::size_t out = register_offset(first, g.out_plane);
+  // While this group computes, its successor's panels come nearer: one panel per tile.
+  const bool more = first + V < vectors;
+  const float* ahead = more ? g.weights + register_offset(first + V, g.panel) : g.ahead;
+  const std::size_t ahead_step = more ? g.panel : static_cast<std::size_t>(g.k) * lane_block;
+  constexpr int ahead_panels = (V + vectors_per_block - 1) / vectors_per_block;
+  int pixel = 0;
+  for (int t = 0; t < tiles; ++t) {
+    const std::size_t at = static_cast<std::size_t>(pixel) * lane_block;
+    (t < larger ? large : small)(g, g.in + at, weights, g.out + out + at, g.residual ? g.residual + out + at : nullptr,
+                                 g.scale + first * lanes, g.shift + first * lanes,
+                                 ahead && t < ahead_panels ? ahead + static_cast<std::size_t>(t) * ahead_step
+                                                           : weights);
+    pixel += t < larger ? size + 1 : size;
+  }
+}
+
+static void pointwise(const pointwise_args& g, int panels, int pixels) {
+  const int vectors = panels * vectors_per_block;
+  for (int v = 0; v < vectors;) {
+    const int left = vectors - v;
+    if constexpr (tile_vectors == 3) { // 3 + 3 + … and an even rest: a single register has too few sums in flight
+      if (left == 1)
+        pointwise_group<1>(g, v, vectors, pixels), v += 1;
+      else if (left == 2 || left == 4)
+        pointwise_group<2>(g, v, vectors, pixels), v += 2;
+      else
+        pointwise_group<3>(g, v, vectors, pixels), v += 3;
+    } else {
+      pointwise_group<tile_vectors>(g, v, vectors, pixels), v += tile_vectors;
+    }
+  }
+}
+
+/// T output pixels of one row stay in registers; each loaded input serves all the taps that want it.
+template <int K, int S, int T>
+static void depthwise_strip(const depthwise_args& g, int x, int lane) {
+  const vec scale = load(g.scale + lane), shift = load(g.shift + lane);
+  vec sum = zero();
+  float* out = g.out + x * lane_block + lane;
+  for (int y = g.y0; y < g.y1; ++y, out += g.out_width * lane_block) {
+    const int top = y * S - K / 2;
+    const int first = top < 0 ? -top : 0, last = g.in_rows - top < K ? g.in_rows - top : K;
+    vec acc[T];
+    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = zero();
+    for (int ky = first; ky < last; ++ky) {
+      const float* row = g.in + g.row_offset[top + ky] + x * S * lane_block + lane;
+      const float* weights = g.weights + ky * K * lane_block + lane;
+      vec w[K];
+      DYNOFA_CPU_UNROLL for (int kx = 0; kx < K; ++kx) w[kx] = load(weights + kx * lane_block);
+      DYNOFA_CPU_UNROLL for (int i = 0; i < (T - 1) * S + K; ++i) {
+        const vec in = load(row + i * lane_block);
+        DYNOFA_CPU_UNROLL for (int kx = 0; kx < K; ++kx) if (i >= kx && (i - kx) % S == 0 && (i - kx) / S < T)
+            accumulate(acc[(i - kx) / S], in, w[kx]);
+      }
+    }
+    if (g.act == epilogue::relu) {
+      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::relu);
+    } else if (g.act == epilogue::h_swish) {
+      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::h_swish);
+    } else {
+      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = fma(acc[t], scale, shift);
+    }
+    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) {
+      store(out + t * lane_block, acc[t]);
+      sum = add(sum, acc[t]);
+    }
+  }
+  store(g.sum + lane, add(load(g.sum + lane), sum));
+}
+
+using depthwise_strip_function = void (*)(const depthwise_args&, int, int);
+
+template <int K, int S, int T = 1>
+struct depthwise_strips {
+  static depthwise_strip_function of(int pixels) {
+    if constexpr (T < depthwise_tile)
+      return pixels == T ? &depthwise_strip<K, S, T> : depthwise_strips<K, S, T + 1>::of(pixels);
+    else
+      return &depthwise_strip<K, S, T>;
+  }
+};
+
+template <int K, int S>
+static void depthwise(const depthwise_args& g) {
+  const int strips = (g.out_width + depthwise_tile - 1) / depthwise_tile;
+  const int size = g.out_width / strips, larger = g.out_width % strips;
+  const depthwise_strip_function small = depthwise_strips<K, S>::of(size);
+  const depthwise_strip_function large = larger ? depthwise_strips<K, S>::of(size + 1) : small;
+  for (int lane = 0; lane < lane_block; lane += lanes)
+    for (int t = 0, x = 0; t < strips; x += t < larger ? size + 1 : size, ++t) (t < larger ? large : small)(g, x, lane);
+}
+
+/// As pointwise_tile: k runs over three rows of nine neighbouring floats, and pixels are six floats apart.
+template <int P, int V>
+static void stem_tile(const stem_args& g, int x, int first) {
+  vec acc[P][V];
+  DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
+  const float* weights = g.weights + register_offset(first, 28 * lane_block);
+  for (int r = 0; r < 3; ++r) {
+    const float* a = g.rows[r] + x * 6;
+    for (int j = 0; j < 9; ++j, weights += lane_block) {
+      vec w[V];
+      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] = load(weights + register_offset(v, 28 * lane_block));
+      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
+        const vec b = broadcast(a[p * 6 + j]);
+        DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[p][v], b, w[v]);
+      }
+    }
+  }
+  float* out = g.out + register_offset(first, g.out_plane) + x * lane_block;
+  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+    const vec s = load(g.scale + (first + v) * lanes), t = load(g.shift + (first + v) * lanes);
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
+      const vec y = fma(acc[p][v], s, t);
+      store(out + register_offset(v, g.out_plane) + p * lane_block,
+            g.act == epilogue::h_swish ? activate(y, epilogue::h_swish) : activate(y, g.act));
+    }
+  }
+}
+
+template <int V>
+static void stem_group(const stem_args& g, int first) {
+  constexpr int P = tile_pixels[V] < 8 ? tile_pixels[V] : 8;
+  int x = 0;
+  for (; x + P <= g.out_width; x += P) stem_tile<P, V>(g, x, first);
+  for (; x < g.out_width; ++x) stem_tile<1, V>(g, x, first);
+}
+
+static void stem(const stem_args& g) {
+  const int vectors = g.panels * vectors_per_block;
+  int v = 0;
+  for (; v + 2 <= vectors; v += 2) stem_group<2>(g, v);
+  if constexpr (vectors_per_block == 1)
+    if (v < vectors) stem_group<1>(g, v);
+}
+
+template <bool Half>
+DYNOFA_CPU_FN vec load_weight(const void* weights, std::size_t i) {
+  if constexpr (Half)
+    return load_half(static_cast<const std::uint16_t*>(weights) + i);
+  else
+    return load(static_cast<const float*>(weights) + i);
+}
+
+/// Bound by the stream of weights: eight sums hide the latency of the additions.
+template <bool Half>
+static void matvec_of(const matvec_args& g) {
+  for (int v = 0; v < g.panels * vectors_per_block; ++v) {
+    std::size_t w = register_offset(v, g.panel);
+    vec acc[8];
+    DYNOFA_CPU_UNROLL for (int j = 0; j < 8; ++j) acc[j] = zero();
+    int k = 0;
+    for (; k + 8 <= g.k; k += 8, w += 8 * lane_block) {
+      DYNOFA_CPU_UNROLL for (int j = 0; j < 8; ++j) acc[j] = fma(
+          broadcast(g.in[k + j]), load_weight<Half>(g.weights, w + static_cast<std::size_t>(j * lane_block)), acc[j]);
+    }
+    for (; k < g.k; ++k, w += lane_block) acc[0] = fma(broadcast(g.in[k]), load_weight<Half>(g.weights, w), acc[0]);
+    const vec sum = add(add(add(acc[0], acc[1]), add(acc[2], acc[3])), add(add(acc[4], acc[5]), add(acc[6], acc[7])));
+    const vec y = g.bias ? add(sum, load(g.bias + v * lanes)) : sum;
+    store(g.out + v * lanes, activate(y, g.act));
+  }
+}
+
+static void scale_rows(const float* in, const float* gate, float* out, int k) {
+  for (int i = 0; i < k; ++i, in += lane_block, out += lane_block) {
+    const vec s = broadcast(gate[i]);
+    DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) store(out + v * lanes, mul(load(in + v * lanes), s));
+  }
+}
+
+static void scale_pixels(float* data, const float* gate, int pixels) {
+  vec s[vectors_per_block];
+  DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) s[v] = load(gate + v * lanes);
+  for (int i = 0; i < pixels; ++i, data += lane_block) {
+    DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v)
+        store(data + v * lanes, mul(load(data + v * lanes), s[v]));
+  }
+}
+
+static void mean(const float* in, int pixels, float* out) {
+  vec sum[vectors_per_block];
+  DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) sum[v] = zero();
+  for (int i = 0; i < pixels; ++i, in += lane_block) {
+    DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) sum[v] = add(sum[v], load(in + v * lanes));
+  }
+  DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v)
+      store(out + v * lanes, mul(sum[v], broadcast(1.f / static_cast<float>(pixels))));
+}
+
+inline constexpr kernel_table kernels{
+    &pointwise,
+    {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
+    &stem,
+    &matvec_of<false>,
+    &matvec_of<true>,
+    &scale_rows,
+    &scale_pixels,
+    &mean,
+};
+
+#undef DYNOFA_CPU_FN

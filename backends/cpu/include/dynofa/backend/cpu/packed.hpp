@@ -1,0 +1,125 @@
+#pragma once
+#include "dynofa/backend/cpu/aligned.hpp"
+#include "dynofa/backend/cpu/kernel_table.hpp"
+#include "dynofa/core/half.hpp"
+#include "dynofa/model/supernet.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace dynofa::backend::cpu_detail {
+
+/// The super-network as the kernels read it. Pointwise weights lie in panels of 16 output channels,
+/// [c_out/16][c_in][16], so that fewer outputs are fewer panels and fewer inputs the front of each panel; depthwise
+/// weights as [c/16][k·k][16]. Every sub-network is a prefix: nothing is copied for a level. Immutable, one allocation.
+struct packed_supernet {
+  /// Panels: where they start and how far apart they are, in values.
+  struct panels {
+    std::size_t start = 0, step = 0;
+  };
+  struct elastic_block {
+    panels expand, project, se_reduce, se_expand; ///< the two of squeeze-excite in half precision if `half`
+    std::array<panels, 3> depthwise;              ///< k = 3, 5, 7
+    panels se_reduce_bias, se_expand_bias;
+    int mid_channels = 0, se_channels = 0;
+  };
+
+  space_description space;
+  bool half = false; ///< squeeze-excite, feature mix and classifier are stored in half precision
+  panels stem, final_expand, feature_mix, classifier, classifier_bias;
+  std::vector<elastic_block> blocks;
+  aligned_bytes data;
+
+  std::size_t bytes() const { return data.size(); }
+  const float* floats(const panels& p) const { return data.as<const float>(p.start); }
+
+  packed_supernet(const supernet& net, bool half_precision)
+      : space{net.space}
+      , half{half_precision} {
+    lay_out(net);                 // once to count …
+    data = aligned_bytes{cursor}; // … and once to write
+    writing = true;
+    lay_out(net);
+  }
+
+private:
+  std::size_t cursor = 0;
+  bool writing = false;
+
+  /// Rows of `from` [outs][ins] become panels; the order of the inputs stays. k is padded to the kernels' step of 4.
+  panels pack(const std::vector<float>& from, int outs, int ins, bool as_half = false) {
+    const auto depth = static_cast<std::size_t>(ins + 3) / 4 * 4;
+    const panels p{cursor, depth * lane_block};
+    if (writing)
+      for (int o = 0; o < outs; ++o)
+        for (int i = 0; i < ins; ++i) {
+          const float w =
+              from[static_cast<std::size_t>(o) * static_cast<std::size_t>(ins) + static_cast<std::size_t>(i)];
+          const std::size_t at = static_cast<std::size_t>(o / lane_block) * p.step +
+                                 static_cast<std::size_t>(i * lane_block + o % lane_block);
+          if (as_half)
+            data.as<std::uint16_t>(cursor)[at] = float_to_half(w);
+          else
+            data.as<float>(cursor)[at] = w;
+        }
+    const std::size_t size = static_cast<std::size_t>(blocks_of(outs)) * p.step * (as_half ? 2 : 4);
+    cursor += (size + 63) / 64 * 64;
+    return p;
+  }
+
+  void lay_out(const supernet& net) {
+    cursor = 0;
+    // [out][channel][row][column] → k in the order (row, column, channel) in which an interleaved image is read
+    std::vector<float> stem_weights(net.stem.size());
+    for (std::size_t o = 0; o < net.stem.size() / 27; ++o)
+      for (std::size_t c = 0; c < 3; ++c)
+        for (std::size_t tap = 0; tap < 9; ++tap) stem_weights[o * 27 + tap * 3 + c] = net.stem[o * 27 + c * 9 + tap];
+    stem = pack(stem_weights, space.stem_width, 27);
+    blocks.resize(net.blocks.size());
+    for (std::size_t n = 0; n < blocks.size(); ++n) {
+      const block_weights& from = net.blocks[n];
+      elastic_block& to = blocks[n];
+      to.mid_channels = from.mid_channels;
+      to.se_channels = from.se_channels;
+      if (!from.expand.empty()) to.expand = pack(from.expand, from.mid_channels, from.in_channels);
+      for (std::size_t k = 0; k < 3; ++k)
+        if (!from.depthwise[k].empty()) to.depthwise[k] = pack_taps(from.depthwise[k], from.mid_channels);
+      if (from.se_channels > 0) {
+        to.se_reduce = pack(from.se_reduce, from.se_channels, from.mid_channels, half);
+        to.se_reduce_bias = pack_bias(from.se_reduce_bias);
+        to.se_expand = pack(from.se_expand, from.mid_channels, from.se_channels, half);
+        to.se_expand_bias = pack_bias(from.se_expand_bias);
+      }
+      to.project = pack(from.project, from.out_channels, from.mid_channels);
+    }
+    const int last_width = space.stages.size() ? space.stages[space.stages.size() - 1].width : space.stem_width;
+    final_expand = pack(net.final_expand, space.final_width, last_width);
+    feature_mix = pack(net.feature_mix, space.mix_width, space.final_width, half);
+    classifier = pack(net.classifier, space.classes, space.mix_width, half);
+    classifier_bias = pack_bias(net.classifier_bias);
+  }
+
+  /// [c][taps] → [c/16][taps][16]
+  panels pack_taps(const std::vector<float>& from, int channels) {
+    const std::size_t taps = from.size() / static_cast<std::size_t>(channels);
+    const panels p{cursor, taps * lane_block};
+    if (writing)
+      for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c)
+        for (std::size_t t = 0; t < taps; ++t)
+          data.as<float>(cursor)[c / lane_block * p.step + t * lane_block + c % lane_block] = from[c * taps + t];
+    cursor += static_cast<std::size_t>(blocks_of(channels)) * p.step * 4;
+    return p;
+  }
+
+  panels pack_bias(const std::vector<float>& from) {
+    const panels p{cursor, 0};
+    if (writing) std::copy(from.begin(), from.end(), data.as<float>(cursor));
+    cursor += (from.size() * 4 + 63) / 64 * 64;
+    return p;
+  }
+};
+
+} // namespace dynofa::backend::cpu_detail

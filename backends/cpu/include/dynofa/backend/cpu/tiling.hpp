@@ -1,0 +1,60 @@
+#pragma once
+#include "dynofa/backend/cpu/caches.hpp"
+#include "dynofa/backend/cpu/kernel_table.hpp"
+#include "dynofa/core/block.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace dynofa::backend::cpu_detail {
+
+/// Panels of 16 channels that one pass over the input computes.
+inline constexpr int chunk_panels = 3;
+
+/// The next chunk of `left` panels: threes, and an even rest (see `pointwise` in kernels.inl).
+constexpr int next_chunk(int left) { return left == 4 ? 2 : std::min(left, chunk_panels); }
+
+/// How a block that has a depthwise convolution is cut so that its widest tensor never leaves the L2 cache.
+///
+/// * Whole images, chunk after chunk of channels: when the expanded rows of one chunk fit. Each weight is read once;
+/// the
+///   depthwise output of the whole image is kept for the projection. This is how all blocks of 28×28 and below run.
+/// * Bands of output rows, all channels: otherwise. A ring of expanded rows is kept per channel block, each input row
+/// is
+///   expanded once, and unless squeeze-excite has to see the whole image first, the band is projected at once.
+struct tiling {
+  bool banded = false;
+  int band_rows = 0;                        ///< output rows per band
+  int ring_rows = 0;                        ///< expanded rows kept
+  std::size_t row_step = 0, ring_plane = 0; ///< floats from one kept row, and from one channel block, to the next
+  std::size_t ring_floats = 0, band_floats = 0;
+
+  static tiling of(const block& b, const caches& c) {
+    tiling t;
+    const int blocks = blocks_of(b.mid_channels);
+    t.row_step = static_cast<std::size_t>(b.in_size + b.kernel - 1) * lane_block;
+    const std::size_t whole = t.row_step * static_cast<std::size_t>(b.in_size) * chunk_panels;
+    const std::size_t budget = c.l2 / 2 / sizeof(float);
+    t.banded = b.kind == block_kind::separable || whole > budget;
+    t.band_rows = b.out_size;
+    t.ring_rows = b.in_size;
+    if (t.banded) {
+      auto rows_of = [&](int band) { return std::min((band - 1) * b.stride + b.kernel, b.in_size); };
+      auto band_size = [&](int band) {
+        return static_cast<std::size_t>(band * b.out_size) * lane_block * static_cast<std::size_t>(blocks);
+      };
+      auto floats_of = [&](int band) {
+        return static_cast<std::size_t>(rows_of(band) * blocks) * t.row_step + band_size(band);
+      };
+      t.band_rows = 1;
+      while (t.band_rows < b.out_size && floats_of(t.band_rows + 1) <= budget) ++t.band_rows;
+      t.ring_rows = rows_of(t.band_rows);
+      if (b.se_channels == 0) t.band_floats = band_size(t.band_rows);
+    }
+    t.ring_plane = t.row_step * static_cast<std::size_t>(t.ring_rows);
+    t.ring_floats = t.ring_plane * static_cast<std::size_t>(t.banded ? blocks : std::min(blocks, chunk_panels));
+    return t;
+  }
+};
+
+} // namespace dynofa::backend::cpu_detail

@@ -1,0 +1,89 @@
+#pragma once
+#include "dynofa/backend/cpu/aligned.hpp"
+#include "dynofa/backend/cpu/tiling.hpp"
+#include "dynofa/model/plan.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace dynofa::backend::cpu_detail {
+
+/// How many floats each buffer needs for one image of any of the plans.
+struct arena_sizes {
+  std::size_t image = 0;   ///< input or output of a block
+  std::size_t mid = 0;     ///< depthwise output kept for squeeze-excite or projection
+  std::size_t ring = 0;    ///< per thread: expanded rows, stem rows or unpooled channels
+  std::size_t band = 0;    ///< per thread: depthwise output of one band
+  std::size_t vectors = 0; ///< channels of the longest vector
+  std::size_t rows = 0;    ///< input rows of the tallest image
+  std::size_t scaled = 0;  ///< per thread: one chunk of projection weights times the gate
+
+  void cover(const block& b, const caches& c) {
+    auto most = [](std::size_t& have, std::size_t want) { have = std::max(have, (want + 15) / 16 * 16); };
+    const auto in_area = static_cast<std::size_t>(b.in_size) * static_cast<std::size_t>(b.in_size);
+    const auto out_area = static_cast<std::size_t>(b.out_size) * static_cast<std::size_t>(b.out_size);
+    const auto wide = [](int channels) { return static_cast<std::size_t>(padded(channels)); };
+    if (b.kind != block_kind::stem) most(image, in_area * wide(b.in_channels));
+    most(image, out_area * wide(b.out_channels));
+    most(vectors, std::max({wide(b.in_channels), wide(b.mid_channels), wide(b.out_channels), wide(b.se_channels)}));
+    most(rows, static_cast<std::size_t>(b.in_size));
+    if (b.kind == block_kind::stem) most(ring, 3 * stem_row(b.in_size));
+    if (b.kind == block_kind::final_expand) most(ring, in_area * lane_block * chunk_panels);
+    if (b.mid_channels > 0) {
+      const tiling t = tiling::of(b, c);
+      most(ring, t.ring_floats);
+      most(band, t.band_floats);
+      if (t.band_floats == 0) most(mid, out_area * wide(b.mid_channels));
+      if (b.se_channels > 0) most(scaled, static_cast<std::size_t>(b.mid_channels) * lane_block * chunk_panels);
+    }
+  }
+  /// One padded input row of the stem: a pixel of zeros on both sides.
+  static std::size_t stem_row(int size) { return (static_cast<std::size_t>(size + 3) * 3 + 15) / 16 * 16; }
+};
+
+/// The buffers of one stream of images. Two ping-pong images, the depthwise output, and for each thread its ring, band,
+/// squeeze-excite sums and row table.
+struct arena {
+  arena_sizes sizes;
+  int threads = 1;
+  aligned_bytes data;
+  float *image[2] = {}, *mid = nullptr, *pooled = nullptr, *hidden = nullptr, *gate = nullptr;
+
+  struct per_thread {
+    float *ring, *band, *sums, *scaled;
+    std::int32_t* row_offset;
+  };
+  std::vector<per_thread> own;
+
+  std::size_t bytes() const { return data.size(); }
+
+  arena(std::span<const plan> plans, int thread_count, const caches& c)
+      : threads{thread_count} {
+    for (const plan& p : plans)
+      for (const block& b : p.blocks) sizes.cover(b, c);
+    own.resize(static_cast<std::size_t>(threads));
+    for (int pass = 0; pass < 2; ++pass) {
+      std::size_t at = 0;
+      auto take = [&](std::size_t floats) {
+        float* p = pass ? data.as<float>() + at : nullptr;
+        at +=
+            (floats + 15) / 16 * 16 + 16 * 5; // a step of five cache lines keeps equal buffers out of each other's sets
+        return p;
+      };
+      for (float*& i : image) i = take(sizes.image);
+      mid = take(sizes.mid);
+      pooled = take(sizes.vectors), hidden = take(sizes.vectors), gate = take(sizes.vectors);
+      for (per_thread& t : own) {
+        t.ring = take(sizes.ring), t.band = take(sizes.band), t.sums = take(sizes.vectors),
+        t.scaled = take(sizes.scaled);
+        t.row_offset = reinterpret_cast<std::int32_t*>(take(sizes.rows));
+      }
+      if (pass == 0) data = aligned_bytes{at * sizeof(float)};
+    }
+  }
+};
+
+} // namespace dynofa::backend::cpu_detail

@@ -1,0 +1,173 @@
+#include "dynofa/backend/cpu.hpp"
+
+#include <doctest/doctest.h>
+
+#include "backends/cpu/networks.hpp"
+#include <algorithm>
+#include <set>
+#include <string>
+#include <tuple>
+
+using namespace dynofa;
+using namespace cpu_tests;
+
+static_assert(inference_backend<backend::cpu>);
+
+namespace {
+
+std::vector<std::string> isas() {
+  std::vector<std::string> names;
+  for (const auto& i : backend::cpu_detail::available_isas()) names.emplace_back(i.name);
+  return names;
+}
+
+using block_case = std::tuple<int, int, activation, bool>;
+
+/// Every block of `p` on the reference's input of that block, then the whole network. Returns the worst difference.
+double compare(const backend::cpu& b, const supernet_ptr& net, const plan& p, std::set<block_case>* seen = nullptr,
+               backend::cpu_detail::caches caches = backend::cpu_detail::query_caches()) {
+  const backend::reference judge;
+  const scale_shift norms = norms_of(*net, p);
+  auto truth = judge.bind(judge.pack(net), p, norms);
+  auto truth_space = judge.make_workspace(std::span(&p, 1));
+  const backend::cpu_detail::level level{b.pack(net), p, norms, caches};
+  backend::cpu_detail::arena space{std::span(&p, 1), b.engine->threads(), caches};
+
+  const auto batch = static_cast<std::size_t>(p.batch);
+  const std::vector<float> image = normals(batch * static_cast<std::size_t>(p.blocks[0].in_values()), 7);
+  std::vector<float> in = image;
+  double worst = 0;
+  for (std::size_t i = 0; i < p.blocks.size(); ++i) {
+    std::vector<float> wanted(batch * static_cast<std::size_t>(p.blocks[i].out_values())), got(wanted.size());
+    judge.run_block(truth, truth_space, i, in, wanted);
+    b.run_block(level, space, i, in, got);
+    const double d = difference(got, wanted);
+    INFO("block " << i << " of " << text(p.arch) << " kernel " << int(p.blocks[i].kernel));
+    CHECK(d < 2e-5);
+    worst = std::max(worst, d);
+    in = wanted;
+    if (seen && p.blocks[i].kind == block_kind::inverted_residual)
+      seen->insert({p.blocks[i].kernel, p.blocks[i].stride, p.blocks[i].act, p.blocks[i].se_channels > 0});
+  }
+  std::vector<float> logits(batch * static_cast<std::size_t>(p.space.classes));
+  b.run(level, space, image, logits);
+  CHECK(difference(logits, in) < 2e-4); // errors of all blocks together
+  b.run(level, space, image, logits);   // and nothing is left over in the workspace
+  CHECK(difference(logits, in) < 2e-4);
+  return worst;
+}
+
+} // namespace
+
+TEST_CASE("every block on every instruction set agrees with the reference") {
+  const space_description d = every_block();
+  const auto net = std::make_shared<const supernet>(random_supernet(d, 3));
+  for (const std::string& isa : isas())
+    for (int threads : {1, 2, 4}) {
+      CAPTURE(isa);
+      CAPTURE(threads);
+      const backend::cpu b{.isa = isa, .threads = threads};
+      std::set<block_case> seen;
+      for (std::size_t first : {0u, 1u, 2u})
+        for (int resolution : {97, 64, 23, 8})
+          compare(b, net, make_plan(d, arch_of(d, resolution, first), 1, true), &seen);
+#define DYNOFA_X(kernel, stride, act, se) CHECK(seen.count({kernel, stride, activation::act, se}) == 1);
+      DYNOFA_FOR_EACH_INVERTED_RESIDUAL(DYNOFA_X)
+#undef DYNOFA_X
+    }
+}
+
+TEST_CASE("bands of rows give what whole images give") {
+  const space_description d = every_block();
+  const auto net = std::make_shared<const supernet>(random_supernet(d, 4));
+  for (const std::string& isa : isas())
+    for (int threads : {1, 2, 3})
+      for (std::size_t l2 : {std::size_t(1), std::size_t(40) << 10, std::size_t(150) << 10}) {
+        CAPTURE(isa);
+        CAPTURE(threads);
+        CAPTURE(l2);
+        const backend::cpu b{.isa = isa, .threads = threads};
+        for (std::size_t first : {0u, 1u, 2u})
+          for (int resolution : {75, 8})
+            compare(b, net, make_plan(d, arch_of(d, resolution, first), 1, true), nullptr, {32 * 1024, l2});
+      }
+}
+
+TEST_CASE("the largest network of once-for-all, and a batch") {
+  const space_description& d = ofa_w1_2::description;
+  const auto net = std::make_shared<const supernet>(random_supernet(d, 5));
+  arch largest = arch_of(d, 160, 0);
+  for (auto& k : largest.ks) k = 7;
+  for (auto& e : largest.e) e = 6;
+  const plan p = make_plan(d, largest, 2);
+  for (const std::string& isa : isas()) {
+    CAPTURE(isa);
+    const backend::cpu b{.isa = isa, .threads = 2};
+    MESSAGE(b.name() << ": worst difference of a block " << compare(b, net, p) << " rms");
+  }
+}
+
+TEST_CASE("weights in half precision stay within their rounding") {
+  const space_description d = every_block();
+  const auto net = std::make_shared<const supernet>(random_supernet(d, 6));
+  const plan p = make_plan(d, arch_of(d, 64, 1));
+  const scale_shift norms = norms_of(*net, p);
+  const std::vector<float> image = normals(static_cast<std::size_t>(p.blocks[0].in_values()), 8);
+  for (const std::string& isa : isas()) {
+    const backend::cpu exact{.isa = isa}, half{.isa = isa, .weights = "fp16"};
+    std::vector<float> wanted(10), got(10);
+    for (const auto* b : {&exact, &half}) {
+      const auto level = b->bind(b->pack(net), p, norms);
+      auto space = b->make_workspace(std::span(&p, 1));
+      b->run(level, space, image, b == &exact ? wanted : got);
+    }
+    const double d16 = difference(got, wanted);
+    CAPTURE(isa);
+    CHECK(d16 < 5e-3); // 2^-11 per weight, averaged over long sums
+    CHECK(d16 > 0);    // it really is another storage
+    CHECK(half.pack(net)->bytes() < exact.pack(net)->bytes());
+  }
+}
+
+TEST_CASE("what it costs: packed weights and one more level") {
+  for (const space_description& d : {ofa_w1_0::description, ofa_w1_2::description}) {
+    const auto net = std::make_shared<const supernet>(random_supernet(d, 1));
+    const backend::cpu b;
+    const auto packed = b.pack(net);
+    arch a = arch_of(d, d.resolutions.front(), 0);
+    for (auto& k : a.ks) k = 7;
+    for (auto& e : a.e) e = 6;
+    const plan p = make_plan(d, a);
+    CHECK(double(packed->bytes()) <= 1.45 * double(p.weight_bytes()));
+    const auto level = b.bind(packed, p, norms_of(*net, p));
+    CHECK(level.bytes() <= 8 * static_cast<std::size_t>(p.norm_values()) + 16 * 1024);
+  }
+}
+
+TEST_CASE("wrong requests are sentences") {
+  CHECK_THROWS_WITH_AS(backend::cpu{.isa = "mmx"}, doctest::Contains("cpu backend isa: expected"), error);
+  CHECK_THROWS_WITH_AS(backend::cpu{.threads = 0}, "cpu backend threads: expected 1 … 256, got 0", error);
+  CHECK_THROWS_WITH_AS(backend::cpu{.weights = "int3"}, "cpu backend weights: expected fp32 or fp16, got int3", error);
+  const space_description d = every_block();
+  const auto net = std::make_shared<const supernet>(random_supernet(d, 1));
+  const backend::cpu b;
+  const auto packed = b.pack(net);
+  const plan p = make_plan(d, arch_of(d, 64, 0));
+  CHECK_THROWS_AS(b.bind(packed, p, scale_shift{}), error);
+  const plan other = make_plan(ofa_w1_2::description, arch_of(ofa_w1_2::description, 160, 0));
+  CHECK_THROWS_AS(b.bind(packed, other, scale_shift{}), error);
+}
+
+TEST_CASE("names, and an executor of the caller") {
+  CHECK(backend::cpu{.isa = "portable"}.name() == "cpu portable, 1 thread");
+  CHECK(backend::cpu{.isa = "portable", .threads = 2}.name() == "cpu portable, 2 threads");
+  int calls = 0;
+  const backend::executor backwards{&calls, [](void* self, int tasks, void (*task)(void*, int), void* context) {
+                                      ++*static_cast<int*>(self);
+                                      for (int i = tasks; i-- > 0;) task(context, i);
+                                    }};
+  const space_description d = every_block();
+  const auto net = std::make_shared<const supernet>(random_supernet(d, 9));
+  compare(backend::cpu{.threads = 3, .threads_of = backwards}, net, make_plan(d, arch_of(d, 64, 0)));
+  CHECK(calls > 0);
+}
