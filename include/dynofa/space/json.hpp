@@ -84,7 +84,7 @@ public:
   Vector ascending(int least, int most) const {
     const auto v = list<Vector>(least, most);
     for (std::size_t i = 1; i < v.size(); ++i)
-      if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(v[i - 1], " before ", v[i]));
+      if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(int(v[i - 1]), " before ", int(v[i])));
     if (v.empty()) throw fault("at least one number", "an empty list");
     return v;
   }

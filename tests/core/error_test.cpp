@@ -1,0 +1,27 @@
+#include "dynofa/core/error.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace dynofa;
+
+TEST_CASE("text joins whatever streams can print") { CHECK(text("r", 160, ' ', 1.5, std::string("!")) == "r160 1.5!"); }
+
+TEST_CASE("an error is one sentence and its parts") {
+  const error e(errc::missing_key, "checkpoint", "a key \"x\"", "none");
+  CHECK(std::string(e.what()) == "checkpoint: expected a key \"x\", got none");
+  CHECK(e.code() == errc::missing_key);
+  CHECK(e.where() == "checkpoint");
+  CHECK(e.expected() == "a key \"x\"");
+  CHECK(e.got() == "none");
+}
+
+TEST_CASE("an error is a std::runtime_error and survives being copied and rethrown") {
+  try {
+    const error original(errc::io, "file", "bytes", "nothing");
+    const error copy = original;
+    throw copy;
+  } catch (const std::runtime_error& e) {
+    CHECK(std::string(e.what()) == "file: expected bytes, got nothing");
+    CHECK(dynamic_cast<const error&>(e).code() == errc::io);
+  }
+}

@@ -1,0 +1,12 @@
+// expect: dynofa: kernels are 3, 5 or 7 wide
+// expect: legal_offer<dynofa::kernel<3, 4>, 4>
+#include "dynofa/space/search_space.hpp"
+
+using namespace dynofa;
+
+#ifdef DYNOFA_BAD
+using space = search_space<ofa_mobilenet_v3, depth<2>, expand<3>, kernel<3, 4>, resolution<32>>;
+#else
+using space = search_space<ofa_mobilenet_v3, depth<2>, expand<3>, kernel<3, 5>, resolution<32>>;
+#endif
+static_assert(space::description.classes == 1000);

@@ -1,0 +1,41 @@
+# install → configure → build → run, and a version that this one does not satisfy.
+#
+#   cmake -DBUILD=dir -DOUTSIDE=dir -DWORK=dir -DCOMPILER=g++ -DGENERATOR=Ninja -DVERSION=0.1.0 -P check.cmake
+cmake_minimum_required(VERSION 3.25)
+
+function(run what)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE failed OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(failed)
+    message(FATAL_ERROR "${what} failed:\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK}/prefix ${WORK}/refused)
+run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
+set(configure ${CMAKE_COMMAND} -S ${OUTSIDE} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
+              -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+
+run("configuring the outside project" ${configure} -B ${WORK}/build -DDYNOFA_WANTED=${VERSION})
+file(STRINGS ${WORK}/build/CMakeCache.txt found REGEX "^dynofa_DIR:")
+if(NOT found MATCHES "${WORK}/prefix")
+  message(FATAL_ERROR "the outside project found another dynofa: ${found}")
+endif()
+run("building the outside project" ${CMAKE_COMMAND} --build ${WORK}/build)
+run("running the outside program" ${WORK}/build/outside)
+message(STATUS "${output}")
+if(NOT output MATCHES "^dynofa ${VERSION}, 10[0-9]+ MACs")
+  message(FATAL_ERROR "the outside program printed: ${output}")
+endif()
+
+foreach(wanted 99.0 0.0.1)
+  execute_process(COMMAND ${configure} -B ${WORK}/refused -DDYNOFA_WANTED=${wanted} RESULT_VARIABLE failed
+                  OUTPUT_QUIET ERROR_VARIABLE messages)
+  if(NOT failed)
+    message(FATAL_ERROR "version ${wanted} was accepted")
+  endif()
+  string(REGEX REPLACE "[ \n]+" " " messages "${messages}")
+  if(NOT messages MATCHES "compatible with requested version \"${wanted}\"" OR NOT messages MATCHES "version: ${VERSION}")
+    message(FATAL_ERROR "the message for version ${wanted} does not name both versions:\n${messages}")
+  endif()
+endforeach()

@@ -1,0 +1,13 @@
+#include <dynofa/core/version.hpp>
+#include <dynofa/model/plan.hpp>
+#include <dynofa/space/json.hpp>
+#include <dynofa/space/subnet.hpp>
+
+#include <iostream>
+
+int main() {
+  using namespace dynofa;
+  const plan p = make_plan(ofa_w1_2::description, subnet<ofa_w1_2, depth<2>, expand<3>, kernel<3>, resolution<160>>{});
+  std::cout << "dynofa " << DYNOFA_VERSION << ", " << p.macs() << " MACs, " << nlohmann::json(p.arch).dump() << '\n';
+  return p.arch == smallest(ofa_w1_2::description) ? 0 : 1;
+}

@@ -1,0 +1,201 @@
+#include "dynofa/space/json.hpp"
+#include "dynofa/space/sampling.hpp"
+#include "dynofa/space/search_space.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/sentence.hpp"
+
+using namespace dynofa;
+using nlohmann::json;
+
+namespace {
+
+std::string arch_fault(const json& j) {
+  return support::sentence([&] { read_arch(j); });
+}
+std::string space_fault(const json& j) {
+  return support::sentence([&] { read_space(j); });
+}
+
+} // namespace
+
+TEST_CASE("an architecture is written as once-for-all writes it, and comes back gene by gene") {
+  random_stream random(1, "json");
+  for (int i = 0; i < 200; ++i) {
+    const arch a = random_arch(ofa_w1_2::description, random);
+    const json j = a;
+    REQUIRE(j.size() == 4);
+    REQUIRE(j.at("ks").size() == 20);
+    REQUIRE(j.at("r") == a.r);
+    const arch b = parse_arch(j.dump());
+    REQUIRE(b.ks == a.ks); // inactive genes too
+    REQUIRE(b.e == a.e);
+    REQUIRE(b.d == a.d);
+    REQUIRE(b.r == a.r);
+    REQUIRE(j.get<arch>() == a);
+  }
+  CHECK(json(arch{}).dump() == R"({"d":[],"e":[],"ks":[],"r":0})");
+}
+
+TEST_CASE("r may be a list of one, wid null, and other fields are ignored") {
+  const arch a = parse_arch(R"({"wid": null, "ks": [3, 5], "e": [4, 6], "d": [2], "r": [160], "top1": 74.2})");
+  CHECK(a.r == 160);
+  CHECK(a.ks == decltype(a.ks){3, 5});
+  CHECK(a.e == decltype(a.e){4, 6});
+  CHECK(a.d == decltype(a.d){2});
+}
+
+TEST_CASE("whatever is wrong with an architecture is one sentence that names the field") {
+  const json good = largest(ofa_w1_2::description);
+  CHECK(arch_fault(good) == "(no error)");
+  const auto with = [&](const char* key, json value) {
+    json j = good;
+    j[key] = std::move(value);
+    return arch_fault(j);
+  };
+  for (const char* key : {"ks", "e", "d", "r"}) {
+    json j = good;
+    j.erase(key);
+    CHECK(arch_fault(j) == text("architecture: expected a field ", key, ", got none"));
+  }
+  CHECK(arch_fault(json::array()) == "architecture: expected an object, got array");
+  CHECK(arch_fault(nullptr) == "architecture: expected an object, got null");
+  CHECK(with("ks", "3") == "architecture field ks: expected a list, got string");
+  CHECK(with("ks", 3) == "architecture field ks: expected a list, got 3");
+  CHECK(with("ks", json(std::vector<int>(49, 3))) == "architecture field ks: expected a list of at most 48, got 49");
+  CHECK(with("e", json(std::vector<int>(100000, 3))) ==
+        "architecture field e: expected a list of at most 48, got 100000");
+  CHECK(with("d", json(std::vector<int>(9, 2))) == "architecture field d: expected a list of at most 8, got 9");
+  CHECK(with("ks", {3, -1}) == "architecture field ks[1]: expected a whole number in 0..255, got -1");
+  CHECK(with("ks", {256}) == "architecture field ks[0]: expected a whole number in 0..255, got 256");
+  CHECK(with("e", {3.5}) == "architecture field e[0]: expected a whole number in 0..255, got 3.5");
+  CHECK(with("e", {nullptr}) == "architecture field e[0]: expected a whole number in 0..255, got null");
+  CHECK(with("d", json::array({json::array({2})})) ==
+        "architecture field d[0]: expected a whole number in 0..255, got array");
+  CHECK(with("r", UINT64_MAX) == "architecture field r: expected a whole number in 0..65535, got 18446744073709551615");
+  CHECK(with("r", INT64_MIN) == "architecture field r: expected a whole number in 0..65535, got -9223372036854775808");
+  CHECK(with("r", 1e300) == "architecture field r: expected a whole number in 0..65535, got 1e+300");
+  CHECK(with("r", true) == "architecture field r: expected a whole number in 0..65535, got boolean");
+  CHECK(with("r", json::array()) == "architecture field r: expected a number or a list of one, got an empty list");
+  CHECK(with("r", {160, 176}) == "architecture field r: expected a list of at most 1, got 2");
+  CHECK(with("r", {"160"}) == "architecture field r[0]: expected a whole number in 0..65535, got string");
+  CHECK(with("wid", 1.2) == "architecture field wid: expected null, since a super-network fixes its widths, got 1.2");
+}
+
+TEST_CASE("a text that is not JSON, too deep or too long is refused") {
+  const auto fault = [](std::string_view source) { return support::sentence([&] { parse_arch(source); }); };
+  CHECK(fault("") == "architecture: expected a JSON text, got something else");
+  CHECK(fault("{\"ks\": [3,") == "architecture: expected a JSON text, got something else");
+  CHECK(fault("{\"r\": 1e999}") == "architecture: expected a JSON text, got something else");
+  CHECK(fault("{\"r\": \"\xff\"}") == "architecture: expected a JSON text, got something else");
+  CHECK(fault(std::string_view("\0{}", 3)) == "architecture: expected a JSON text, got something else");
+  CHECK(fault("{} {}") == "architecture: expected a JSON text, got something else");
+  CHECK(fault(std::string(100000, '[')) == "architecture: expected at most 8 nested levels, got more");
+  CHECK(fault(std::string(2 << 20, ' ')) == "architecture: expected at most 1048576 bytes, got 2097152 bytes");
+}
+
+TEST_CASE("20 000 damaged texts: an architecture or a dynofa::error, nothing else") {
+  const std::string good = json(largest(ofa_w1_2::description)).dump();
+  random_stream random(2, "damage");
+  int read = 0, refused = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string bad = good;
+    for (std::uint32_t n = 1 + random.below(4); n > 0; --n) {
+      const std::uint32_t at = random.below(static_cast<std::uint32_t>(bad.size()));
+      switch (random.below(3)) {
+      case 0: bad[at] = static_cast<char>(random.below(256)); break;
+      case 1: bad.erase(at, random.below(8)); break;
+      default: bad.insert(at, bad.substr(random.below(static_cast<std::uint32_t>(bad.size())), random.below(8))); break;
+      }
+    }
+    try {
+      const arch a = parse_arch(bad);
+      REQUIRE(!text(a).empty()); // whatever was read can be printed and compared
+      REQUIRE(a == a.canonical());
+      ++read;
+    } catch (const error& e) {
+      REQUIRE(e.code() == errc::bad_file);
+      ++refused;
+    }
+  }
+  CHECK(read > 100);
+  CHECK(refused > 100);
+}
+
+TEST_CASE("a space comes back from JSON field by field") {
+  using own = search_space<network<stem_width<8>, stage_widths<16, 24>, strides<1, 2>,
+                                   activations<activation::identity, activation::h_swish>, squeeze_excite<true, false>,
+                                   final_width<64>, mix_width<128>, classes<3>>,
+                           depth_per_stage<offer<1>, offer<3, 2>>, kernel<3, 7>, expand<1, 8>, resolution<33>>;
+  for (const space_description& space : {ofa_w1_0::description, ofa_w1_2::description, own::description}) {
+    const json j = space;
+    CHECK(parse_space(j.dump(1)) == space);
+    CHECK(j.get<space_description>() == space);
+  }
+  const json j = ofa_w1_2::description;
+  CHECK(j.at("stages")[1].dump() == R"({"activation":"relu","depths":[2,3,4],"expands":[3,4,6],"kernels":[3,5,7],)"
+                                    R"("squeeze_excite":true,"stride":2,"width":48})");
+}
+
+TEST_CASE("whatever is wrong with a space is one sentence that names the field") {
+  const json good = ofa_w1_2::description;
+  const auto with = [&](const char* pointer, json value) {
+    json j = good;
+    j[json::json_pointer(pointer)] = std::move(value);
+    return space_fault(j);
+  };
+  for (const auto& [key, value] : good.items()) {
+    json j = good;
+    j.erase(key);
+    CHECK(space_fault(j) == text("space: expected a field ", key, ", got none"));
+  }
+  for (const auto& [key, value] : good.at("stages")[0].items()) {
+    json j = good;
+    j["stages"][2].erase(key);
+    CHECK(space_fault(j) == text("space field stages[2]: expected a field ", key, ", got none"));
+  }
+  CHECK(space_fault(3) == "space: expected an object, got 3");
+  CHECK(with("/stages", json::array()) == "space field stages: expected at least one stage, got an empty list");
+  CHECK(with("/stages", json(9, good.at("stages")[0])) == "space field stages: expected a list of at most 8, got 9");
+  CHECK(with("/stages/0", 1) == "space field stages[0]: expected an object, got 1");
+  CHECK(with("/stages/0/depths", {10}) ==
+        "space field stages[0] field depths[0]: expected a whole number in 1..8, got 10");
+  CHECK(with("/stages/0/depths", {0, 1}) ==
+        "space field stages[0] field depths[0]: expected a whole number in 1..8, got 0");
+  CHECK(with("/stages/4/depths", json::array()) ==
+        "space field stages[4] field depths: expected at least one number, got an empty list");
+  CHECK(with("/stages/4/kernels", {3, 4}) ==
+        "space field stages[4] field kernels: expected kernels of 3, 5 or 7, got 4");
+  CHECK(with("/stages/4/kernels", {5, 3}) ==
+        "space field stages[4] field kernels: expected ascending numbers, got 5 before 3");
+  CHECK(with("/stages/4/expands", {3, 3}) ==
+        "space field stages[4] field expands: expected ascending numbers, got 3 before 3");
+  CHECK(with("/stages/1/stride", 3) == "space field stages[1] field stride: expected a whole number in 1..2, got 3");
+  CHECK(with("/stages/1/activation", "tanh") ==
+        "space field stages[1] field activation: expected identity, relu or h_swish, got something else");
+  CHECK(with("/stages/1/squeeze_excite", 1) ==
+        "space field stages[1] field squeeze_excite: expected true or false, got 1");
+  CHECK(with("/stages/1/width", 30) == "space field stages[1] field width: expected a multiple of 8, got 30");
+  CHECK(with("/stem_width", -8) == "space field stem_width: expected a whole number in 8..16384, got -8");
+  CHECK(with("/final_width", 1u << 31) ==
+        "space field final_width: expected a whole number in 8..16384, got 2147483648");
+  CHECK(with("/mix_width", "a") == "space field mix_width: expected a whole number in 8..16384, got string");
+  CHECK(with("/classes", 0) == "space field classes: expected a whole number in 1..1048576, got 0");
+  CHECK(with("/width_multiplier", 0) == "space field width_multiplier: expected a number above 0, at most 1000, got 0");
+  CHECK(with("/bn_epsilon", "x") == "space field bn_epsilon: expected a number above 0, at most 1, got string");
+  CHECK(with("/resolutions", {0}) == "space field resolutions[0]: expected a whole number in 1..4096, got 0");
+  CHECK(with("/resolutions", json::object()) == "space field resolutions: expected a list, got object");
+  json deep = good;
+  for (auto& stage : deep["stages"]) stage["depths"] = {8};
+  deep["stages"].push_back(deep["stages"][0]);
+  CHECK(space_fault(deep) == "(no error)"); // 6 · 8 = 48
+  deep["stages"].push_back(deep["stages"][0]);
+  CHECK(space_fault(deep) == "space field stages: expected stages times largest depth at most 48, got 56");
+}
+
+TEST_CASE("a refused text leaves the value as it was") {
+  arch a = largest(ofa_w1_2::description);
+  CHECK_THROWS_AS(json::object().get_to(a), error);
+  CHECK(a == largest(ofa_w1_2::description));
+}

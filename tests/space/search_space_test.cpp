@@ -1,0 +1,94 @@
+#include "dynofa/space/search_space.hpp"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+using namespace dynofa;
+
+namespace {
+
+template <class Values>
+std::vector<int> list(const Values& values) {
+  return {values.begin(), values.end()};
+}
+std::vector<int> widths(const space_description& space) {
+  std::vector<int> out;
+  for (const auto& stage : space.stages) out.push_back(stage.width);
+  return out;
+}
+
+} // namespace
+
+TEST_CASE("the published spaces have the published geometry") {
+  constexpr const auto& w10 = ofa_w1_0::description;
+  constexpr const auto& w12 = ofa_w1_2::description;
+  CHECK(w10.stem_width == 16);
+  CHECK(widths(w10) == std::vector{24, 40, 80, 112, 160});
+  CHECK(w10.final_width == 960);
+  CHECK(w10.mix_width == 1280);
+  CHECK(w12.stem_width == 24);
+  CHECK(widths(w12) == std::vector{32, 48, 96, 136, 192});
+  CHECK(w12.final_width == 1152);
+  CHECK(w12.mix_width == 1536);
+  CHECK(w12.classes == 1000);
+  CHECK(w12.width_multiplier == 1.2);
+  CHECK(w12.bn_epsilon == 1e-5f);
+  const bool se[] = {false, true, false, true, true};
+  const int strides[] = {2, 2, 2, 1, 2};
+  for (std::size_t s = 0; s < 5; ++s) {
+    CHECK(w12.stages[s].squeeze_excite == se[s]);
+    CHECK(w12.stages[s].stride == strides[s]);
+    CHECK(w12.stages[s].act == (s < 2 ? activation::relu : activation::h_swish));
+    CHECK(list(w12.stages[s].depths) == std::vector{2, 3, 4});
+    CHECK(list(w12.stages[s].expands) == std::vector{3, 4, 6});
+    CHECK(list(w12.stages[s].kernels) == std::vector{3, 5, 7});
+  }
+  CHECK(w10.resolutions.size() == 25);
+  CHECK(w12.resolutions.size() == 17);
+  CHECK(w12.resolutions.min() == 160);
+  CHECK(w12.resolutions.max() == 224);
+}
+
+TEST_CASE("policies come in any order and offers are sorted") {
+  using a = search_space<ofa_mobilenet_v3, depth<4, 2>, kernel<7, 3>, expand<6, 3>, resolution<64, 32>, width<0.5>>;
+  using b = search_space<ofa_mobilenet_v3, width<0.5>, resolution<32, 64>, expand<3, 6>, kernel<3, 7>, depth<2, 4>>;
+  CHECK(a::description == b::description);
+  CHECK(list(a::description.resolutions) == std::vector{32, 64});
+}
+
+TEST_CASE("a policy given to the space replaces the network's own") {
+  using s = search_space<ofa_mobilenet_v3, classes<10>, mix_width<640>, depth<2>, kernel<3>, expand<3>, resolution<32>>;
+  CHECK(s::description.classes == 10);
+  CHECK(s::description.mix_width == 640);
+  CHECK(s::description.final_width == 960);
+  CHECK(s::description.width_multiplier == 1.0);
+  CHECK(s::cardinality == 1);
+}
+
+TEST_CASE("a network of the user's own, with another offer in every stage") {
+  using net =
+      network<stem_width<8>, stage_widths<16, 24>, strides<1, 2>, activations<activation::relu, activation::h_swish>,
+              squeeze_excite<true, false>, final_width<64>, mix_width<128>, classes<3>>;
+  using s = search_space<net, depth_per_stage<offer<1>, offer<3, 2>>, kernel_per_stage<offer<7, 5>, offer<3>>,
+                         expand_per_stage<offer<2>, offer<1, 4>>, resolution<33>>;
+  constexpr const auto& d = s::description;
+  CHECK(d.stages.size() == 2);
+  CHECK(list(d.stages[0].depths) == std::vector{1});
+  CHECK(list(d.stages[1].depths) == std::vector{2, 3});
+  CHECK(list(d.stages[0].kernels) == std::vector{5, 7});
+  CHECK(list(d.stages[1].expands) == std::vector{1, 4});
+  CHECK(d.stages[0].squeeze_excite);
+  CHECK(d.blocks_per_stage() == 3);
+  CHECK(d.block_genes() == 6);
+  CHECK(s::cardinality == 2 * (2 * 2 + 2 * 2 * 2));
+}
+
+TEST_CASE("contains is validate without the sentence, at compile time too") {
+  static_assert(ofa_w1_2::contains(largest(ofa_w1_2::description)));
+  arch a = smallest(ofa_w1_2::description);
+  CHECK(ofa_w1_2::contains(a));
+  a.r = 128;
+  CHECK(!ofa_w1_2::contains(a));
+  CHECK(ofa_w1_0::contains(a));
+}

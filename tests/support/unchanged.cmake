@@ -1,0 +1,18 @@
+# unchanged(RESULT STAMP DEPFILE): whether STAMP is newer than every file that the compiler listed in DEPFILE, so that a
+# check that passed need not run again.
+function(unchanged result stamp depfile)
+  set(${result} FALSE PARENT_SCOPE)
+  if(NOT EXISTS ${stamp} OR NOT EXISTS ${depfile})
+    return()
+  endif()
+  file(READ ${depfile} files)
+  string(REGEX REPLACE "^[^:]*:" "" files "${files}")
+  string(REGEX REPLACE "[ \\\\\n]+" ";" files "${files}")
+  list(REMOVE_ITEM files "")
+  foreach(file IN LISTS files)
+    if(NOT EXISTS ${file} OR NOT ${stamp} IS_NEWER_THAN ${file})
+      return()
+    endif()
+  endforeach()
+  set(${result} TRUE PARENT_SCOPE)
+endfunction()
