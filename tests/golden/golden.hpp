@@ -1,4 +1,12 @@
 #pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/core/random.hpp"
+#include "dynofa/model/safetensors.hpp"
+#include "dynofa/space/json.hpp"
+
+#include <boost/crc.hpp>
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -8,14 +16,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
-#include <boost/crc.hpp>
-#include <nlohmann/json.hpp>
-
-#include "dynofa/core/error.hpp"
-#include "dynofa/core/random.hpp"
-#include "dynofa/model/safetensors.hpp"
-#include "dynofa/space/json.hpp"
 
 // What the sections of golden_check share: a tally, files, seeded inputs and the description of once-for-all networks.
 
@@ -36,13 +36,14 @@ public:
     const bool good = error_over_tolerance <= 1;
     (good ? section_passed_ : section_failed_) += 1;
     if (!(error_over_tolerance <= worst_)) worst_ = error_over_tolerance;
-    if (!good) std::cout << "  FAILED " << section_ << ' ' << what << ": error is " << error_over_tolerance << " × tolerance\n";
+    if (!good)
+      std::cout << "  FAILED " << section_ << ' ' << what << ": error is " << error_over_tolerance << " × tolerance\n";
   }
   void expect(const std::string& what, bool good) { check(what, good ? 0.0 : INFINITY); }
   void end() {
     std::cout << std::left << std::setw(28) << section_ << std::right << std::setw(6) << section_passed_ << " passed "
-              << std::setw(3) << section_failed_ << " failed   largest error / tolerance " << std::setprecision(3) << worst_
-              << std::endl;
+              << std::setw(3) << section_failed_ << " failed   largest error / tolerance " << std::setprecision(3)
+              << worst_ << std::endl;
     passed_ += section_passed_, failed_ += section_failed_;
   }
   int finish() const {
@@ -93,7 +94,8 @@ inline std::vector<float> nhwc_to_nchw(std::span<const float> in, std::size_t n,
   return out;
 }
 
-/// The space of a golden network: once-for-all's geometry at a width multiplier; every resolution from 32 up is allowed.
+/// The space of a golden network: once-for-all's geometry at a width multiplier; every resolution from 32 up is
+/// allowed.
 inline space_description space_of(const nlohmann::json& recipe) {
   const double width = recipe.at("width_mult");
   space_description s;
@@ -102,8 +104,13 @@ inline space_description space_of(const nlohmann::json& recipe) {
   const int widths[] = {24, 40, 80, 112, 160}, strides[] = {2, 2, 2, 1, 2};
   const bool se[] = {false, true, false, true, true};
   for (int i = 0; i < 5; ++i)
-    s.stages.push_back({make_divisible(widths[i] * width), strides[i], i < 2 ? activation::relu : activation::h_swish, se[i],
-                        {2, 3, 4}, {3, 4, 6}, {3, 5, 7}});
+    s.stages.push_back({make_divisible(widths[i] * width),
+                        strides[i],
+                        i < 2 ? activation::relu : activation::h_swish,
+                        se[i],
+                        {2, 3, 4},
+                        {3, 4, 6},
+                        {3, 5, 7}});
   s.final_width = make_divisible(960 * width);
   s.mix_width = make_divisible(1280 * width);
   s.classes = recipe.at("n_classes");

@@ -2,15 +2,14 @@
 //
 // Runs the golden sections of a folder on a backend and prints a line per section with the largest error over its
 // tolerance. A: generator, weights, files and extracted weights. B: logits and recorded blocks. F: MACs and parameters.
-#include <functional>
-#include <map>
-
-#include "golden/golden.hpp"
-
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/model/load.hpp"
 #include "dynofa/model/random_supernet.hpp"
+
+#include "golden/golden.hpp"
+#include <functional>
+#include <map>
 
 #if __has_include("golden/sections_de.hpp")
 #include "golden/sections_de.hpp"
@@ -65,15 +64,18 @@ void check_weights(const fs::path& dir, const nlohmann::json& recipe, const stat
     }
     const auto extents = r.at("shape").get<std::vector<std::int64_t>>();
     t.expect(name + " shape", found->second.shape == shape_type(extents.begin(), extents.end()));
-    if (found->second.type == dtype::f32) t.expect(name + " checksum", crc32(found->second.to_floats()) == r.at("crc32"));
+    if (found->second.type == dtype::f32)
+      t.expect(name + " checksum", crc32(found->second.to_floats()) == r.at("crc32"));
     if (!name.ends_with("running_mean") && !name.ends_with("running_var") && found->second.type == dtype::f32)
       learnable += found->second.size();
   }
-  if (recipe.contains("parameters")) t.expect("learnable scalars", learnable == recipe.at("parameters").get<std::int64_t>());
+  if (recipe.contains("parameters"))
+    t.expect("learnable scalars", learnable == recipe.at("parameters").get<std::int64_t>());
   for (const auto& r : recipe.at("blocks")) {
     const block b = widest_block(space, r.at("index"));
-    t.expect("block geometry", b.in_channels == r.at("in") && b.out_channels == r.at("out") && b.stride == r.at("stride") &&
-                                   b.residual == r.at("shortcut") && (b.se_channels > 0) == r.at("se") &&
+    t.expect("block geometry", b.in_channels == r.at("in") && b.out_channels == r.at("out") &&
+                                   b.stride == r.at("stride") && b.residual == r.at("shortcut") &&
+                                   (b.se_channels > 0) == r.at("se") &&
                                    (b.act == activation::relu ? "relu" : "h_swish") == r.at("act"));
   }
   for (const auto& entry : fs::directory_iterator(dir)) {
@@ -84,7 +86,8 @@ void check_weights(const fs::path& dir, const nlohmann::json& recipe, const stat
     for (const auto& [key, tensor] : read) {
       const auto same = ours.find(key);
       t.expect(file + ' ' + key, same != ours.end() && same->second.shape == tensor.shape &&
-                                     std::equal(tensor.bytes.begin(), tensor.bytes.end(), same->second.bytes.begin(), same->second.bytes.end()));
+                                     std::equal(tensor.bytes.begin(), tensor.bytes.end(), same->second.bytes.begin(),
+                                                same->second.bytes.end()));
     }
     make_supernet(space, read);
   }
@@ -101,7 +104,8 @@ void check_extracted(const fs::path& dir, const supernet& net, const nlohmann::j
     name << "subnet_case_" << std::setw(2) << std::setfill('0') << c.at("case").get<int>() << ".safetensors";
     if (!fs::exists(dir / name.str())) continue;
     const plan p = make_plan(net.space, arch_of(c));
-    const state_dict ours = extract(net, p), theirs = with_canonical_keys(read_checkpoint(dir / name.str()).tensors, name.str());
+    const state_dict ours = extract(net, p),
+                     theirs = with_canonical_keys(read_checkpoint(dir / name.str()).tensors, name.str());
     t.expect("number of tensors", ours.size() == theirs.size());
     for (const auto& [key, tensor] : theirs) {
       const auto found = ours.find(key);
@@ -111,7 +115,8 @@ void check_extracted(const fs::path& dir, const supernet& net, const nlohmann::j
         const auto a = found->second.to_floats(), b = tensor.to_floats();
         t.check(key, worst(a, b, 1e-6));
       } else {
-        t.expect(key, std::equal(tensor.bytes.begin(), tensor.bytes.end(), found->second.bytes.begin(), found->second.bytes.end()));
+        t.expect(key, std::equal(tensor.bytes.begin(), tensor.bytes.end(), found->second.bytes.begin(),
+                                 found->second.bytes.end()));
       }
     }
     const supernet back = load_extracted(dir / name.str(), net.space, arch_of(c));
@@ -129,7 +134,8 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
   const auto f32 = read_safetensors(dir / "forward_logits.safetensors").tensors;
   const auto f64 = read_safetensors(dir / "forward_logits_f64.safetensors").tensors;
   state_dict detail_tensors;
-  if (fs::exists(dir / "forward_detail.safetensors")) detail_tensors = read_safetensors(dir / "forward_detail.safetensors").tensors;
+  if (fs::exists(dir / "forward_detail.safetensors"))
+    detail_tensors = read_safetensors(dir / "forward_detail.safetensors").tensors;
   const double tolerance = tolerance_of(name), tolerance_f64 = tolerance / 5;
   const std::uint64_t seed = forward.at("seed");
   const random_stream sample_stream(0, "sample");
@@ -163,7 +169,8 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
     const auto classes = static_cast<std::size_t>(net->space.classes);
     for (std::size_t n = 0; n < static_cast<std::size_t>(batch); ++n)
       if (c.at("logits").at("top1_margin")[n].get<double>() > 2 * tolerance * std)
-        t.expect(key + " argmax", argmax(std::span(logits).subspan(n * classes, classes)) == c.at("logits").at("argmax")[n].get<std::size_t>());
+        t.expect(key + " argmax", argmax(std::span(logits).subspan(n * classes, classes)) ==
+                                      c.at("logits").at("argmax")[n].get<std::size_t>());
 
     if (!c.value("detail", false)) continue;
     // A backend without a tap shows its blocks one by one; what it fuses inside a block it does not show.
@@ -186,7 +193,8 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
     for (const auto& [what, stored] : c.at("blocks").items()) {
       const auto found = recorded.find(what);
       if (found == recorded.end()) {
-        t.expect(key + ' ' + what + " is recorded", what == "final_expand_layer" && !requires { backend.tap; });
+        t.expect(
+            key + ' ' + what + " is recorded", what == "final_expand_layer" && !requires { backend.tap; });
         continue;
       }
       const std::size_t ch = channels[what], n = static_cast<std::size_t>(batch);
@@ -195,8 +203,10 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
       double sum = 0, sum_abs = 0;
       for (float v : ours) sum += v, sum_abs += std::abs(v);
       const auto count = static_cast<double>(ours.size());
-      t.check(key + ' ' + what + " mean", std::abs(sum / count - stored.at("mean").template get<double>()) / (1e-4 * scale));
-      t.check(key + ' ' + what + " mean of magnitudes", std::abs(sum_abs / count - stored.at("mean_abs").template get<double>()) / (1e-4 * scale));
+      t.check(key + ' ' + what + " mean",
+              std::abs(sum / count - stored.at("mean").template get<double>()) / (1e-4 * scale));
+      t.check(key + ' ' + what + " mean of magnitudes",
+              std::abs(sum_abs / count - stored.at("mean_abs").template get<double>()) / (1e-4 * scale));
       if (stored.contains("samples")) {
         const auto samples = stored.at("samples").template get<std::vector<float>>();
         std::vector<float> picked;
@@ -214,7 +224,8 @@ void check_costs(const fs::path& file, tally& t) {
   t.begin("F costs");
   const auto json = read_json(file);
   for (const auto& [name, net] : json.at("nets").items()) {
-    const space_description space = space_of({{"width_mult", std::stod(name.substr(1))}, {"n_classes", 1000}, {"bn_eps", 1e-5}});
+    const space_description space =
+        space_of({{"width_mult", std::stod(name.substr(1))}, {"n_classes", 1000}, {"bn_eps", 1e-5}});
     for (const auto& c : net.at("cases")) {
       const plan p = make_plan(space, arch_of(c));
       t.expect(name + " MACs", p.macs() == c.at("macs").get<std::int64_t>());
@@ -254,15 +265,19 @@ int main(int argc, char** argv) try {
   std::string dir, backend = "reference", sections = "ABCDEF";
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
-    if (arg == "--backend" && i + 1 < argc) backend = argv[++i];
-    else if (arg == "--sections" && i + 1 < argc) sections = argv[++i];
-    else if (!arg.starts_with("-") && dir.empty()) dir = arg;
+    if (arg == "--backend" && i + 1 < argc)
+      backend = argv[++i];
+    else if (arg == "--sections" && i + 1 < argc)
+      sections = argv[++i];
+    else if (!arg.starts_with("-") && dir.empty())
+      dir = arg;
     else {
       std::cerr << "usage: golden_check DIR [--backend reference|cpu|cpu:ISA[:THREADS]] [--sections ABCDEF]\n";
       return 2;
     }
   }
-  if (dir.empty()) throw dynofa::error(dynofa::errc::invalid_argument, "golden_check", "a folder of golden data", "none");
+  if (dir.empty())
+    throw dynofa::error(dynofa::errc::invalid_argument, "golden_check", "a folder of golden data", "none");
   if (backend == "reference") return golden::run(dir, sections, dynofa::backend::reference{});
 #ifdef DYNOFA_GOLDEN_CPU
   if (backend.starts_with("cpu")) {
@@ -270,7 +285,8 @@ int main(int argc, char** argv) try {
     int threads = 1;
     if (const auto colon = backend.find(':'); colon != std::string::npos) {
       isa = backend.substr(colon + 1);
-      if (const auto second = isa.find(':'); second != std::string::npos) threads = std::stoi(isa.substr(second + 1)), isa.resize(second);
+      if (const auto second = isa.find(':'); second != std::string::npos)
+        threads = std::stoi(isa.substr(second + 1)), isa.resize(second);
     }
     return golden::run(dir, sections, dynofa::backend::cpu{.isa = isa, .threads = threads});
   }

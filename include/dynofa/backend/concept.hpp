@@ -1,13 +1,13 @@
 #pragma once
+#include "dynofa/model/batch_norm.hpp"
+#include "dynofa/model/plan.hpp"
+#include "dynofa/model/supernet.hpp"
+
 #include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
-
-#include "dynofa/model/batch_norm.hpp"
-#include "dynofa/model/plan.hpp"
-#include "dynofa/model/supernet.hpp"
 
 namespace dynofa {
 
@@ -16,8 +16,10 @@ namespace dynofa {
 /// A backend works on *blocks* (core/block.hpp), so it may fuse whatever lies inside one. It owns no weights and no
 /// activations itself; those live in three kinds of object it makes:
 ///
-///  * `packed`    the super-network in the backend's own layout, made once and shared by all levels (`shared_ptr<const>`);
-///  * `bound`     one level: its plan, pointers into `packed`, and its batch-norm scale and shift. Making one may allocate;
+///  * `packed`    the super-network in the backend's own layout, made once and shared by all levels
+///  (`shared_ptr<const>`);
+///  * `bound`     one level: its plan, pointers into `packed`, and its batch-norm scale and shift. Making one may
+///  allocate;
 ///                running one may not. Movable.
 ///  * `workspace` the activations of one stream of images, big enough for any plan up to the one it was made for. Two
 ///                threads may run levels at once if each has its own workspace.
@@ -31,24 +33,25 @@ namespace dynofa {
 ///    on a CPU, blocks until the logits are there
 ///  * `run_block(bound, workspace, b, in, out)`: block b alone, in [N,in,in,C] → out [N,out,out,C'], for tests and for
 ///    profiling; `in` and `out` are host memory and do not overlap
-///  * `time_block(bound, workspace, b, repeats)` → milliseconds per run of block b on whatever activations the workspace
+///  * `time_block(bound, workspace, b, repeats)` → milliseconds per run of block b on whatever activations the
+///  workspace
 ///    holds, without the transfers that `run_block` makes
 ///  * `name()`                           → "cpu avx512, 2 threads": goes into tables and reports
 template <class B>
-concept inference_backend =
-    requires(B& backend, const supernet_ptr& net, const plan& p, const scale_shift& norms, std::size_t block, int repeats,
-             std::shared_ptr<const typename B::packed> packed, typename B::bound& level, typename B::workspace& space,
-             std::span<const float> in, std::span<float> out) {
-      { backend.name() } -> std::convertible_to<std::string>;
-      { backend.pack(net) } -> std::convertible_to<std::shared_ptr<const typename B::packed>>;
-      { backend.bind(packed, p, norms) } -> std::same_as<typename B::bound>;
-      { backend.make_workspace(std::span<const plan>(&p, 1)) } -> std::same_as<typename B::workspace>;
-      backend.run(level, space, in, out);
-      backend.run_block(level, space, block, in, out);
-      { backend.time_block(level, space, block, repeats) } -> std::convertible_to<double>;
-      { packed->bytes() } -> std::convertible_to<std::size_t>; // of packed weights
-      { level.bytes() } -> std::convertible_to<std::size_t>;   // that one more level costs
-      { space.bytes() } -> std::convertible_to<std::size_t>;
-    };
+concept inference_backend = requires(B& backend, const supernet_ptr& net, const plan& p, const scale_shift& norms,
+                                     std::size_t block, int repeats, std::shared_ptr<const typename B::packed> packed,
+                                     typename B::bound& level, typename B::workspace& space, std::span<const float> in,
+                                     std::span<float> out) {
+  { backend.name() } -> std::convertible_to<std::string>;
+  { backend.pack(net) } -> std::convertible_to<std::shared_ptr<const typename B::packed>>;
+  { backend.bind(packed, p, norms) } -> std::same_as<typename B::bound>;
+  { backend.make_workspace(std::span<const plan>(&p, 1)) } -> std::same_as<typename B::workspace>;
+  backend.run(level, space, in, out);
+  backend.run_block(level, space, block, in, out);
+  { backend.time_block(level, space, block, repeats) } -> std::convertible_to<double>;
+  { packed->bytes() } -> std::convertible_to<std::size_t>; // of packed weights
+  { level.bytes() } -> std::convertible_to<std::size_t>;   // that one more level costs
+  { space.bytes() } -> std::convertible_to<std::size_t>;
+};
 
 } // namespace dynofa

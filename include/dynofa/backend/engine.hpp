@@ -1,10 +1,10 @@
 #pragma once
+#include "dynofa/backend/concept.hpp"
+
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
-
-#include "dynofa/backend/concept.hpp"
 
 namespace dynofa {
 
@@ -14,18 +14,23 @@ namespace dynofa {
 ///     auto level = engine.load(arch, statistics);    // once; allocates
 ///     engine.run(level, image, logits);              // again and again; does not
 ///
-/// All levels share the packed weights. An engine is for one thread at a time: it owns one workspace, which grows when a
-/// larger level is loaded. For several threads make several engines from the same backend and `packed()`.
+/// All levels share the packed weights. An engine is for one thread at a time: it owns one workspace, which grows when
+/// a larger level is loaded. For several threads make several engines from the same backend and `packed()`.
 template <inference_backend Backend>
 class engine {
 public:
   using backend_type = Backend;
   using level = typename Backend::bound;
 
-  engine(Backend backend, supernet_ptr net) : backend_{std::move(backend)}, net_{std::move(net)}, packed_{backend_.pack(net_)} {}
+  engine(Backend backend, supernet_ptr net)
+      : backend_{std::move(backend)}
+      , net_{std::move(net)}
+      , packed_{backend_.pack(net_)} {}
   /// Shares weights that another engine of the same kind has packed already.
   engine(Backend backend, supernet_ptr net, std::shared_ptr<const typename Backend::packed> packed)
-      : backend_{std::move(backend)}, net_{std::move(net)}, packed_{std::move(packed)} {}
+      : backend_{std::move(backend)}
+      , net_{std::move(net)}
+      , packed_{std::move(packed)} {}
 
   /// Binds `a` with its batch-norm statistics. Throws `error` if the space does not contain `a`, if the statistics have
   /// another length, or if the super-network holds another extracted network.
@@ -47,7 +52,8 @@ public:
     backend_.run(level, *workspace_, image, logits);
   }
   std::vector<float> run(level& level, std::span<const float> image) {
-    std::vector<float> logits(static_cast<std::size_t>(level.plan.batch) * static_cast<std::size_t>(net_->space.classes));
+    std::vector<float> logits(static_cast<std::size_t>(level.plan.batch) *
+                              static_cast<std::size_t>(net_->space.classes));
     run(level, image, logits);
     return logits;
   }

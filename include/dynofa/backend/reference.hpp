@@ -1,4 +1,10 @@
 #pragma once
+#include "dynofa/backend/concept.hpp"
+
+#include <Eigen/Core>
+#include <xtensor/xtensor.hpp>
+#include <xtensor/xview.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -8,12 +14,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <Eigen/Core>
-#include <xtensor/xtensor.hpp>
-#include <xtensor/xview.hpp>
-
-#include "dynofa/backend/concept.hpp"
 
 namespace dynofa::backend {
 
@@ -62,10 +62,11 @@ inline image_tensor stem(const image_tensor& in, std::span<const float> weights,
   return out;
 }
 
-/// 1×1 convolution: in [H, W, Cin] → out [H, W, Cout]. `weights` points to Cout rows, `row_stride` apart: a prefix of the
-/// super-network's matrix.
+/// 1×1 convolution: in [H, W, Cin] → out [H, W, Cout]. `weights` points to Cout rows, `row_stride` apart: a prefix of
+/// the super-network's matrix.
 inline image_tensor pointwise(const image_tensor& in, const float* weights, int out_channels, int row_stride) {
-  const auto pixels = static_cast<Eigen::Index>(in.shape(0) * in.shape(1)), channels = static_cast<Eigen::Index>(in.shape(2));
+  const auto pixels = static_cast<Eigen::Index>(in.shape(0) * in.shape(1)),
+             channels = static_cast<Eigen::Index>(in.shape(2));
   image_tensor out = image_tensor::from_shape({in.shape(0), in.shape(1), static_cast<std::size_t>(out_channels)});
   const Eigen::Map<const matrix> x(in.data(), pixels, channels);
   const matrix_view w(weights, out_channels, channels, Eigen::OuterStride<>(row_stride));
@@ -77,7 +78,8 @@ inline image_tensor pointwise(const image_tensor& in, const float* weights, int 
 inline image_tensor depthwise(const image_tensor& in, std::span<const float> weights, int k, int stride) {
   const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1, pad = k / 2;
   const auto channels = in.shape(2);
-  image_tensor out = xt::zeros<float>({static_cast<std::size_t>(out_size), static_cast<std::size_t>(out_size), channels});
+  image_tensor out =
+      xt::zeros<float>({static_cast<std::size_t>(out_size), static_cast<std::size_t>(out_size), channels});
   for (int y = 0; y < out_size; ++y)
     for (int x = 0; x < out_size; ++x)
       for (int ky = 0; ky < k; ++ky)
@@ -86,7 +88,8 @@ inline image_tensor depthwise(const image_tensor& in, std::span<const float> wei
           if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
           const float* from = &in(iy, ix, 0);
           float* to = &out(y, x, 0);
-          for (std::size_t c = 0; c < channels; ++c) to[c] += from[c] * weights[c * static_cast<std::size_t>(k * k) + static_cast<std::size_t>(ky * k + kx)];
+          for (std::size_t c = 0; c < channels; ++c)
+            to[c] += from[c] * weights[c * static_cast<std::size_t>(k * k) + static_cast<std::size_t>(ky * k + kx)];
         }
   return out;
 }
@@ -102,7 +105,8 @@ inline image_tensor pool(const image_tensor& in) {
 /// Squeeze-excite, in place: x · h_sigmoid(W2 · relu(W1 · mean(x) + b1) + b2).
 inline void squeeze_excite(image_tensor& x, const block_weights& w, int hidden) {
   image_tensor h = pointwise(pool(x), w.se_reduce.data(), hidden, w.mid_channels);
-  for (int i = 0; i < hidden; ++i) h(0, 0, i) = std::max(h(0, 0, i) + w.se_reduce_bias[static_cast<std::size_t>(i)], 0.0f);
+  for (int i = 0; i < hidden; ++i)
+    h(0, 0, i) = std::max(h(0, 0, i) + w.se_reduce_bias[static_cast<std::size_t>(i)], 0.0f);
   image_tensor gate = pointwise(h, w.se_expand.data(), static_cast<int>(x.shape(2)), w.se_channels);
   for (std::size_t c = 0; c < gate.size(); ++c) {
     const float v = gate.data()[c] + w.se_expand_bias[c];
@@ -137,7 +141,9 @@ struct reference {
   };
 
   std::string name() const { return "reference"; }
-  std::shared_ptr<const packed> pack(supernet_ptr net) const { return std::make_shared<const packed>(packed{std::move(net)}); }
+  std::shared_ptr<const packed> pack(supernet_ptr net) const {
+    return std::make_shared<const packed>(packed{std::move(net)});
+  }
 
   bound bind(std::shared_ptr<const packed> weights, const plan& p, scale_shift norms) const {
     if (!(weights->net->space == p.space))
@@ -154,7 +160,8 @@ struct reference {
   /// image [N, r, r, 3] → logits [N, classes].
   void run(bound& level, workspace&, std::span<const float> image, std::span<float> logits) const {
     const plan& p = level.plan;
-    const auto in = static_cast<std::size_t>(p.blocks.front().in_values()), out = static_cast<std::size_t>(p.space.classes);
+    const auto in = static_cast<std::size_t>(p.blocks.front().in_values()),
+               out = static_cast<std::size_t>(p.space.classes);
     for (std::size_t n = 0; n < static_cast<std::size_t>(p.batch); ++n) {
       image_tensor x = load(image.subspan(n * in, in), p.blocks.front().in_size, 3);
       for (std::size_t b = 0; b < p.blocks.size(); ++b) x = block_output(level, b, x);
@@ -163,9 +170,11 @@ struct reference {
   }
   void run_block(bound& level, workspace&, std::size_t b, std::span<const float> in, std::span<float> out) const {
     const block& block = level.plan.blocks[b];
-    const auto in_values = static_cast<std::size_t>(block.in_values()), out_values = static_cast<std::size_t>(block.out_values());
+    const auto in_values = static_cast<std::size_t>(block.in_values()),
+               out_values = static_cast<std::size_t>(block.out_values());
     for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
-      const image_tensor y = block_output(level, b, load(in.subspan(n * in_values, in_values), block.in_size, block.in_channels));
+      const image_tensor y =
+          block_output(level, b, load(in.subspan(n * in_values, in_values), block.in_size, block.in_channels));
       std::copy(y.begin(), y.end(), out.begin() + static_cast<std::ptrdiff_t>(n * out_values));
     }
   }
@@ -189,7 +198,8 @@ private:
     auto normalise = [&](image_tensor& x, int i, activation act) {
       const plan::norm n = p.norms[static_cast<std::size_t>(p.first_norm(index) + i)];
       const auto at = static_cast<std::size_t>(n.offset), count = static_cast<std::size_t>(n.channels);
-      plain::normalise(x, std::span(level.norms.scale).subspan(at, count), std::span(level.norms.shift).subspan(at, count), act);
+      plain::normalise(x, std::span(level.norms.scale).subspan(at, count),
+                       std::span(level.norms.shift).subspan(at, count), act);
     };
     auto report = [&](std::string_view name, const image_tensor& x) {
       if (tap) tap(name, x);

@@ -1,11 +1,11 @@
 #pragma once
-#include <cmath>
-#include <string>
-#include <vector>
-
 #include "dynofa/core/error.hpp"
 #include "dynofa/model/plan.hpp"
 #include "dynofa/model/supernet.hpp"
+
+#include <cmath>
+#include <string>
+#include <vector>
 
 namespace dynofa {
 

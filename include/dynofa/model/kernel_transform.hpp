@@ -1,17 +1,18 @@
 #pragma once
+#include <Eigen/Core>
+
 #include <span>
 #include <vector>
-
-#include <Eigen/Core>
 
 namespace dynofa {
 
 /// Depthwise kernels of side `to` made from those of side `from`: the centre `to`×`to` of each channel, as a row-major
 /// vector x, becomes y = M x, one matrix for all channels of the block (once-for-all's kernel transformation).
 ///
-/// kernels [channels][from·from] → [channels][to·to]; `matrix` [to·to][to·to], row-major. An empty matrix means the plain
-/// centre crop. 3×3 comes from the *transformed* 5×5, so go 7 → 5 → 3 step by step.
-inline std::vector<float> shrink_kernels(std::span<const float> kernels, int from, int to, std::span<const float> matrix) {
+/// kernels [channels][from·from] → [channels][to·to]; `matrix` [to·to][to·to], row-major. An empty matrix means the
+/// plain centre crop. 3×3 comes from the *transformed* 5×5, so go 7 → 5 → 3 step by step.
+inline std::vector<float> shrink_kernels(std::span<const float> kernels, int from, int to,
+                                         std::span<const float> matrix) {
   using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const auto channels = static_cast<Eigen::Index>(kernels.size()) / (from * from);
   const int margin = (from - to) / 2;

@@ -1,10 +1,10 @@
 #pragma once
+#include "dynofa/core/random.hpp"
+#include "dynofa/model/supernet_io.hpp"
+
 #include <cmath>
 #include <string>
 #include <utility>
-
-#include "dynofa/core/random.hpp"
-#include "dynofa/model/supernet_io.hpp"
 
 namespace dynofa {
 
@@ -13,7 +13,8 @@ namespace detail {
 /// One tensor of a seeded checkpoint: element i is a function of (seed, "weights/" + key, i).
 class seeded_tensors {
 public:
-  explicit seeded_tensors(std::uint64_t seed) : seed_{seed} {}
+  explicit seeded_tensors(std::uint64_t seed)
+      : seed_{seed} {}
 
   template <class Value>
   void put(const std::string& key, shape_type shape, Value value) {
@@ -24,13 +25,16 @@ public:
     tensors[key] = tensor::of_floats(values, shape);
   }
   void normal(const std::string& key, shape_type shape, double std) {
-    put(key, shape, [std](std::uint64_t u, std::size_t) { return static_cast<float>(random_stream::normal_of(u, std)); });
+    put(key, shape,
+        [std](std::uint64_t u, std::size_t) { return static_cast<float>(random_stream::normal_of(u, std)); });
   }
   void convolution(const std::string& key, shape_type shape, double gain) {
     normal(key, shape, std::sqrt(gain / static_cast<double>(shape[1] * shape[2] * shape[3])));
   }
   void norm(const std::string& key, int channels) {
-    const auto uniform = [](std::uint64_t u, std::size_t) { return static_cast<float>(random_stream::uniform_of(u, 0.5)); };
+    const auto uniform = [](std::uint64_t u, std::size_t) {
+      return static_cast<float>(random_stream::uniform_of(u, 0.5));
+    };
     put(key + ".weight", {channels}, uniform);
     normal(key + ".bias", {channels}, 0.2);
     normal(key + ".running_mean", {channels}, 0.2);
@@ -80,7 +84,8 @@ inline state_dict random_checkpoint(const space_description& space, std::uint64_
         const int to = kernels[k], n = to * to;
         out.put(text(key, "depth_conv.conv.", int(kernels[k + 1]), "to", to, "_matrix"), {n, n},
                 [n](std::uint64_t u, std::size_t index) {
-                  const float eye = index / static_cast<std::size_t>(n) == index % static_cast<std::size_t>(n) ? 1.0f : 0.0f;
+                  const float eye =
+                      index / static_cast<std::size_t>(n) == index % static_cast<std::size_t>(n) ? 1.0f : 0.0f;
                   return eye + static_cast<float>(random_stream::normal_of(u, 0.1 / std::sqrt(static_cast<double>(n))));
                 });
       }

@@ -1,15 +1,15 @@
 #pragma once
+#include "dynofa/core/block.hpp"
+#include "dynofa/core/random.hpp"
+#include "dynofa/model/plan.hpp"
+#include "dynofa/space/arch.hpp"
+
 #include <array>
 #include <bit>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
-
-#include "dynofa/core/block.hpp"
-#include "dynofa/core/random.hpp"
-#include "dynofa/model/plan.hpp"
-#include "dynofa/space/arch.hpp"
 
 namespace dynofa {
 
@@ -22,14 +22,16 @@ struct norm_parameters {
 /// The weights of one elastic block at full width, row-major as in the checkpoint. A sub-network uses prefixes: the
 /// first mid rows of `expand`, the first mid columns of `project`, …
 struct block_weights {
-  std::vector<float> expand;                   ///< [mid][in]; empty for the separable block
-  std::array<std::vector<float>, 3> depthwise; ///< for k = 3, 5, 7: [mid][k·k]; empty where k is not offered
+  std::vector<float> expand;                    ///< [mid][in]; empty for the separable block
+  std::array<std::vector<float>, 3> depthwise;  ///< for k = 3, 5, 7: [mid][k·k]; empty where k is not offered
   std::vector<float> se_reduce, se_reduce_bias; ///< [hidden][mid], [hidden]; empty without squeeze-excite
   std::vector<float> se_expand, se_expand_bias; ///< [mid][hidden], [mid]
-  std::vector<float> project;                  ///< [out][mid]
-  std::array<norm_parameters, 3> norms;        ///< in the order of block::norm_channels
+  std::vector<float> project;                   ///< [out][mid]
+  std::array<norm_parameters, 3> norms;         ///< in the order of block::norm_channels
 
-  const std::vector<float>& depthwise_of(int kernel) const { return depthwise[static_cast<std::size_t>(kernel / 2 - 1)]; }
+  const std::vector<float>& depthwise_of(int kernel) const {
+    return depthwise[static_cast<std::size_t>(kernel / 2 - 1)];
+  }
   std::vector<float>& depthwise_of(int kernel) { return depthwise[static_cast<std::size_t>(kernel / 2 - 1)]; }
 
   /// Extents at full width, for stepping from row to row.
@@ -60,8 +62,8 @@ struct supernet {
     }
   }
 
-  /// Identifies the weights: a hash of every learnable value, so statistics measured on one super-network are refused on
-  /// another. Reads all weights once (about 5 ms for w = 1.2).
+  /// Identifies the weights: a hash of every learnable value, so statistics measured on one super-network are refused
+  /// on another. Reads all weights once (about 5 ms for w = 1.2).
   std::uint64_t hash() const {
     std::uint64_t h = 0;
     auto add = [&](const std::vector<float>& values) {
@@ -86,15 +88,26 @@ using supernet_ptr = std::shared_ptr<const supernet>;
 /// The geometry of supernet block `index` (0 = separable) at full width, as a block with its largest shapes.
 inline block widest_block(const space_description& space, std::size_t index) {
   if (index == 0)
-    return {.kind = block_kind::separable, .act = activation::relu, .residual = true, .kernel = 3,
-            .in_channels = space.stem_width, .mid_channels = space.stem_width, .out_channels = space.stem_width};
+    return {.kind = block_kind::separable,
+            .act = activation::relu,
+            .residual = true,
+            .kernel = 3,
+            .in_channels = space.stem_width,
+            .mid_channels = space.stem_width,
+            .out_channels = space.stem_width};
   const std::size_t per_stage = space.blocks_per_stage(), s = (index - 1) / per_stage, b = (index - 1) % per_stage;
   const stage_description& stage = space.stages[s];
   const int in = space.in_channels(s, b), mid = space.mid_channels(s, b, stage.expands.max());
-  return {.kind = block_kind::inverted_residual, .act = stage.act, .residual = b > 0, .kernel = stage.kernels.max(),
+  return {.kind = block_kind::inverted_residual,
+          .act = stage.act,
+          .residual = b > 0,
+          .kernel = stage.kernels.max(),
           .stride = static_cast<std::uint8_t>(b == 0 ? stage.stride : 1),
-          .supernet_index = static_cast<std::int16_t>(index), .in_channels = in, .mid_channels = mid,
-          .out_channels = stage.width, .se_channels = stage.squeeze_excite ? make_divisible(mid / 4) : 0};
+          .supernet_index = static_cast<std::int16_t>(index),
+          .in_channels = in,
+          .mid_channels = mid,
+          .out_channels = stage.width,
+          .se_channels = stage.squeeze_excite ? make_divisible(mid / 4) : 0};
 }
 
 } // namespace dynofa

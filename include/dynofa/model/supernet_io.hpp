@@ -1,15 +1,16 @@
 #pragma once
-#include <set>
-#include <string>
-#include <string_view>
-#include <utility>
-
 #include "dynofa/model/batch_norm.hpp"
 #include "dynofa/model/kernel_transform.hpp"
 #include "dynofa/model/supernet.hpp"
 #include "dynofa/model/tensor.hpp"
 
-// Between named tensors and a supernet. Keys are canonical (model/keys.hpp): `blocks.N.conv.depth_conv.conv.conv.weight`.
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+// Between named tensors and a supernet. Keys are canonical (model/keys.hpp):
+// `blocks.N.conv.depth_conv.conv.conv.weight`.
 
 namespace dynofa {
 
@@ -18,7 +19,8 @@ namespace detail {
 /// Takes tensors out of a state dict by name and shape, and knows what nobody asked for.
 class tensor_reader {
 public:
-  explicit tensor_reader(const state_dict& tensors) : tensors_{tensors} {}
+  explicit tensor_reader(const state_dict& tensors)
+      : tensors_{tensors} {}
 
   bool has(const std::string& key) const { return tensors_.contains(key); }
 
@@ -42,7 +44,8 @@ public:
     norm_parameters n{take(key + ".weight", shape), take(key + ".bias", shape), take(key + ".running_mean", shape),
                       take(key + ".running_var", shape)};
     for (float v : n.var)
-      if (!(v >= 0)) throw error(errc::bad_file, "checkpoint tensor " + key + ".running_var", "values ≥ 0", std::to_string(v));
+      if (!(v >= 0))
+        throw error(errc::bad_file, "checkpoint tensor " + key + ".running_var", "values ≥ 0", std::to_string(v));
     ignore(key + ".num_batches_tracked");
     return n;
   }
@@ -64,8 +67,8 @@ inline shape_type shape_of_conv(std::int64_t out, std::int64_t in, std::int64_t 
 
 } // namespace detail
 
-/// Builds a super-network from a checkpoint's tensors. Every tensor must have the shape the space says and no tensor may be
-/// left over; each fault is an `error` that names key, expected and found shape.
+/// Builds a super-network from a checkpoint's tensors. Every tensor must have the shape the space says and no tensor
+/// may be left over; each fault is an `error` that names key, expected and found shape.
 inline supernet make_supernet(const space_description& space, const state_dict& tensors) {
   detail::tensor_reader in(tensors);
   supernet net;
@@ -81,14 +84,16 @@ inline supernet make_supernet(const space_description& space, const state_dict& 
     const std::string key = text("blocks.", i, ".conv.");
     const std::string conv = i == 0 ? ".conv" : ".conv.conv", bn = i == 0 ? ".bn" : ".bn.bn"; // block 0 is not elastic
     if (i > 0) {
-      w.expand = in.take(key + "inverted_bottleneck" + conv + ".weight", detail::shape_of_conv(b.mid_channels, b.in_channels));
+      w.expand =
+          in.take(key + "inverted_bottleneck" + conv + ".weight", detail::shape_of_conv(b.mid_channels, b.in_channels));
       w.norms[0] = in.take_norm(key + "inverted_bottleneck" + bn, b.mid_channels);
     }
     w.norms[i > 0 ? 1 : 0] = in.take_norm(key + "depth_conv" + bn, b.mid_channels);
     w.norms[i > 0 ? 2 : 1] = in.take_norm(key + "point_linear" + bn, b.out_channels);
     w.project = in.take(key + "point_linear" + conv + ".weight", detail::shape_of_conv(b.out_channels, b.mid_channels));
 
-    w.depthwise_of(b.kernel) = in.take(key + "depth_conv" + conv + ".weight", detail::shape_of_conv(b.mid_channels, 1, b.kernel));
+    w.depthwise_of(b.kernel) =
+        in.take(key + "depth_conv" + conv + ".weight", detail::shape_of_conv(b.mid_channels, 1, b.kernel));
     const choices kernels = i == 0 ? choices{3} : space.stages[(i - 1) / space.blocks_per_stage()].kernels;
     for (std::size_t k = kernels.size() - 1; k-- > 0;) { // 7 → 5 → 3
       const int from = kernels[k + 1], to = kernels[k];
@@ -128,7 +133,8 @@ inline state_dict extract(const supernet& net, const plan& p) {
   auto put = [&](const std::string& key, std::span<const float> values, shape_type shape) {
     out[key] = tensor::of_floats(values, shape);
   };
-  auto put_slice = [&](const std::string& key, const std::vector<float>& w, int rows, int columns, int stride, shape_type s) {
+  auto put_slice = [&](const std::string& key, const std::vector<float>& w, int rows, int columns, int stride,
+                       shape_type s) {
     std::vector<float> slice;
     for (int r = 0; r < rows; ++r) slice.insert(slice.end(), w.begin() + r * stride, w.begin() + r * stride + columns);
     put(key, slice, s);
@@ -153,17 +159,25 @@ inline state_dict extract(const supernet& net, const plan& p) {
     const int in = b.in_channels, mid = b.mid_channels, window = b.kernel * b.kernel;
     if (b.kind == block_kind::inverted_residual)
       put_slice(key + "inverted_bottleneck.conv.weight", w.expand, mid, in, in, detail::shape_of_conv(mid, in));
-    put_slice(key + "depth_conv.conv.weight", w.depthwise_of(b.kernel), mid, window, window, detail::shape_of_conv(mid, 1, b.kernel));
+    put_slice(key + "depth_conv.conv.weight", w.depthwise_of(b.kernel), mid, window, window,
+              detail::shape_of_conv(mid, 1, b.kernel));
     if (const int hidden = b.se_channels) {
-      put_slice(key + "depth_conv.se.fc.reduce.weight", w.se_reduce, hidden, mid, w.mid_channels, detail::shape_of_conv(hidden, mid));
-      put(key + "depth_conv.se.fc.reduce.bias", std::span(w.se_reduce_bias).first(static_cast<std::size_t>(hidden)), {hidden});
-      put_slice(key + "depth_conv.se.fc.expand.weight", w.se_expand, mid, hidden, w.se_channels, detail::shape_of_conv(mid, hidden));
-      put(key + "depth_conv.se.fc.expand.bias", std::span(w.se_expand_bias).first(static_cast<std::size_t>(mid)), {mid});
+      put_slice(key + "depth_conv.se.fc.reduce.weight", w.se_reduce, hidden, mid, w.mid_channels,
+                detail::shape_of_conv(hidden, mid));
+      put(key + "depth_conv.se.fc.reduce.bias", std::span(w.se_reduce_bias).first(static_cast<std::size_t>(hidden)),
+          {hidden});
+      put_slice(key + "depth_conv.se.fc.expand.weight", w.se_expand, mid, hidden, w.se_channels,
+                detail::shape_of_conv(mid, hidden));
+      put(key + "depth_conv.se.fc.expand.bias", std::span(w.se_expand_bias).first(static_cast<std::size_t>(mid)),
+          {mid});
     }
-    put_slice(key + "point_linear.conv.weight", w.project, b.out_channels, mid, w.mid_channels, detail::shape_of_conv(b.out_channels, mid));
+    put_slice(key + "point_linear.conv.weight", w.project, b.out_channels, mid, w.mid_channels,
+              detail::shape_of_conv(b.out_channels, mid));
   }
-  put("final_expand_layer.conv.weight", net.final_expand, detail::shape_of_conv(net.space.final_width, p.blocks[p.blocks.size() - 3].in_channels));
-  put("feature_mix_layer.conv.weight", net.feature_mix, detail::shape_of_conv(net.space.mix_width, net.space.final_width));
+  put("final_expand_layer.conv.weight", net.final_expand,
+      detail::shape_of_conv(net.space.final_width, p.blocks[p.blocks.size() - 3].in_channels));
+  put("feature_mix_layer.conv.weight", net.feature_mix,
+      detail::shape_of_conv(net.space.mix_width, net.space.final_width));
   put("classifier.linear.weight", net.classifier, {net.space.classes, net.space.mix_width});
   put("classifier.linear.bias", net.classifier_bias, {net.space.classes});
   return out;

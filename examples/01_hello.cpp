@@ -1,0 +1,18 @@
+// ctest:
+// expect: class [0-9]+ of 1000 from r160 d 2 2 2 2 2
+#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/model/random_supernet.hpp"
+#include "dynofa/space/subnet.hpp"
+
+#include <iostream>
+
+int main() {
+  using namespace dynofa;
+  using choice = subnet<ofa_w1_2, depth<2>, kernel<3>, expand<3>, resolution<160>>; // checked by the compiler
+  auto net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 42));
+  engine engine(backend::reference{}, net);
+  auto level = engine.load(choice::value);
+  const std::vector<float> image(160 * 160 * 3, 0.5f);
+  std::cout << "class " << argmax(engine.run(level, image)) << " of 1000 from " << choice::value << '\n';
+}

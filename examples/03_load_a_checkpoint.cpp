@@ -1,0 +1,67 @@
+// ctest:
+// expect: safetensors.*475 tensors.*a missing file is one sentence
+#include "dynofa/data/class_names.hpp"
+#include "dynofa/data/preprocess_json.hpp"
+#include "dynofa/model/load.hpp"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "spaces.hpp"
+#include <fstream>
+#include <iostream>
+
+// Reads a super-network's checkpoint (torch legacy, torch zip or safetensors; nothing in it is ever executed), says
+// what it is, and writes it again as safetensors with its space, preprocessing and class names inside:
+//
+//   03_load_a_checkpoint ofa_mbv3_d234_e346_k357_w1.2 --space w1.2 --out w1.2.safetensors --fp16
+
+int main(int argc, char** argv) try {
+  CLI::App app("Loads a once-for-all super-network and converts it to safetensors");
+  std::string in = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", out, space_name = "tinyimagenet", classes, origin;
+  bool half = false, exact = false;
+  app.add_option("checkpoint", in, "torch (.pth) or safetensors file");
+  app.add_option("--space", space_name, "w1.0, w1.2 or tinyimagenet");
+  app.add_option("--out", out, "safetensors file to write");
+  app.add_flag("--fp16", half, "write the weights in half precision");
+  app.add_option("--class-names", classes, "JSON list of {wnid, name} to store");
+  app.add_flag("--exact-resize", exact, "store that images are resized to exactly r x r");
+  app.add_option("--origin", origin, "a line about where the weights come from, to store");
+  CLI11_PARSE(app, argc, argv);
+
+  const dynofa::space_description space = space_named(space_name);
+  const dynofa::checkpoint file = dynofa::read_checkpoint(in);
+  std::cout << in << ": " << file.format << ", " << file.tensors.size() << " tensors\n";
+  const auto tensors = dynofa::with_canonical_keys(file.tensors, in);
+  const dynofa::supernet net = dynofa::make_supernet(space, tensors); // every key and shape is checked here
+  std::cout << "fits " << space_name << ": " << space.stages.size() << " stages, " << net.blocks.size() << " blocks, "
+            << space.classes << " classes, hash " << std::hex << net.hash() << std::dec << '\n';
+  for (std::size_t i = 0; i < net.blocks.size(); i += 4) {
+    const auto& b = net.blocks[i];
+    std::cout << "  block " << i << ": " << b.in_channels << " -> " << b.mid_channels << " -> " << b.out_channels
+              << (b.se_channels ? ", squeeze-excite " + std::to_string(b.se_channels) : "") << '\n';
+  }
+
+  if (!out.empty()) {
+    auto metadata = file.metadata;
+    metadata["dynofa.preprocessing"] =
+        nlohmann::json(exact ? dynofa::data::exact_preprocessing() : dynofa::data::imagenet_preprocessing()).dump();
+    if (!origin.empty()) metadata["dynofa.origin"] = origin;
+    if (!classes.empty()) {
+      nlohmann::json names = nlohmann::json::array();
+      for (const auto& c : dynofa::data::read_class_names(classes)) names.push_back({{"wnid", c.id}, {"name", c.name}});
+      metadata["dynofa.classes"] = names.dump();
+    }
+    dynofa::save_checkpoint(out, tensors, space, half ? dynofa::dtype::f16 : dynofa::dtype::f32, metadata);
+    std::cout << "wrote " << out << ", " << std::filesystem::file_size(out) / 1e6 << " MB\n";
+  }
+
+  try {
+    dynofa::load_supernet("no_such_file.pth", space);
+  } catch (const dynofa::error& e) {
+    std::cout << "a missing file is one sentence: " << e.what() << '\n';
+  }
+} catch (const std::exception& e) {
+  std::cerr << e.what() << '\n';
+  return 1;
+}
