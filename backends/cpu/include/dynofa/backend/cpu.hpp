@@ -63,8 +63,15 @@ struct cpu {
     for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
       const float* in = image.data() + n * pixels;
       int to = 0;
-      for (const cpu_detail::step& s : level.steps) {
-        runner.run(s, in, space.image[to]);
+      std::size_t first = 0;
+      if (level.fused_front) {
+        runner.run_front(level.steps[0], level.steps[1], level.steps[2], in, space.image[to]);
+        in = space.image[to];
+        to ^= 1;
+        first = 3;
+      }
+      for (std::size_t i = first; i < level.steps.size(); ++i) {
+        runner.run(level.steps[i], in, space.image[to]);
         in = space.image[to];
         to ^= 1;
       }

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/front.hpp"
 #include "dynofa/backend/cpu/level.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
@@ -43,52 +44,51 @@ public:
     }
   }
 
+  /// The first three blocks as one, image → output of the third.
+  void run_front(const step& stem, const step& separable, const step& s, const float* image, float* out) const {
+    const int kept = arena_sizes::front_rows_kept(s.b, s.cut);
+    engine_.parallel([&](int thread) {
+      const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
+      std::fill_n(own.sums, at(s.mid_blocks), 0.f);
+      front_rows rows{kernels_, stem, separable, kept, image, own, first_input_row(s, thread)};
+      bands(s, rows, nullptr, out, thread);
+    });
+    finish(s, nullptr, out);
+  }
+
 private:
   static std::size_t at(int i) { return static_cast<std::size_t>(i) * lane_block; }
   static std::size_t area(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }
 
   void stem(const step& s, const float* in, float* out) const {
-    const int size = s.b.in_size;
-    const std::size_t row = arena_sizes::stem_row(size), pixels = static_cast<std::size_t>(size) * 3;
     engine_.parallel([&](int thread) {
-      float* const rows = arena_.own[static_cast<std::size_t>(thread)].ring;
       const share ys = share::of(s.b.out_size, thread, engine_.threads());
-      std::fill_n(rows, 3 * row, 0.f);
-      auto slot = [&](int y) { return rows + static_cast<std::size_t>((y + 3) % 3) * row; };
-      auto bring = [&](int y) { // a row of the image, a pixel of zeros before and after it
-        if (y < 0 || y >= size)
-          std::fill_n(slot(y), row, 0.f);
-        else
-          std::memcpy(slot(y) + 3, in + static_cast<std::size_t>(y) * pixels, pixels * sizeof(float));
-      };
-      bring(2 * ys.begin - 1);
-      for (int y = ys.begin; y < ys.end; ++y) {
-        bring(2 * y), bring(2 * y + 1);
-        kernels_.stem({{slot(2 * y - 1), slot(2 * y), slot(2 * y + 1)},
-                       s.project,
-                       out + at(y * s.b.out_size),
-                       area(s.b.out_size) * lane_block,
-                       s.b.out_size,
-                       s.out_blocks,
-                       s.scale[0],
-                       s.shift[0],
-                       s.act});
-      }
+      stem_rows rows{kernels_, s, in, arena_.own[static_cast<std::size_t>(thread)].ring, ys.begin};
+      for (int y = ys.begin; y < ys.end; ++y)
+        rows.compute(y, out + at(y * s.b.out_size), area(s.b.out_size) * lane_block);
     });
   }
 
   void inverted_residual(const step& s, const float* in, float* out) const {
-    const bool gated = s.b.se_channels > 0;
-    const bool project_bands = s.cut.banded && !gated;
     engine_.parallel([&](int thread) {
-      if (gated || !s.cut.banded) std::fill_n(arena_.own[static_cast<std::size_t>(thread)].sums, at(s.mid_blocks), 0.f);
-      if (s.cut.banded)
-        bands(s, in, out, thread, project_bands);
-      else
+      std::fill_n(arena_.own[static_cast<std::size_t>(thread)].sums, at(s.mid_blocks), 0.f);
+      if (s.cut.banded) {
+        image_rows rows{in, s.b.in_size};
+        bands(s, rows, in, out, thread);
+      } else {
         chunks(s, in, thread);
+      }
     });
+    finish(s, in, out);
+  }
+
+  static bool projects_bands(const step& s) { return s.cut.banded && s.b.se_channels == 0; }
+
+  /// What has to wait for the whole depthwise output: squeeze-excite, and a projection that was not done band by band.
+  void finish(const step& s, const float* in, float* out) const {
+    const bool gated = s.b.se_channels > 0;
     if (gated) squeeze_excite(s);
-    if (project_bands) return;
+    if (projects_bands(s)) return;
 
     // Few pixels: threads share the channels, so that each streams its part of the weights. Many: they share the
     // pixels.
@@ -111,21 +111,21 @@ private:
     }
   }
 
-  /// Input row y of channel blocks [first, first + count), expanded (or for the separable block as it is) into a kept
+  /// An input row's channel blocks [first, first + count), expanded (or for the separable block as it is) into a kept
   /// row.
-  void fill_row(const step& s, const float* in, int y, int first, int count, float* row, const float* ahead) const {
-    const std::size_t plane = area(s.b.in_size) * lane_block;
+  void fill_row(const step& s, const float* in, std::size_t plane, int first, int count, float* row,
+                const float* ahead) const {
     row += at(s.b.kernel / 2);
     if (!s.expand) {
       for (int c = 0; c < count; ++c)
         std::memcpy(row + static_cast<std::size_t>(c) * s.cut.ring_plane,
-                    in + static_cast<std::size_t>(first + c) * plane + at(y * s.b.in_size),
+                    in + static_cast<std::size_t>(first + c) * plane,
                     at(s.b.in_size) * sizeof(float));
       return;
     }
-    kernels_.pointwise({in + at(y * s.b.in_size), plane, s.expand + static_cast<std::size_t>(first) * s.expand_panel,
+    kernels_.pointwise({in, plane, s.expand + static_cast<std::size_t>(first) * s.expand_panel,
                         s.expand_panel, s.b.in_channels, row, s.cut.ring_plane, s.scale[0] + at(first),
-                        s.shift[0] + at(first), nullptr, ahead, s.act},
+                        s.shift[0] + at(first), nullptr, 0, ahead, s.act},
                        count, s.b.in_size);
   }
 
@@ -150,7 +150,7 @@ private:
       const float* ahead =
           first + count < blocks.end ? s.expand + static_cast<std::size_t>(first + count) * s.expand_panel : nullptr;
       for (int y = 0; y < s.b.in_size; ++y)
-        fill_row(s, in, y, first, count, own.ring + static_cast<std::size_t>(y) * s.cut.row_step,
+        fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count, own.ring + static_cast<std::size_t>(y) * s.cut.row_step,
                  ahead && y < count ? ahead + static_cast<std::size_t>(y) * s.expand_panel : nullptr);
       for (int c = 0; c < count; ++c)
         depthwise_rows(s, own.ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c,
@@ -158,8 +158,14 @@ private:
     }
   }
 
+  int first_input_row(const step& s, int thread) const {
+    return std::max(0, share::of(s.b.out_size, thread, engine_.threads()).begin * s.b.stride - s.b.kernel / 2);
+  }
+
   /// Bands of output rows with a ring of expanded rows; threads share the rows and expand those at the seam twice.
-  void bands(const step& s, const float* in, float* out, int thread, bool project_bands) const {
+  template <class Rows>
+  void bands(const step& s, Rows& source, const float* in, float* out, int thread) const {
+    const bool project_bands = projects_bands(s);
     const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
     const share rows = share::of(s.b.out_size, thread, engine_.threads());
     for (int y = 0; y < s.b.in_size; ++y)
@@ -174,10 +180,11 @@ private:
       const int band_pixels = (band.end - band.begin) * s.b.out_size;
       float* const to = project_bands ? own.band : arena_.mid + at(y * s.b.out_size);
       const std::size_t to_plane = project_bands ? at(band_pixels) : out_plane;
+      source.bring(made, needed);
       for (int first = 0, count; first < s.mid_blocks; first += count) {
         count = next_chunk(s.mid_blocks - first);
         float* const ring = own.ring + static_cast<std::size_t>(first) * s.cut.ring_plane;
-        for (int r = made; r < needed; ++r) fill_row(s, in, r, first, count, ring + own.row_offset[r], nullptr);
+        for (int r = made; r < needed; ++r) fill_row(s, source.row(r), source.plane, first, count, ring + own.row_offset[r], nullptr);
         for (int c = 0; c < count; ++c)
           depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c, band,
                          to + static_cast<std::size_t>(first + c) * to_plane, own.sums);
@@ -187,7 +194,7 @@ private:
         const int norm = s.expand ? 2 : 1;
         const std::size_t pixel = at(y * s.b.out_size);
         kernels_.pointwise({own.band, to_plane, s.project, s.project_panel, s.b.mid_channels, out + pixel, out_plane,
-                            s.scale[norm], s.shift[norm], s.b.residual ? in + pixel : nullptr, nullptr,
+                            s.scale[norm], s.shift[norm], s.b.residual ? in + pixel : nullptr, out_plane, nullptr,
                             epilogue::identity},
                            s.out_blocks, band_pixels);
       }
@@ -240,7 +247,7 @@ private:
       const std::size_t to = static_cast<std::size_t>(first) * plane + pixel;
       kernels_.pointwise({arena_.mid + pixel, plane, gate ? scaled : weights, gate ? scaled_panel : s.project_panel,
                           s.b.mid_channels, out + to, plane, s.scale[2] + at(first), s.shift[2] + at(first),
-                          s.b.residual ? in + to : nullptr, nullptr, epilogue::identity},
+                          s.b.residual ? in + to : nullptr, plane, nullptr, epilogue::identity},
                          count, pixels.end - pixels.begin);
     }
   }
@@ -256,7 +263,7 @@ private:
         const float* weights = s.project + static_cast<std::size_t>(first) * s.project_panel;
         kernels_.pointwise(
             {in, at(pixels), weights, s.project_panel, s.b.in_channels, map, at(pixels), s.scale[0] + at(first),
-             s.shift[0] + at(first), nullptr,
+             s.shift[0] + at(first), nullptr, 0,
              first + count < p.end ? weights + static_cast<std::size_t>(count) * s.project_panel : nullptr, s.act},
             count, pixels);
         for (int c = 0; c < count; ++c)

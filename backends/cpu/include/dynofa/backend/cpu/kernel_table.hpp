@@ -16,6 +16,8 @@ inline constexpr int lane_block = 16;
 constexpr int blocks_of(int channels) { return (channels + lane_block - 1) / lane_block; }
 constexpr int padded(int channels) { return blocks_of(channels) * lane_block; }
 
+constexpr std::size_t floats_of(int blocks) { return static_cast<std::size_t>(blocks) * lane_block; }
+
 /// What an epilogue applies after scale and shift.
 enum class epilogue : std::uint8_t { identity, relu, h_swish, h_sigmoid };
 
@@ -30,7 +32,8 @@ struct pointwise_args {
   float* out;
   std::size_t out_plane;
   const float *scale, *shift;
-  const float* residual; ///< laid out as out, or null; only with `identity`
+  const float* residual; ///< added, or null; only with `identity`
+  std::size_t residual_plane;
   const float* ahead;    ///< panels [k][16] that will be wanted next, fetched one cache line per k meanwhile; or null
   epilogue act;
 };

@@ -34,8 +34,9 @@ DYNOFA_CPU_FN void pointwise_store(const vec (&acc)[P][V], const pointwise_args&
     const vec s = load(scale + v * lanes), t = load(shift + v * lanes);
     const std::size_t at = register_offset(v, g.out_plane);
     if (residual) {
+      const float* old = residual + register_offset(v, g.residual_plane);
       DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
-          store(out + at + p * lane_block, add(fma(acc[p][v], s, t), load(residual + at + p * lane_block)));
+          store(out + at + p * lane_block, add(fma(acc[p][v], s, t), load(old + p * lane_block)));
     } else {
       DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
           store(out + at + p * lane_block, activate(fma(acc[p][v], s, t), Act));
@@ -97,7 +98,7 @@ static void pointwise_group(const pointwise_args& g, int first, int vectors, int
   const pointwise_tile_function small = pointwise_tiles<V>::of(size);
   const pointwise_tile_function large = larger ? pointwise_tiles<V>::of(size + 1) : small;
   const float* weights = g.weights + register_offset(first, g.panel);
-  const std::size_t out = register_offset(first, g.out_plane);
+  const std::size_t out = register_offset(first, g.out_plane), residual = register_offset(first, g.residual_plane);
   // While this group computes, its successor's panels come nearer: one panel per tile.
   const bool more = first + V < vectors;
   const float* ahead = more ? g.weights + register_offset(first + V, g.panel) : g.ahead;
@@ -106,7 +107,7 @@ static void pointwise_group(const pointwise_args& g, int first, int vectors, int
   int pixel = 0;
   for (int t = 0; t < tiles; ++t) {
     const std::size_t at = static_cast<std::size_t>(pixel) * lane_block;
-    (t < larger ? large : small)(g, g.in + at, weights, g.out + out + at, g.residual ? g.residual + out + at : nullptr,
+    (t < larger ? large : small)(g, g.in + at, weights, g.out + out + at, g.residual ? g.residual + residual + at : nullptr,
                                  g.scale + first * lanes, g.shift + first * lanes,
                                  ahead && t < ahead_panels ? ahead + static_cast<std::size_t>(t) * ahead_step
                                                            : weights);

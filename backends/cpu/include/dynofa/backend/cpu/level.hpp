@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/tiling.hpp"
+#include "dynofa/backend/cpu/workspace.hpp"
 #include "dynofa/core/error.hpp"
 #include "dynofa/model/batch_norm.hpp"
 #include "dynofa/model/plan.hpp"
@@ -38,6 +39,7 @@ struct level {
   std::shared_ptr<const packed_supernet> weights;
   aligned_bytes norms; ///< per batch norm: scale, shift; zeros in the padding keep padded channels at zero
   std::vector<step> steps;
+  bool fused_front = false; ///< the first three blocks run as one
 
   std::size_t bytes() const {
     return norms.size() + steps.size() * sizeof(step) + plan.blocks.size() * sizeof(block) +
@@ -76,6 +78,7 @@ struct level {
         s.shift[n] = scales[index] + padded(plan.norms[index].channels);
       }
     }
+    fused_front = front_is_fused(plan, c);
   }
 
 private:

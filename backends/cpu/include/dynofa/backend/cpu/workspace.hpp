@@ -20,6 +20,7 @@ struct arena_sizes {
   std::size_t vectors = 0; ///< channels of the longest vector
   std::size_t rows = 0;    ///< input rows of the tallest image
   std::size_t scaled = 0;  ///< per thread: one chunk of projection weights times the gate
+  std::size_t front = 0;   ///< per thread: rows of the first two blocks
 
   void cover(const block& b, const caches& c) {
     auto most = [](std::size_t& have, std::size_t want) { have = std::max(have, (want + 15) / 16 * 16); };
@@ -40,9 +41,29 @@ struct arena_sizes {
       if (b.se_channels > 0) most(scaled, static_cast<std::size_t>(b.mid_channels) * lane_block * chunk_panels);
     }
   }
+  /// Stem, separable block and the block behind them, when they run row by row as one (front.hpp).
+  void cover_front(const block& stem, const block& separable, const block& behind, const caches& c) {
+    const auto blocks = static_cast<std::size_t>(blocks_of(separable.mid_channels));
+    const int rows = front_rows_kept(behind, tiling::of(behind, c)) + 1;
+    front = std::max(front, lane_block + 3 * stem_row(stem.in_size) +
+                                blocks * (floats_of(rows * separable.out_size) +
+                                          stem_rows_kept * floats_of(separable.out_size + 2)));
+  }
+  static constexpr std::size_t stem_rows_kept = 3;
+  /// The most new rows that a band of the block behind wants at once.
+  static int front_rows_kept(const block& behind, const tiling& cut) {
+    return std::min(behind.in_size, (cut.band_rows - 1) * behind.stride + behind.kernel);
+  }
+
   /// One padded input row of the stem: a pixel of zeros on both sides.
   static std::size_t stem_row(int size) { return (static_cast<std::size_t>(size + 3) * 3 + 15) / 16 * 16; }
 };
+
+/// Whether the first three blocks run row by row as one.
+inline bool front_is_fused(const plan& p, const caches& c) {
+  return p.blocks.size() > 3 && p.blocks[0].kind == block_kind::stem && p.blocks[1].kind == block_kind::separable &&
+         p.blocks[2].kind == block_kind::inverted_residual && !p.blocks[2].residual && tiling::of(p.blocks[2], c).banded;
+}
 
 /// The buffers of one stream of images. Two ping-pong images, the depthwise output, and for each thread its ring, band,
 /// squeeze-excite sums and row table.
@@ -53,8 +74,8 @@ struct arena {
   float *image[2] = {}, *mid = nullptr, *pooled = nullptr, *hidden = nullptr, *gate = nullptr;
 
   struct per_thread {
-    float *ring, *band, *sums, *scaled;
-    std::int32_t* row_offset;
+    float *ring, *band, *sums, *scaled, *front;
+    std::int32_t *row_offset, *front_row_offset;
   };
   std::vector<per_thread> own;
 
@@ -62,8 +83,10 @@ struct arena {
 
   arena(std::span<const plan> plans, int thread_count, const caches& c)
       : threads{thread_count} {
-    for (const plan& p : plans)
+    for (const plan& p : plans) {
       for (const block& b : p.blocks) sizes.cover(b, c);
+      if (front_is_fused(p, c)) sizes.cover_front(p.blocks[0], p.blocks[1], p.blocks[2], c);
+    }
     own.resize(static_cast<std::size_t>(threads));
     for (int pass = 0; pass < 2; ++pass) {
       std::size_t at = 0;
@@ -79,7 +102,9 @@ struct arena {
       for (per_thread& t : own) {
         t.ring = take(sizes.ring), t.band = take(sizes.band), t.sums = take(sizes.vectors),
         t.scaled = take(sizes.scaled);
+        t.front = take(sizes.front);
         t.row_offset = reinterpret_cast<std::int32_t*>(take(sizes.rows));
+        t.front_row_offset = reinterpret_cast<std::int32_t*>(take(sizes.rows));
       }
       if (pass == 0) data = aligned_bytes{at * sizeof(float)};
     }

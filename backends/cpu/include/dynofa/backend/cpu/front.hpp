@@ -1,0 +1,132 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/workspace.hpp"
+
+// The first blocks of a network, row by row. Their tensors are the largest of all (112×112 pixels, 1–2 MB) with the least
+// arithmetic per value: run one after the other they are bound by the L3 cache.
+
+namespace dynofa::backend::cpu_detail {
+
+/// Rows of the stem, in order.
+class stem_rows {
+public:
+  /// `slots`: three padded input rows. The first row asked for will be `first`.
+  stem_rows(const kernel_table& kernels, const step& s, const float* image, float* slots, int first)
+      : kernels_{kernels}
+      , step_{s}
+      , image_{image}
+      , slots_{slots}
+      , row_floats_{arena_sizes::stem_row(s.b.in_size)} {
+    std::fill_n(slots_, 3 * row_floats_, 0.f);
+    bring(2 * first - 1);
+  }
+
+  /// Row y to out [C/16][plane].
+  void compute(int y, float* out, std::size_t plane) {
+    bring(2 * y), bring(2 * y + 1);
+    kernels_.stem({{slot(2 * y - 1), slot(2 * y), slot(2 * y + 1)},
+                   step_.project,
+                   out,
+                   plane,
+                   step_.b.out_size,
+                   step_.out_blocks,
+                   step_.scale[0],
+                   step_.shift[0],
+                   step_.act});
+  }
+
+private:
+  float* slot(int y) { return slots_ + static_cast<std::size_t>((y + 3) % 3) * row_floats_; }
+  /// A row of the image with a pixel of zeros before and after it.
+  void bring(int y) {
+    const std::size_t floats = static_cast<std::size_t>(step_.b.in_size) * 3;
+    if (y < 0 || y >= step_.b.in_size)
+      std::fill_n(slot(y), row_floats_, 0.f);
+    else
+      std::memcpy(slot(y) + 3, image_ + static_cast<std::size_t>(y) * floats, floats * sizeof(float));
+  }
+
+  const kernel_table& kernels_;
+  const step& step_;
+  const float* image_;
+  float* slots_;
+  std::size_t row_floats_;
+};
+
+/// Rows of a whole image that is already there.
+struct image_rows {
+  const float* data;
+  std::size_t row_floats, plane;
+
+  image_rows(const float* in, int size)
+      : data{in}
+      , row_floats{floats_of(size)}
+      , plane{static_cast<std::size_t>(size) * row_floats} {}
+  const float* row(int y) const { return data + static_cast<std::size_t>(y) * row_floats; }
+  void bring(int, int) const {}
+};
+
+/// Rows of the separable block, made from the image when they are asked for: stem rows → depthwise → projection, three stem
+/// rows and as many output rows at a time as the block behind wants at once.
+class front_rows {
+public:
+  std::size_t plane;
+
+  front_rows(const kernel_table& kernels, const step& stem, const step& separable, int kept, const float* image,
+             const arena::per_thread& own, int first)
+      : plane{floats_of(kept * separable.b.out_size)}
+      , kernels_{kernels}
+      , step_{separable}
+      , kept_{kept}
+      , row_floats_{floats_of(separable.b.out_size)}
+      , stem_row_floats_{floats_of(separable.b.out_size + 2)}
+      , stem_plane_{arena_sizes::stem_rows_kept * stem_row_floats_}
+      , row_offset_{own.front_row_offset}
+      , sums_{own.front}
+      , ring_{own.front + lane_block}
+      , stem_ring_{ring_ + plane * static_cast<std::size_t>(step_.out_blocks)}
+      , wide_{stem_ring_ + stem_plane_ * static_cast<std::size_t>(step_.mid_blocks)}
+      , stem_made_{std::max(0, first - 1)}
+      , stem_{kernels, stem, image, wide_ + row_floats_ * static_cast<std::size_t>(step_.mid_blocks), stem_made_} {
+    std::fill_n(stem_ring_, stem_plane_ * static_cast<std::size_t>(step_.mid_blocks), 0.f); // its sides stay zero
+    for (int y = 0; y < step_.b.in_size; ++y)
+      row_offset_[y] = static_cast<std::int32_t>(stem_row_floats_) * (y % static_cast<int>(arena_sizes::stem_rows_kept));
+  }
+
+  const float* row(int y) const { return ring_ + static_cast<std::size_t>(y % kept_) * row_floats_; }
+
+  void bring(int begin, int end) {
+    for (int y = begin; y < end; ++y) {
+      for (; stem_made_ < std::min(y + 2, step_.b.in_size); ++stem_made_)
+        stem_.compute(stem_made_, stem_ring_ + row_offset_[stem_made_] + lane_block, stem_plane_);
+      for (int c = 0; c < step_.mid_blocks; ++c)
+        kernels_.depthwise[0][0]({stem_ring_ + static_cast<std::size_t>(c) * stem_plane_, row_offset_, step_.b.in_size,
+                                  wide_ + static_cast<std::size_t>(c) * row_floats_, step_.b.out_size,
+                                  step_.depthwise + floats_of(9 * c), step_.scale[0] + floats_of(c),
+                                  step_.shift[0] + floats_of(c), sums_, y, y + 1, step_.act});
+      kernels_.pointwise({wide_, row_floats_, step_.project, step_.project_panel, step_.b.mid_channels,
+                          ring_ + static_cast<std::size_t>(y % kept_) * row_floats_, plane, step_.scale[1], step_.shift[1],
+                          step_.b.residual ? stem_ring_ + row_offset_[y] + lane_block : nullptr, stem_plane_, nullptr,
+                          epilogue::identity},
+                         step_.out_blocks, step_.b.out_size);
+    }
+  }
+
+private:
+  const kernel_table& kernels_;
+  const step& step_;
+  int kept_;
+  std::size_t row_floats_, stem_row_floats_, stem_plane_;
+  std::int32_t* row_offset_;
+  float *sums_, *ring_, *stem_ring_, *wide_;
+  int stem_made_;
+  stem_rows stem_;
+};
+
+} // namespace dynofa::backend::cpu_detail
