@@ -1,0 +1,78 @@
+// Latency of whole sub-networks, one image at a time.
+//
+//   bench_subnets [--subnets FILE.json] [--isa NAME] [Google Benchmark's options]
+//
+// Rows subnet/NAME/cpu/threads:N, with counters median_ms and min_ms over single images, the compute floor (2 · MACs over
+// the FMA peak measured in this run) and the ratio of the minimum to it. `/fp16_weights` keeps the memory-bound weights in
+// half precision, `/cold` walks over 64 MB between images. Every row is compared with the reference backend first.
+#include <benchmark/benchmark.h>
+
+#include "support.hpp"
+
+namespace {
+
+using namespace bench;
+
+struct options {
+  std::string isa;
+  int threads = 1;
+  std::string weights = "fp32";
+  bool cold = false;
+};
+
+void run(benchmark::State& state, const named_network& network, const options& o) {
+  const supernet_ptr& net = paper_supernet();
+  const std::vector<float> image = random_values(std::size_t(network.arch.r) * network.arch.r * 3, network.arch.r);
+  // One answer of the reference per network, whatever the number of rows.
+  static std::map<std::string, std::vector<float>> answers;
+  std::vector<float>& wanted = answers[network.name];
+  if (wanted.empty()) {
+    engine judge(backend::reference{}, net);
+    auto level = judge.load(network.arch);
+    wanted = judge.run(level, image);
+  }
+
+  engine runner(backend::cpu{.isa = o.isa, .threads = o.threads, .weights = o.weights}, net);
+  auto level = runner.load(network.arch);
+  std::vector<float> logits = runner.run(level, image);
+  if (const auto fault = difference(logits, wanted, o.weights == "fp32" ? 5e-4 : 1e-2); !fault.empty())
+    return state.SkipWithError(fault.c_str());
+
+  std::vector<char> elsewhere(o.cold ? 64 << 20 : 0);
+  for (int i = 0; i < 5; ++i) runner.run(level, image, logits);
+  watch w;
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < elsewhere.size(); i += 64) benchmark::DoNotOptimize(++elsewhere[i]);
+    w.time([&] { runner.run(level, image, logits); });
+    state.SetIterationTime(w.last_ms() / 1e3);
+  }
+  static const double peak = fma_peak_gflops(o.isa);
+  const double floor_ms = 2e-6 * static_cast<double>(level.plan.macs()) / peak / o.threads;
+  state.counters["median_ms"] = w.median_ms();
+  state.counters["min_ms"] = w.min_ms();
+  state.counters["floor_ms"] = floor_ms;
+  state.counters["min_over_floor"] = w.min_ms() / floor_ms;
+  state.counters["peak_gflops"] = peak;
+  state.SetLabel(runner.backend().name());
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+  const std::string isa = take_option(argc, argv, "--isa");
+  for (const auto& network : networks(take_option(argc, argv, "--subnets")))
+    for (const char* extra : {"", "/fp16_weights", "/cold"})
+      for (int threads : {1, 2, 4}) {
+        const options o{isa, threads, *extra && extra[1] == 'f' ? "fp16" : "fp32", *extra && extra[1] == 'c'};
+        benchmark::RegisterBenchmark(text("subnet/", network.name, "/cpu/threads:", threads, extra).c_str(),
+                                     [=](benchmark::State& state) { run(state, network, o); })
+            ->UseManualTime()
+            ->Unit(benchmark::kMillisecond);
+      }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "bench_subnets: %s\n", e.what());
+  return 1;
+}

@@ -1,0 +1,112 @@
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "fma_peak.hpp"
+#include "paper_networks.hpp"
+
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/model/random_supernet.hpp"
+#include "dynofa/space/json.hpp"
+
+// What the benchmark programs share: a seeded super-network, the reference's answer, and a watch.
+
+namespace bench {
+
+using namespace dynofa;
+
+struct named_network {
+  std::string name;
+  dynofa::arch arch;
+};
+
+/// The built-in networks, or those of a file {"subnets": [{"name", "ks", "e", "d", "r"}, …]}.
+inline std::vector<named_network> networks(const std::string& file) {
+  std::vector<named_network> list;
+  if (file.empty()) {
+    for (const auto& n : paper_networks) list.push_back({std::string(n.name), n.arch});
+    return list;
+  }
+  std::ifstream in(file);
+  if (!in) throw error(errc::io, file, "a readable file", "none");
+  for (const auto& n : nlohmann::json::parse(in).at("subnets")) list.push_back({n.at("name"), read_arch(n)});
+  return list;
+}
+
+/// The w = 1.2 space of the paper's networks, with random weights: speed does not depend on their values.
+inline const supernet_ptr& paper_supernet() {
+  static const supernet_ptr net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 1));
+  return net;
+}
+
+inline std::vector<float> random_values(std::size_t size, std::uint64_t seed) {
+  std::vector<float> values(size);
+  random_stream random(seed, "bench");
+  for (float& v : values) v = static_cast<float>(random.normal());
+  return values;
+}
+
+/// A name for what is wrong, or nothing if `got` is within `tolerance` standard deviations of `wanted`.
+inline std::string difference(const std::vector<float>& got, const std::vector<float>& wanted, double tolerance) {
+  double mean = 0, square = 0, worst = 0;
+  for (float v : wanted) mean += v / static_cast<double>(wanted.size());
+  for (float v : wanted) square += (v - mean) * (v - mean) / static_cast<double>(wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const double d = std::abs(static_cast<double>(got[i]) - wanted[i]);
+    if (!(d <= worst)) worst = d;
+  }
+  const double std = std::max(std::sqrt(square), 1e-6);
+  if (worst <= tolerance * std) return {};
+  return text("differs from the reference backend by ", worst / std, " standard deviations");
+}
+
+/// Latencies of single runs.
+class watch {
+public:
+  template <class Run>
+  void time(Run run) {
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    ms_.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  double last_ms() const { return ms_.back(); }
+  double min_ms() const { return *std::min_element(ms_.begin(), ms_.end()); }
+  double median_ms() {
+    std::nth_element(ms_.begin(), ms_.begin() + static_cast<std::ptrdiff_t>(ms_.size() / 2), ms_.end());
+    return ms_[ms_.size() / 2];
+  }
+
+private:
+  std::vector<double> ms_ = [] {
+    std::vector<double> v;
+    v.reserve(1 << 16);
+    return v;
+  }();
+};
+
+/// Takes `--name value` or `--name=value` out of the arguments; benchmark::Initialize refuses what it does not know.
+inline std::string take_option(int& argc, char** argv, const std::string& name, std::string value = {}) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    int used = 0;
+    if (arg == name && i + 1 < argc) value = argv[i + 1], used = 2;
+    else if (arg.starts_with(name + "=")) value = arg.substr(name.size() + 1), used = 1;
+    if (!used) continue;
+    std::copy(argv + i + used, argv + argc, argv + i);
+    argc -= used;
+    break;
+  }
+  return value;
+}
+
+} // namespace bench
