@@ -11,6 +11,7 @@ if(done AND ${STAMP} IS_NEWER_THAN ${CMAKE_CURRENT_LIST_FILE})
   return()
 endif()
 file(WRITE ${STAMP}.cpp "#include \"${HEADER}\"\n#include \"${HEADER}\"\n")
+file(TOUCH ${STAMP}.begun) # what changes from here on counts as changed
 set(command ${COMPILER} -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Werror)
 foreach(folder IN LISTS INCLUDES)
   list(APPEND command -I${folder})
@@ -22,4 +23,4 @@ execute_process(COMMAND ${command} -MD -MF ${STAMP}.d ${STAMP}.cpp RESULT_VARIAB
 if(failed)
   message(FATAL_ERROR "${HEADER} does not compile alone:\n${messages}")
 endif()
-file(TOUCH ${STAMP})
+file(RENAME ${STAMP}.begun ${STAMP})

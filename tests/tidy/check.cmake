@@ -11,6 +11,7 @@ if(done AND ${STAMP} IS_NEWER_THAN ${ROOT}/.clang-tidy AND ${STAMP} IS_NEWER_THA
   message(STATUS "nothing changed since it last passed")
   return()
 endif()
+file(TOUCH ${STAMP}.begun) # what changes from here on counts as changed
 set(flags -std=c++20 -I${ROOT}/include)
 foreach(folder IN LISTS SYSTEM_INCLUDES)
   list(APPEND flags -isystem ${folder})
@@ -21,4 +22,4 @@ if(failed)
   message(FATAL_ERROR "${findings}")
 endif()
 execute_process(COMMAND ${COMPILER} ${flags} -MM -MF ${STAMP}.d ${STAMP}.cpp COMMAND_ERROR_IS_FATAL ANY)
-file(TOUCH ${STAMP})
+file(RENAME ${STAMP}.begun ${STAMP})
