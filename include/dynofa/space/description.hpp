@@ -2,6 +2,8 @@
 #include "dynofa/core/block.hpp"
 #include "dynofa/core/inline_vector.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace dynofa {
