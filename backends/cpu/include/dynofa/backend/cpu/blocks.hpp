@@ -2,6 +2,7 @@
 #include "dynofa/backend/cpu/engine.hpp"
 #include "dynofa/backend/cpu/front.hpp"
 #include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/lookahead.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <algorithm>
@@ -119,13 +120,12 @@ private:
     if (!s.expand) {
       for (int c = 0; c < count; ++c)
         std::memcpy(row + static_cast<std::size_t>(c) * s.cut.ring_plane,
-                    in + static_cast<std::size_t>(first + c) * plane,
-                    at(s.b.in_size) * sizeof(float));
+                    in + static_cast<std::size_t>(first + c) * plane, at(s.b.in_size) * sizeof(float));
       return;
     }
-    kernels_.pointwise({in, plane, s.expand + static_cast<std::size_t>(first) * s.expand_panel,
-                        s.expand_panel, s.b.in_channels, row, s.cut.ring_plane, s.scale[0] + at(first),
-                        s.shift[0] + at(first), nullptr, 0, ahead, s.act},
+    kernels_.pointwise({in, plane, s.expand + static_cast<std::size_t>(first) * s.expand_panel, s.expand_panel,
+                        s.b.in_channels, row, s.cut.ring_plane, s.scale[0] + at(first), s.shift[0] + at(first), nullptr,
+                        0, ahead, 0, s.act},
                        count, s.b.in_size);
   }
 
@@ -138,6 +138,29 @@ private:
          s.scale[norm] + at(block), s.shift[norm] + at(block), sums + at(block), ys.begin, ys.end, s.act});
   }
 
+  /// What this thread reads after the chunks, as much as half of L2 holds: squeeze-excite, else the projection.
+  lookahead behind_chunks(const step& s, int thread) const {
+    lookahead l;
+    const std::size_t budget = engine_.cache_sizes().l2 / 2, value = level_.weights->half ? 2 : 4;
+    if (s.b.se_channels > 0) {
+      const share p = share::of(blocks_of(s.b.se_channels), thread, engine_.threads());
+      const std::size_t bytes = floats_of(s.b.mid_channels) * value, step = s.se_reduce_panel * value;
+      const int rows = std::min(p.end - p.begin, static_cast<int>(budget / bytes));
+      l.add(static_cast<const std::byte*>(s.se_reduce) + static_cast<std::size_t>(p.begin) * step, bytes, step, rows);
+      const share q = share::of(s.mid_blocks, thread, engine_.threads());
+      const std::size_t bytes2 = floats_of(s.b.se_channels) * value, step2 = s.se_expand_panel * value;
+      const int rows2 =
+          std::min(q.end - q.begin, static_cast<int>((budget - static_cast<std::size_t>(rows) * bytes) / bytes2));
+      l.add(static_cast<const std::byte*>(s.se_expand) + static_cast<std::size_t>(q.begin) * step2, bytes2, step2,
+            rows2);
+    } else {
+      const std::size_t bytes = floats_of(s.b.mid_channels) * sizeof(float);
+      l.add(s.project, bytes, s.project_panel * sizeof(float),
+            std::min(s.out_blocks, static_cast<int>(budget / bytes)));
+    }
+    return l;
+  }
+
   /// Whole images, chunk after chunk of channels; threads share the channels.
   void chunks(const step& s, const float* in, int thread) const {
     const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
@@ -145,13 +168,25 @@ private:
     for (int y = 0; y < s.b.in_size; ++y) own.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * y;
     clear_sides(s, own.ring);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
+    const auto taps = floats_of(s.b.kernel * s.b.kernel);
+    const std::size_t slice = static_cast<std::size_t>(s.b.in_channels) * lane_block * sizeof(float);
+    lookahead later = behind_chunks(s, thread); // fetched during the last rows, so that it is still there when wanted
+    int later_slices = later.slices(slice),
+        calls = (blocks.end - blocks.begin + chunk_panels - 1) / chunk_panels * s.b.in_size;
     for (int first = blocks.begin, count; first < blocks.end; first += count) {
       count = next_chunk(blocks.end - first);
-      const float* ahead =
-          first + count < blocks.end ? s.expand + static_cast<std::size_t>(first + count) * s.expand_panel : nullptr;
-      for (int y = 0; y < s.b.in_size; ++y)
-        fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count, own.ring + static_cast<std::size_t>(y) * s.cut.row_step,
-                 ahead && y < count ? ahead + static_cast<std::size_t>(y) * s.expand_panel : nullptr);
+      lookahead soon; // for this chunk's depthwise convolution and the next one's expansion
+      soon.add(s.depthwise + static_cast<std::size_t>(first) * taps,
+               static_cast<std::size_t>(count) * taps * sizeof(float));
+      if (first + count < blocks.end)
+        soon.add(s.expand + static_cast<std::size_t>(first + count) * s.expand_panel,
+                 static_cast<std::size_t>(next_chunk(blocks.end - first - count)) * s.expand_panel * sizeof(float));
+      for (int y = 0; y < s.b.in_size; ++y, --calls) {
+        const float* ahead = soon.next(slice);
+        if (!ahead && calls <= later_slices) ahead = later.next(slice), --later_slices;
+        fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count,
+                 own.ring + static_cast<std::size_t>(y) * s.cut.row_step, ahead);
+      }
       for (int c = 0; c < count; ++c)
         depthwise_rows(s, own.ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c,
                        {0, s.b.out_size}, arena_.mid + static_cast<std::size_t>(first + c) * out_plane, own.sums);
@@ -184,7 +219,8 @@ private:
       for (int first = 0, count; first < s.mid_blocks; first += count) {
         count = next_chunk(s.mid_blocks - first);
         float* const ring = own.ring + static_cast<std::size_t>(first) * s.cut.ring_plane;
-        for (int r = made; r < needed; ++r) fill_row(s, source.row(r), source.plane, first, count, ring + own.row_offset[r], nullptr);
+        for (int r = made; r < needed; ++r)
+          fill_row(s, source.row(r), source.plane, first, count, ring + own.row_offset[r], nullptr);
         for (int c = 0; c < count; ++c)
           depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c, band,
                          to + static_cast<std::size_t>(first + c) * to_plane, own.sums);
@@ -194,7 +230,7 @@ private:
         const int norm = s.expand ? 2 : 1;
         const std::size_t pixel = at(y * s.b.out_size);
         kernels_.pointwise({own.band, to_plane, s.project, s.project_panel, s.b.mid_channels, out + pixel, out_plane,
-                            s.scale[norm], s.shift[norm], s.b.residual ? in + pixel : nullptr, out_plane, nullptr,
+                            s.scale[norm], s.shift[norm], s.b.residual ? in + pixel : nullptr, out_plane, nullptr, 0,
                             epilogue::identity},
                            s.out_blocks, band_pixels);
       }
@@ -245,10 +281,12 @@ private:
           kernels_.scale_rows(weights + static_cast<std::size_t>(c) * s.project_panel, arena_.gate,
                               scaled + static_cast<std::size_t>(c) * scaled_panel, s.b.mid_channels);
       const std::size_t to = static_cast<std::size_t>(first) * plane + pixel;
-      kernels_.pointwise({arena_.mid + pixel, plane, gate ? scaled : weights, gate ? scaled_panel : s.project_panel,
-                          s.b.mid_channels, out + to, plane, s.scale[2] + at(first), s.shift[2] + at(first),
-                          s.b.residual ? in + to : nullptr, plane, nullptr, epilogue::identity},
-                         count, pixels.end - pixels.begin);
+      kernels_.pointwise(
+          {arena_.mid + pixel, plane, gate ? scaled : weights, gate ? scaled_panel : s.project_panel, s.b.mid_channels,
+           out + to, plane, s.scale[2] + at(first), s.shift[2] + at(first), s.b.residual ? in + to : nullptr, plane,
+           first + count < panels.end ? weights + static_cast<std::size_t>(count) * s.project_panel : s.following,
+           first + count < panels.end ? s.project_panel : floats_of(s.b.mid_channels), epilogue::identity},
+          count, pixels.end - pixels.begin);
     }
   }
 
@@ -264,7 +302,8 @@ private:
         kernels_.pointwise(
             {in, at(pixels), weights, s.project_panel, s.b.in_channels, map, at(pixels), s.scale[0] + at(first),
              s.shift[0] + at(first), nullptr, 0,
-             first + count < p.end ? weights + static_cast<std::size_t>(count) * s.project_panel : nullptr, s.act},
+             first + count < p.end ? weights + static_cast<std::size_t>(count) * s.project_panel : nullptr,
+             s.project_panel, s.act},
             count, pixels);
         for (int c = 0; c < count; ++c)
           kernels_.mean(map + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));

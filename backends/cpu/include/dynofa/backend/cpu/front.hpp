@@ -1,15 +1,15 @@
 #pragma once
+#include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/workspace.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#include "dynofa/backend/cpu/engine.hpp"
-#include "dynofa/backend/cpu/level.hpp"
-#include "dynofa/backend/cpu/workspace.hpp"
-
-// The first blocks of a network, row by row. Their tensors are the largest of all (112×112 pixels, 1–2 MB) with the least
-// arithmetic per value: run one after the other they are bound by the L3 cache.
+// The first blocks of a network, row by row. Their tensors are the largest of all (112×112 pixels, 1–2 MB) with the
+// least arithmetic per value: run one after the other they are bound by the L3 cache.
 
 namespace dynofa::backend::cpu_detail {
 
@@ -72,8 +72,8 @@ struct image_rows {
   void bring(int, int) const {}
 };
 
-/// Rows of the separable block, made from the image when they are asked for: stem rows → depthwise → projection, three stem
-/// rows and as many output rows at a time as the block behind wants at once.
+/// Rows of the separable block, made from the image when they are asked for: stem rows → depthwise → projection, three
+/// stem rows and as many output rows at a time as the block behind wants at once.
 class front_rows {
 public:
   std::size_t plane;
@@ -96,7 +96,8 @@ public:
       , stem_{kernels, stem, image, wide_ + row_floats_ * static_cast<std::size_t>(step_.mid_blocks), stem_made_} {
     std::fill_n(stem_ring_, stem_plane_ * static_cast<std::size_t>(step_.mid_blocks), 0.f); // its sides stay zero
     for (int y = 0; y < step_.b.in_size; ++y)
-      row_offset_[y] = static_cast<std::int32_t>(stem_row_floats_) * (y % static_cast<int>(arena_sizes::stem_rows_kept));
+      row_offset_[y] =
+          static_cast<std::int32_t>(stem_row_floats_) * (y % static_cast<int>(arena_sizes::stem_rows_kept));
   }
 
   const float* row(int y) const { return ring_ + static_cast<std::size_t>(y % kept_) * row_floats_; }
@@ -111,9 +112,9 @@ public:
                                   step_.depthwise + floats_of(9 * c), step_.scale[0] + floats_of(c),
                                   step_.shift[0] + floats_of(c), sums_, y, y + 1, step_.act});
       kernels_.pointwise({wide_, row_floats_, step_.project, step_.project_panel, step_.b.mid_channels,
-                          ring_ + static_cast<std::size_t>(y % kept_) * row_floats_, plane, step_.scale[1], step_.shift[1],
-                          step_.b.residual ? stem_ring_ + row_offset_[y] + lane_block : nullptr, stem_plane_, nullptr,
-                          epilogue::identity},
+                          ring_ + static_cast<std::size_t>(y % kept_) * row_floats_, plane, step_.scale[1],
+                          step_.shift[1], step_.b.residual ? stem_ring_ + row_offset_[y] + lane_block : nullptr,
+                          stem_plane_, nullptr, 0, epilogue::identity},
                          step_.out_blocks, step_.b.out_size);
     }
   }

@@ -34,7 +34,9 @@ struct pointwise_args {
   const float *scale, *shift;
   const float* residual; ///< added, or null; only with `identity`
   std::size_t residual_plane;
-  const float* ahead;    ///< panels [k][16] that will be wanted next, fetched one cache line per k meanwhile; or null
+  const float*
+      ahead; ///< weights that will be wanted next, or null: fetched meanwhile, k cache lines per tile of pixels …
+  std::size_t ahead_step; ///< … and panel of the last group, this far apart
   epilogue act;
 };
 

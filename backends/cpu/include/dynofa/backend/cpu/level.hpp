@@ -27,6 +27,7 @@ struct step {
   std::size_t se_reduce_panel, se_expand_panel;
   const float *se_reduce_bias, *se_expand_bias;
   const float *scale[3], *shift[3];
+  const float* following; ///< the weights that the next step reads first, or null
 };
 
 constexpr epilogue epilogue_of(activation a) {
@@ -78,6 +79,8 @@ struct level {
         s.shift[n] = scales[index] + padded(plan.norms[index].channels);
       }
     }
+    for (std::size_t i = 0; i + 1 < steps.size(); ++i)
+      steps[i].following = steps[i + 1].expand ? steps[i + 1].expand : steps[i + 1].project;
     fused_front = front_is_fused(plan, c);
   }
 

@@ -62,7 +62,8 @@ struct arena_sizes {
 /// Whether the first three blocks run row by row as one.
 inline bool front_is_fused(const plan& p, const caches& c) {
   return p.blocks.size() > 3 && p.blocks[0].kind == block_kind::stem && p.blocks[1].kind == block_kind::separable &&
-         p.blocks[2].kind == block_kind::inverted_residual && !p.blocks[2].residual && tiling::of(p.blocks[2], c).banded;
+         p.blocks[2].kind == block_kind::inverted_residual && !p.blocks[2].residual &&
+         tiling::of(p.blocks[2], c).banded;
 }
 
 /// The buffers of one stream of images. Two ping-pong images, the depthwise output, and for each thread its ring, band,
