@@ -1,0 +1,59 @@
+#pragma once
+#include "dynofa/latency/additive_costs.hpp"
+
+#include <optional>
+
+namespace dynofa {
+
+/// The cheapest and the dearest network of a space under an additive cost, exactly.
+struct cost_extremes {
+  struct one {
+    dynofa::arch arch;
+    double cost;
+  };
+  one least, most;
+};
+
+/// Dynamic programming stage by stage: within a stage the blocks are independent given the depth, stages and depths are
+/// independent given the resolution. Exact also on tables that are not monotone. Cost: one look at every entry.
+inline cost_extremes find_extremes(const additive_costs& costs, const space_description* narrower = nullptr) {
+  const space_description& space = narrower ? *narrower : costs.space();
+  const std::size_t per_stage = space.blocks_per_stage();
+  auto best = [&](bool want_least) {
+    const auto better = [&](double a, double b) { return want_least ? a < b : a > b; };
+    std::optional<cost_extremes::one> found;
+    for (int r : space.resolutions) {
+      const int index = costs.resolution_index(r);
+      if (index < 0) continue;
+      const auto ri = static_cast<std::size_t>(index);
+      arch a = smallest(space);
+      a.r = static_cast<std::uint16_t>(r);
+      for (std::size_t s = 0; s < space.stages.size(); ++s) {
+        const auto& stage = space.stages[s];
+        double sum = 0, stage_best = 0;
+        for (std::size_t b = 0; b < stage.depths.max(); ++b) {
+          const std::size_t gene = s * per_stage + b;
+          double block_best = 0;
+          bool first = true;
+          for (int k : stage.kernels)
+            for (int e : stage.expands)
+              if (const double c = costs.block_cost(ri, gene, k, e); first || better(c, block_best)) {
+                block_best = c, first = false;
+                a.ks[gene] = static_cast<std::uint8_t>(k);
+                a.e[gene] = static_cast<std::uint8_t>(e);
+              }
+          sum += block_best;
+          const auto depth = static_cast<std::uint8_t>(b + 1);
+          if (stage.depths.contains(depth) && (depth == stage.depths.min() || better(sum, stage_best)))
+            a.d[s] = depth, stage_best = sum;
+        }
+      }
+      if (const double c = costs(a); !found || better(c, found->cost)) found = {a, c};
+    }
+    if (!found) throw error(errc::invalid_argument, "extremes of a space", "a resolution that the costs cover", "none");
+    return *found;
+  };
+  return {best(true), best(false)};
+}
+
+} // namespace dynofa

@@ -1,0 +1,133 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/model/file.hpp"
+#include "dynofa/model/plan.hpp"
+
+#include <charconv>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace dynofa {
+
+/// One timed operation as once-for-all's latency tables name it:
+///
+///     Conv-input:160x160x3-output:80x80x24
+///     expanded_conv-input:80x80x24-output:40x40x32-expand:72-kernel:3-stride:2-idskip:0-se:0-hs:0
+///     Conv_1-input:5x5x192-output:5x5x1152   AvgPool2D-…   Conv_2-…   Logits-input:1x1x1536-output:1000
+///
+/// `expand` is the number of mid channels, not the ratio. A key holds everything that the time depends on.
+struct operation_key {
+  enum class kind : std::uint8_t { conv, expanded_conv, conv_1, avg_pool, conv_2, logits };
+  kind type = kind::conv;
+  int in_size = 1, in_channels = 1, out_size = 1, out_channels = 1;
+  int expand = 0, kernel = 0, stride = 0; ///< of an expanded_conv only, as the three below
+  bool idskip = false, squeeze_excite = false, h_swish = false;
+
+  friend constexpr bool operator==(const operation_key&, const operation_key&) = default;
+};
+
+namespace detail {
+inline constexpr std::string_view operation_words[] = {"Conv",      "expanded_conv", "Conv_1",
+                                                       "AvgPool2D", "Conv_2",        "Logits"};
+}
+
+inline std::string to_string(const operation_key& k) {
+  auto image = [](int size, int channels) {
+    const std::string s = std::to_string(size);
+    return s + 'x' + s + 'x' + std::to_string(channels);
+  };
+  std::string s(detail::operation_words[static_cast<int>(k.type)]);
+  s += "-input:" + image(k.in_size, k.in_channels) + "-output:";
+  s += k.type == operation_key::kind::logits ? std::to_string(k.out_channels) : image(k.out_size, k.out_channels);
+  if (k.type == operation_key::kind::expanded_conv)
+    s += "-expand:" + std::to_string(k.expand) + "-kernel:" + std::to_string(k.kernel) +
+         "-stride:" + std::to_string(k.stride) + "-idskip:" + std::to_string(int(k.idskip)) +
+         "-se:" + std::to_string(int(k.squeeze_excite)) + "-hs:" + std::to_string(int(k.h_swish));
+  return s;
+}
+
+/// The key that `s` writes; nothing if it is not of the grammar, not square, or has numbers above 2^20.
+inline std::optional<operation_key> find_operation_key(std::string_view s) {
+  auto skip = [&](std::string_view word) {
+    if (!s.starts_with(word)) return false;
+    s.remove_prefix(word.size());
+    return true;
+  };
+  auto number = [&](auto& into) {
+    int n = 0;
+    const auto [end, fault] = std::from_chars(s.data(), s.data() + s.size(), n);
+    if (fault != std::errc{} || n < 0 || n > 1 << 20 || (s[0] == '0' && end != s.data() + 1)) return false;
+    if constexpr (std::is_same_v<decltype(into), bool&>)
+      if (n > 1) return false;
+    into = static_cast<std::remove_reference_t<decltype(into)>>(n);
+    s.remove_prefix(static_cast<std::size_t>(end - s.data()));
+    return true;
+  };
+  auto image = [&](int& size, int& channels) {
+    int width = 0;
+    return number(size) && skip("x") && number(width) && width == size && skip("x") && number(channels);
+  };
+  operation_key k;
+  const auto dash = s.find('-');
+  int type = -1;
+  for (int i = 0; i < 6; ++i)
+    if (s.substr(0, dash) == detail::operation_words[i]) type = i;
+  if (type < 0 || dash == s.npos) return std::nullopt;
+  k.type = static_cast<operation_key::kind>(type);
+  s.remove_prefix(dash);
+  bool good = skip("-input:") && image(k.in_size, k.in_channels) && skip("-output:");
+  good = good && (k.type == operation_key::kind::logits ? number(k.out_channels) : image(k.out_size, k.out_channels));
+  if (k.type == operation_key::kind::expanded_conv)
+    good = good && skip("-expand:") && number(k.expand) && skip("-kernel:") && number(k.kernel) && skip("-stride:") &&
+           number(k.stride) && skip("-idskip:") && number(k.idskip) && skip("-se:") && number(k.squeeze_excite) &&
+           skip("-hs:") && number(k.h_swish);
+  if (!good || !s.empty()) return std::nullopt;
+  return k;
+}
+/// As above; throws errc::bad_file.
+inline operation_key parse_operation_key(std::string_view s, std::string_view where = "latency table") {
+  if (auto k = find_operation_key(s)) return *k;
+  throw error(errc::bad_file, where, "a key of once-for-all's latency tables", printable(s));
+}
+
+/// Calls `visit(key)` for the operations of one block in their order: one, or for final_expand two (Conv_1 and the
+/// pooling).
+///
+/// once-for-all writes mid channels as round(c_in · e) without make_divisible. Widths are multiples of 8 and ratios
+/// whole numbers, so a plan's mid channels are the same number. The second and later blocks of a stage share keys,
+/// since they are the same work.
+template <class Visit>
+void for_each_operation(const block& b, Visit visit) {
+  operation_key k{
+      .in_size = b.in_size, .in_channels = b.in_channels, .out_size = b.out_size, .out_channels = b.out_channels};
+  switch (b.kind) {
+  case block_kind::stem: k.type = operation_key::kind::conv; break;
+  case block_kind::separable:
+  case block_kind::inverted_residual:
+    k.type = operation_key::kind::expanded_conv;
+    k.expand = b.mid_channels;
+    k.kernel = b.kernel;
+    k.stride = b.stride;
+    k.idskip = b.residual;
+    k.squeeze_excite = b.se_channels > 0;
+    k.h_swish = b.act == activation::h_swish;
+    break;
+  case block_kind::final_expand:
+    k.type = operation_key::kind::conv_1;
+    k.out_size = b.in_size;
+    visit(k);
+    k = {.type = operation_key::kind::avg_pool,
+         .in_size = b.in_size,
+         .in_channels = b.out_channels,
+         .out_size = 1,
+         .out_channels = b.out_channels};
+    break;
+  case block_kind::feature_mix: k.type = operation_key::kind::conv_2; break;
+  case block_kind::classifier: k.type = operation_key::kind::logits; break;
+  }
+  visit(k);
+}
+
+} // namespace dynofa

@@ -1,0 +1,151 @@
+#pragma once
+#include "dynofa/core/affine_fit.hpp"
+#include "dynofa/latency/additive_costs.hpp"
+#include "dynofa/latency/table.hpp"
+
+#include <concepts>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// Anything that tells the latency of an architecture and names the device it speaks of.
+template <class M>
+concept latency_model = requires(const M& model, const arch& a) {
+  { model(a) } -> std::convertible_to<milliseconds>;
+  { model.device() } -> std::convertible_to<std::string>;
+};
+
+/// A latency model whose value is `costs()(a) * scale() + offset()` with scale > 0: its extremes are exact.
+template <class M>
+concept additive_latency_model = latency_model<M> && requires(const M& model) {
+  { model.costs() } -> std::convertible_to<const additive_costs&>;
+  { model.scale() } -> std::convertible_to<double>;
+  { model.offset() } -> std::convertible_to<double>;
+};
+
+/// The sum of a table's entries (paper §3.2), indexed by gene at construction: a prediction adds about 20 numbers and
+/// builds no strings. Copies share the index.
+class table_model {
+public:
+  /// Throws errc::missing_key if the table lacks an entry that an architecture of the space can need.
+  table_model(const space_description& space, const latency_table& table,
+              latency_statistic which = latency_statistic::mean)
+      : device_{table.device}
+      , costs_{std::make_shared<const additive_costs>(space, [&](const block& b, int r, auto add) {
+        for_each_operation(b,
+                           [&](const operation_key& key) { add(figure(table.at(r, to_string(key)), which).count()); });
+      })} {}
+
+  milliseconds operator()(const arch& a) const { return milliseconds((*costs_)(a)); }
+  const std::string& device() const { return device_; }
+  const additive_costs& costs() const { return *costs_; }
+  double scale() const { return 1; }
+  double offset() const { return 0; }
+
+private:
+  std::string device_;
+  std::shared_ptr<const additive_costs> costs_;
+};
+
+/// A table corrected by a few whole-network runs: measured ≈ scale · sum + offset (least squares). On the published
+/// Jetson GPU table the sum alone is 2.05–2.3 × low, the corrected one within 1.4 ms of 41–62.
+class calibrated_model {
+public:
+  /// `measured[i]` is the latency of `archs[i]`. Throws errc::invalid_argument for fewer than two, for architectures
+  /// that all have one table sum, and for measurements that fall as the sum rises.
+  calibrated_model(table_model table, std::span<const arch> archs, std::span<const milliseconds> measured)
+      : table_{std::move(table)} {
+    std::vector<double> x, y;
+    for (const arch& a : archs) x.push_back(table_(a).count());
+    for (milliseconds m : measured) y.push_back(m.count());
+    fit_ = fit_affine(x, y, "latency calibration");
+    if (!(fit_.slope > 0))
+      throw error(errc::invalid_argument, "latency calibration", "measurements that rise with the table's sum",
+                  text("a slope of ", fit_.slope));
+  }
+
+  milliseconds operator()(const arch& a) const { return milliseconds(fit_(table_(a).count())); }
+  const std::string& device() const { return table_.device(); }
+  const additive_costs& costs() const { return table_.costs(); }
+  double scale() const { return fit_.slope; }
+  double offset() const { return fit_.intercept; }
+  /// Slope, intercept, residuals and leave-one-out errors in ms.
+  const affine_fit& fit() const { return fit_; }
+
+private:
+  table_model table_;
+  affine_fit fit_;
+};
+
+/// A cost in its own unit instead of milliseconds, so that a search can be bounded by it: multiply-accumulates,
+/// learnable parameters.
+class count_model {
+public:
+  static count_model macs(const space_description& space) {
+    return {"MACs", additive_costs(space, [](const block& b, int, auto add) { add(double(b.macs())); })};
+  }
+  static count_model parameters(const space_description& space) {
+    return {"parameters", additive_costs(space, [](const block& b, int, auto add) { add(double(b.parameters())); })};
+  }
+  /// The count; "milliseconds" only so that it fits where a latency model does.
+  milliseconds operator()(const arch& a) const { return milliseconds((*costs_)(a)); }
+  const std::string& device() const { return unit_; }
+  const additive_costs& costs() const { return *costs_; }
+  double scale() const { return 1; }
+  double offset() const { return 0; }
+
+private:
+  count_model(std::string unit, additive_costs costs)
+      : unit_{std::move(unit)}
+      , costs_{std::make_shared<const additive_costs>(std::move(costs))} {}
+  std::string unit_;
+  std::shared_ptr<const additive_costs> costs_;
+};
+
+/// Bytes of the largest input plus output of one block, per image (fp32): a maximum, so not additive.
+class activation_model {
+public:
+  explicit activation_model(const space_description& space)
+      : space_{space} {}
+  milliseconds operator()(const arch& a) const {
+    return milliseconds(static_cast<double>(make_plan(space_, a).activation_bytes()));
+  }
+  std::string device() const { return "activation bytes"; }
+
+private:
+  space_description space_;
+};
+
+/// A model and the most that it may say.
+template <latency_model Model>
+struct limit {
+  Model model;
+  double most;
+};
+
+/// The first model's latency where every further limit holds, infinite elsewhere: a search under several constraints.
+template <latency_model Primary, class... Limits>
+class composite_model {
+public:
+  explicit composite_model(Primary primary, Limits... limits)
+      : primary_{std::move(primary)}
+      , limits_{std::move(limits)...} {}
+  milliseconds operator()(const arch& a) const {
+    const bool good =
+        std::apply([&](const auto&... l) { return (... && (milliseconds(l.model(a)).count() <= l.most)); }, limits_);
+    return good ? milliseconds(primary_(a)) : milliseconds(std::numeric_limits<double>::infinity());
+  }
+  std::string device() const { return primary_.device(); }
+
+private:
+  Primary primary_;
+  std::tuple<Limits...> limits_;
+};
+
+} // namespace dynofa

@@ -1,0 +1,70 @@
+#pragma once
+#include "dynofa/latency/key.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace dynofa {
+
+/// A time with its unit; `.count()` gives the number.
+using milliseconds = std::chrono::duration<double, std::milli>;
+
+/// What was measured of one operation. Tables of other tools have mean, std and count only.
+struct latency_entry {
+  milliseconds mean{0}, std{0};
+  std::uint64_t count = 0;
+  std::optional<milliseconds> p50, p95, min;
+  bool fused = false;        ///< the operation runs inside the one before it, which has its time
+  bool interpolated = false; ///< not measured: derived from neighbours (quick profiling)
+
+  friend bool operator==(const latency_entry&, const latency_entry&) = default;
+};
+
+/// Times of operations, per input resolution, and the circumstances under which they were taken.
+struct latency_table {
+  std::string device;       ///< "AMD EPYC", "jetson_GPU"
+  std::string backend, isa; ///< "cpu avx512, 1 thread"; empty if unknown
+  int threads = 0;          ///< 0: unknown
+  std::string governor;     ///< of the clock, where the system tells it
+  double frequency_mhz = 0; ///< 0: unknown
+  double drift = 0;         ///< relative change of a reference operation over the run
+  using entries = std::map<std::string, latency_entry, std::less<>>;
+  std::map<int, entries> resolutions;
+
+  /// The entry of a key at a resolution, or null.
+  const latency_entry* find(int r, std::string_view key) const {
+    const auto at = resolutions.find(r);
+    if (at == resolutions.end()) return nullptr;
+    const auto entry = at->second.find(key);
+    return entry == at->second.end() ? nullptr : &entry->second;
+  }
+  /// As `find`; throws errc::missing_key.
+  const latency_entry& at(int r, std::string_view key) const {
+    if (const auto* entry = find(r, key)) return *entry;
+    if (!resolutions.contains(r))
+      throw error(errc::missing_key, text("latency table of ", device.empty() ? "an unnamed device" : device),
+                  text("entries for resolution ", r), "none");
+    throw error(errc::missing_key,
+                text("latency table of ", device.empty() ? "an unnamed device" : device, ", resolution ", r),
+                text("an entry ", key), "none");
+  }
+  friend bool operator==(const latency_table&, const latency_table&) = default;
+};
+
+/// Which figure of an entry counts. `median` falls back to the mean where a table has no median.
+enum class latency_statistic : std::uint8_t { mean, median, min, p95 };
+
+inline milliseconds figure(const latency_entry& e, latency_statistic which) {
+  switch (which) {
+  case latency_statistic::median: return e.p50.value_or(e.mean);
+  case latency_statistic::min: return e.min.value_or(e.mean);
+  case latency_statistic::p95: return e.p95.value_or(e.mean);
+  default: return e.mean;
+  }
+}
+
+} // namespace dynofa

@@ -1,0 +1,64 @@
+#pragma once
+#include "dynofa/latency/table_json.hpp"
+#include "dynofa/latency/table_yaml.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+
+namespace dynofa {
+
+namespace detail {
+inline nlohmann::json read_table_document(const std::filesystem::path& path) {
+  const file_bytes file = map_file(path);
+  const std::string_view source(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
+  const auto extension = path.extension();
+  return extension == ".yaml" || extension == ".yml" ? parse_table_yaml(source, path.string())
+                                                     : parse_table_json(source, path.string());
+}
+} // namespace detail
+
+/// Reads once-for-all's original form: a folder with one `<resolution>_lookup_table.json` or `.yaml` per resolution.
+/// Other files are ignored. The device is named after the folder.
+inline latency_table load_latency_folder(const std::filesystem::path& folder) {
+  latency_table table;
+  table.device = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+  std::error_code fault;
+  std::vector<std::filesystem::path> files;
+  for (std::filesystem::directory_iterator at(folder, fault), end; !fault && at != end; at.increment(fault))
+    files.push_back(at->path());
+  if (fault) throw error(errc::io, folder.string(), "a readable folder", fault.message());
+  std::sort(files.begin(), files.end());
+  for (const auto& path : files) {
+    const std::string name = path.stem().string(), extension = path.extension().string();
+    constexpr std::string_view tail = "_lookup_table";
+    if (!name.ends_with(tail) || (extension != ".json" && extension != ".yaml")) continue;
+    const int r = detail::read_resolution(std::string_view(name).substr(0, name.size() - tail.size()), path.string());
+    if (!table.resolutions.emplace(r, detail::read_latency_entries(detail::read_table_document(path), path.string()))
+             .second)
+      throw error(errc::bad_file, folder.string(), text("one table for resolution ", r), "two");
+  }
+  if (table.resolutions.empty())
+    throw error(errc::bad_file, folder.string(), "files named RESOLUTION_lookup_table.json", "none");
+  return table;
+}
+
+/// Reads a table: a .json or .yaml file of either form, or a folder with one file per resolution. A table that does not
+/// say its device is named after the file.
+inline latency_table load_latency_table(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) return load_latency_folder(path);
+  latency_table table = read_latency_table(detail::read_table_document(path), path.string());
+  if (table.device.empty()) table.device = path.stem().string();
+  return table;
+}
+
+/// Writes our form, as YAML if the name ends so and as JSON otherwise; readers see the old file or the new one.
+inline void save_latency_table(const std::filesystem::path& path, const latency_table& table) {
+  const auto extension = path.extension();
+  const std::string content =
+      extension == ".yaml" || extension == ".yml" ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n";
+  const std::span<const std::byte> part = std::as_bytes(std::span(content));
+  replace_file(path, std::span(&part, 1));
+}
+
+} // namespace dynofa
