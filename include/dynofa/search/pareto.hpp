@@ -1,0 +1,238 @@
+#pragma once
+#include "dynofa/search/improve.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
+namespace dynofa::search {
+
+struct pareto_options {
+  std::vector<milliseconds> limits; ///< of the family, any order; empty: `levels` steps over the whole range
+  std::size_t levels = 8;
+  std::size_t evaluations = 60000; ///< accuracy predictions per limit, about
+  std::uint64_t seed = 1;
+  unsigned threads = 1; ///< the result does not depend on it
+  progress_callback on_progress;
+  std::stop_token stop;
+};
+
+/// What a search for a family knows; all that it needs to go on later.
+struct pareto_state {
+  struct limit_state {
+    milliseconds limit{0};
+    std::vector<candidate> elite; ///< local optima within the limit, best first
+    std::size_t evaluations = 0, round = 0;
+  };
+  std::vector<limit_state> limits; ///< ascending
+  front all;                       ///< of everything predicted so far
+  std::uint64_t seed = 1;
+
+  std::size_t evaluations() const {
+    std::size_t n = 0;
+    for (const auto& l : limits) n += l.evaluations;
+    return n;
+  }
+  /// The most accurate architecture within limit i.
+  const candidate& best(std::size_t i) const { return *all.best_within(limits[i].limit); }
+};
+
+/// Searches the whole family at once: for every latency limit the most accurate architecture, and the front of all that
+/// was seen.
+///
+/// Each limit keeps an elite of local optima (`improver`). A round makes a child per limit, by crossover and mutation
+/// of its elite or its neighbours', climbs from it, and merges what was found. Rounds are seeded by (seed, limit,
+/// round) and merged in order, so the result is a function of models and options alone, whatever the threads; a state
+/// that was stored between two runs goes on as if never stopped. On the published Jetson tables it beats the
+/// reference's evolution (500 generations, three seeds) at every limit in under a second each.
+template <accuracy_model Accuracy, latency_model Latency>
+class pareto_search {
+public:
+  /// Throws errc::infeasible for a limit that nothing in the space meets. The models must live as long as this object.
+  pareto_search(const space_description& space, const Accuracy& accuracy, const Latency& latency,
+                pareto_options options)
+      : space_{space}
+      , accuracy_{accuracy}
+      , latency_{latency}
+      , options_{std::move(options)} {
+    auto limits = options_.limits;
+    if (limits.empty()) limits = default_limits();
+    std::sort(limits.begin(), limits.end());
+    limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
+    for (auto limit : limits) {
+      require_feasible(space_, latency_, limit, "pareto search");
+      state_.limits.push_back({limit, {}, 0, 0});
+    }
+    state_.seed = options_.seed;
+  }
+  /// Goes on from a stored state, which brings its own limits and seed.
+  pareto_search(const space_description& space, const Accuracy& accuracy, const Latency& latency,
+                pareto_options options, pareto_state state)
+      : space_{space}
+      , accuracy_{accuracy}
+      , latency_{latency}
+      , options_{std::move(options)}
+      , state_{std::move(state)} {}
+
+  /// Runs until the evaluations are spent, a stop is requested or the callback says no. True if it got to the end.
+  /// Throws errc::infeasible if after the first rounds nothing was met within a limit (models that are not additive).
+  bool run() {
+    while (step()) {
+      if (options_.stop.stop_requested()) return false;
+      if (options_.on_progress) {
+        progress p;
+        for (const auto& l : state_.limits) p.done += std::min(l.evaluations, options_.evaluations);
+        p.total = options_.evaluations * state_.limits.size();
+        p.evaluations = state_.evaluations();
+        if (!state_.all.members().empty()) p.best_accuracy = state_.all.members().back().accuracy;
+        if (!options_.on_progress(p)) return false;
+      }
+    }
+    return true;
+  }
+  const pareto_state& state() const { return state_; }
+
+private:
+  static constexpr std::size_t elite_size = 12;
+
+  struct found {
+    candidate optimum;
+    front seen;
+    std::size_t evaluations = 0;
+  };
+
+  /// One child for every limit that has evaluations left; false if none has.
+  bool step() {
+    std::vector<std::size_t> todo;
+    for (std::size_t i = 0; i < state_.limits.size(); ++i)
+      if (state_.limits[i].evaluations < options_.evaluations) todo.push_back(i);
+    if (todo.empty()) return false;
+    std::vector<found> results(todo.size());
+    in_parallel(todo.size(), [&](std::size_t t) { results[t] = climb(todo[t]); });
+    for (std::size_t t = 0; t < todo.size(); ++t) merge(todo[t], results[t]);
+    return true;
+  }
+
+  found climb(std::size_t i) const {
+    const auto& mine = state_.limits[i];
+    random_stream random(state_.seed, text("pareto ", i, " ", mine.round));
+    found f;
+    improver<Accuracy, Latency> improve(space_, accuracy_, latency_);
+    f.optimum = improve(child(i, random), mine.limit, [&](const candidate& c) {
+      if (std::isfinite(c.latency.count())) f.seen.insert(c);
+    });
+    f.evaluations = improve.evaluations();
+    return f;
+  }
+
+  arch child(std::size_t i, random_stream& random) const {
+    const auto& mine = state_.limits[i];
+    const std::size_t resolutions = space_.resolutions.size(), first_rounds = std::min<std::size_t>(resolutions, 8);
+    if (mine.round < first_rounds || mine.elite.empty()) { // begin everywhere: a start per resolution
+      arch a = random_arch(space_, random);
+      a.r = space_.resolutions[mine.round % first_rounds * resolutions / first_rounds];
+      return a;
+    }
+    const auto parent = [&]() -> const arch& {
+      const auto& from =
+          random.chance(0.2)
+              ? state_.limits[random.below(2) ? (i ? i - 1 : 0) : std::min(i + 1, state_.limits.size() - 1)]
+              : mine;
+      const auto& elite = from.elite.empty() ? mine.elite : from.elite;
+      const auto n = static_cast<std::uint32_t>(elite.size());
+      return elite[std::min(random.below(n), random.below(n))].arch; // the better of two
+    };
+    arch a = parent();
+    if (random.chance(0.6)) a = crossover(a, parent(), random);
+    return mutate(space_, a, random.chance(0.5) ? 0.1 : 0.25, random, 0.15);
+  }
+
+  void merge(std::size_t i, const found& f) {
+    for (const candidate& c : f.seen.members()) state_.all.insert(c);
+    auto& mine = state_.limits[i];
+    mine.evaluations += f.evaluations;
+    ++mine.round;
+    if (f.optimum.latency <= mine.limit) insert_elite(mine.elite, f.optimum);
+    if (const auto* best = state_.all.best_within(mine.limit)) insert_elite(mine.elite, *best); // met on another's way
+    if (mine.elite.empty() && mine.round == 16)
+      throw error(errc::infeasible, "pareto search",
+                  text("a latency limit that some architecture meets; the least met was ",
+                       state_.all.members().empty() ? 0.0 : state_.all.members().front().latency.count(), " ms"),
+                  text(mine.limit.count(), " ms"));
+  }
+  static void insert_elite(std::vector<candidate>& elite, const candidate& c) {
+    for (const auto& e : elite)
+      if (e.arch == c.arch) return;
+    elite.insert(std::upper_bound(elite.begin(), elite.end(), c,
+                                  [](const candidate& a, const candidate& b) { return a.accuracy > b.accuracy; }),
+                 c);
+    if (elite.size() > elite_size) elite.pop_back();
+  }
+
+  std::vector<milliseconds> default_limits() const {
+    double least = std::numeric_limits<double>::infinity(), most = 0;
+    if constexpr (additive_latency_model<Latency>) {
+      const auto x = find_extremes(latency_.costs(), &space_);
+      least = x.least.cost * latency_.scale() + latency_.offset(),
+      most = x.most.cost * latency_.scale() + latency_.offset();
+    } else {
+      random_stream random(options_.seed, "range");
+      for (int i = 0; i < 500; ++i)
+        if (const double ms = milliseconds(latency_(random_arch(space_, random))).count(); std::isfinite(ms))
+          least = std::min(least, ms), most = std::max(most, ms);
+      if (!(most > 0))
+        throw error(errc::infeasible, "pareto search", "a space of which the latency model accepts something",
+                    "none of 500");
+    }
+    std::vector<milliseconds> limits;
+    for (std::size_t i = 1; i <= options_.levels; ++i) // steps of equal ratio: accuracy rises about with log latency
+      limits.emplace_back(least *
+                          std::pow(most / least, static_cast<double>(i) / static_cast<double>(options_.levels + 1)));
+    return limits;
+  }
+
+  template <class Work>
+  void in_parallel(std::size_t n, Work work) const {
+    const auto workers = static_cast<std::size_t>(std::clamp<std::size_t>(options_.threads, 1, n));
+    if (workers == 1) {
+      for (std::size_t i = 0; i < n; ++i) work(i);
+      return;
+    }
+    std::atomic<std::size_t> next{0};
+    std::exception_ptr fault;
+    std::mutex fault_mutex;
+    {
+      std::vector<std::jthread> pool;
+      for (std::size_t w = 0; w < workers; ++w)
+        pool.emplace_back([&] {
+          try {
+            for (std::size_t i; (i = next++) < n;) work(i);
+          } catch (...) {
+            const std::lock_guard lock(fault_mutex);
+            fault = std::current_exception();
+          }
+        });
+    }
+    if (fault) std::rethrow_exception(fault);
+  }
+
+  space_description space_;
+  const Accuracy& accuracy_;
+  const Latency& latency_;
+  pareto_options options_;
+  pareto_state state_;
+};
+
+/// Runs a `pareto_search` to its end (or to a stop) and returns what it found.
+template <accuracy_model Accuracy, latency_model Latency>
+pareto_state pareto(const space_description& space, const Accuracy& accuracy, const Latency& latency,
+                    pareto_options options = {}) {
+  pareto_search search(space, accuracy, latency, std::move(options));
+  search.run();
+  return search.state();
+}
+
+} // namespace dynofa::search
