@@ -91,6 +91,7 @@ add("png palette 2", p.quantize(4), format="PNG", bits=2)
 add("png palette transparent", p.quantize(16), format="PNG", transparency=3)
 add("png rgb transparent", p, format="PNG", transparency=p.getpixel((0, 0)))
 
+
 # Pillow writes neither 16-bit RGB nor interlaced PNG: these files are put together here, and Pillow reads them.
 def png(width, height, depth, colour, interlace, rows):
     def chunk(kind, data):

@@ -1,0 +1,43 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/data/codec.hpp"
+#include "dynofa/data/file.hpp"
+#include "dynofa/data/image.hpp"
+#include "dynofa/data/jpeg.hpp"
+#include "dynofa/data/png.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace dynofa::data {
+
+/// The picture in a JPEG or PNG file, told apart by its first bytes; see decode_jpeg and decode_png for how colours
+/// become RGB. Throws errc::bad_file or errc::unsupported; `where` opens the sentence.
+inline image decode(std::span<const std::byte> bytes, const decode_limits& limits = {},
+                    std::string_view where = "image") {
+  const auto starts_with = [&](std::string_view magic) {
+    return bytes.size() >= magic.size() &&
+           std::equal(magic.begin(), magic.end(), bytes.begin(),
+                      [](char expected, std::byte got) { return static_cast<std::byte>(expected) == got; });
+  };
+  if (starts_with("\xFF\xD8\xFF")) return decode_jpeg(bytes, limits, where);
+  if (starts_with("\x89PNG\r\n\x1A\n")) return decode_png(bytes, limits, where);
+  throw error(errc::bad_file, where, "a JPEG or PNG image",
+              bytes.empty() ? std::string("an empty file") : text(bytes.size(), " bytes of something else"));
+}
+
+/// `decode` of a file; the path opens every sentence. Throws errc::io too.
+inline image read_image(const std::filesystem::path& path, const decode_limits& limits = {}) {
+  return decode(read_bytes(path), limits, path.string());
+}
+
+/// Writes the picture as PNG; a failure leaves what was there. Throws errc::io.
+inline void write_png(const std::filesystem::path& path, const image& picture) {
+  write_bytes(path, encode_png(picture));
+}
+
+} // namespace dynofa::data

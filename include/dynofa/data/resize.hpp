@@ -1,0 +1,238 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/data/image.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+// The two resizing rules that supernets were trained with: Pillow's bilinear filter on bytes, bit for bit (the
+// ImageNet networks), and plain bilinear interpolation in float. A network sees the difference: use its own.
+
+namespace dynofa::data {
+
+/// Height and width of a picture that need not exist in memory.
+struct image_size {
+  std::int64_t height, width;
+  bool operator==(const image_size&) const = default;
+};
+
+/// A rectangle of a picture, in pixels from the top left corner.
+struct window {
+  std::int64_t top, left;
+  int height, width;
+  bool operator==(const window&) const = default;
+};
+
+namespace detail {
+
+/// For each output pixel of one axis, which input pixels it mixes and with what weights (22-bit fixed point).
+struct filter_taps {
+  struct run {
+    int first;          // input pixel of the first weight
+    std::size_t weight; // position of the first weight
+    int count;
+  };
+  std::vector<run> runs;
+  std::vector<std::int32_t> weights;
+};
+
+inline constexpr int weight_bits = 32 - 8 - 2; // Pillow's PRECISION_BITS
+
+/// Keeps a compiler that may fuse multiply and add from doing so: the sum would be rounded once and not twice.
+inline double rounded(double product) {
+  volatile double stored = product;
+  return stored;
+}
+
+/// Taps for the outputs `begin` … `begin + count − 1` of an axis of `in` pixels resized to `out` (Pillow's Resample.c:
+/// precompute_coeffs and normalize_coeffs_8bpc with the triangle filter). When shrinking, the triangle is as wide as
+/// two output pixels, which is what removes aliasing.
+inline filter_taps bilinear_taps(int in, std::int64_t out, std::int64_t begin, int count) {
+  const double scale = static_cast<double>(in) / static_cast<double>(out);
+  const double support = std::max(scale, 1.0);
+  filter_taps taps;
+  std::vector<double> raw;
+  for (std::int64_t i = begin; i < begin + count; ++i) {
+    const double centre = rounded((static_cast<double>(i) + 0.5) * scale);
+    const int first = std::max(static_cast<int>(centre - support + 0.5), 0);
+    const int last = static_cast<int>(std::min(centre + support + 0.5, static_cast<double>(in)));
+    double sum = 0;
+    raw.clear();
+    for (int x = first; x < last; ++x) {
+      const double distance = std::abs(rounded((x - centre + 0.5) * (1.0 / support)));
+      raw.push_back(distance < 1.0 ? 1.0 - distance : 0.0);
+      sum += raw.back();
+    }
+    taps.runs.push_back({first, taps.weights.size(), last - first});
+    for (double w : raw) taps.weights.push_back(static_cast<std::int32_t>(0.5 + w / sum * (1 << weight_bits)));
+  }
+  return taps;
+}
+
+/// Weights are rounded one by one, so their sum may pass 1 by a hair.
+inline std::uint8_t byte_of(std::int32_t fixed_point) {
+  return static_cast<std::uint8_t>(std::clamp(fixed_point >> weight_bits, 0, 255));
+}
+
+} // namespace detail
+
+/// The part `view` of `picture` resized to `size` by Pillow's BILINEAR filter, bit for bit: a triangle filter, widened
+/// when shrinking, along rows first, bytes in between. Pixels outside the view are never computed. in [h,w,3] → out
+/// [view.height,view.width,3]. Throws errc::invalid_argument if the view leaves the resized picture.
+inline image resize_pil_bilinear(const image& picture, image_size size, window view) {
+  if (picture.height < 1 || picture.width < 1)
+    throw error(errc::invalid_argument, "resize_pil_bilinear", "a picture", "an empty one");
+  if (view.top < 0 || view.left < 0 || view.height < 1 || view.width < 1 || view.top > size.height - view.height ||
+      view.left > size.width - view.width)
+    throw error(errc::invalid_argument, "resize_pil_bilinear",
+                text("a window inside the resized ", size.width, "×", size.height),
+                text(view.width, "×", view.height, " at ", view.left, ",", view.top));
+  const auto across = detail::bilinear_taps(picture.width, size.width, view.left, view.width);
+  const auto down = detail::bilinear_taps(picture.height, size.height, view.top, view.height);
+  constexpr std::int32_t half = 1 << (detail::weight_bits - 1);
+
+  const int first_row = down.runs.front().first;
+  const int end_row = down.runs.back().first + down.runs.back().count;
+  image narrowed(end_row - first_row, view.width);
+  for (int y = 0; y < narrowed.height; ++y) {
+    const std::uint8_t* from = picture.row(first_row + y);
+    std::uint8_t* to = narrowed.row(y);
+    for (const auto& run : across.runs) {
+      std::int32_t r = half, g = half, b = half;
+      const std::uint8_t* pixel = from + std::ptrdiff_t{3} * run.first;
+      const std::int32_t* weight = across.weights.data() + run.weight;
+      for (int k = 0; k < run.count; ++k, pixel += 3) {
+        r += pixel[0] * weight[k];
+        g += pixel[1] * weight[k];
+        b += pixel[2] * weight[k];
+      }
+      *to++ = detail::byte_of(r);
+      *to++ = detail::byte_of(g);
+      *to++ = detail::byte_of(b);
+    }
+  }
+
+  image out(view.height, view.width);
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(view.width) * 3);
+  for (int y = 0; y < view.height; ++y) {
+    const auto& run = down.runs[static_cast<std::size_t>(y)];
+    std::fill(sums.begin(), sums.end(), half);
+    for (int k = 0; k < run.count; ++k) {
+      const std::uint8_t* from = narrowed.row(run.first - first_row + k);
+      const std::int32_t weight = down.weights[run.weight + static_cast<std::size_t>(k)];
+      for (std::size_t x = 0; x < sums.size(); ++x) sums[x] += from[x] * weight;
+    }
+    std::transform(sums.begin(), sums.end(), out.row(y), detail::byte_of);
+  }
+  return out;
+}
+
+/// The whole picture resized to `height` × `width` by Pillow's BILINEAR filter, bit for bit.
+inline image resize_pil_bilinear(const image& picture, int height, int width) {
+  return resize_pil_bilinear(picture, {height, width}, {0, 0, height, width});
+}
+
+/// The size at which the shorter side is `side` and the longer int(side · long / short), as in torchvision's Resize.
+constexpr image_size shorter_side_size(int height, int width, int side) {
+  const auto longer = [&](std::int64_t l, std::int64_t s) { return side * l / s; };
+  return height < width ? image_size{side, longer(width, height)} : image_size{longer(height, width), side};
+}
+
+/// Where a centred crop of `crop` starts on an axis of `full` ≥ `crop` pixels: (full − crop) / 2, half to even.
+constexpr std::int64_t centre_offset(std::int64_t full, std::int64_t crop) {
+  const std::int64_t twice = full - crop, down = twice / 2;
+  return twice % 2 == 0 ? down : down + down % 2;
+}
+
+/// The centred r × r window of a picture of this size.
+constexpr window centre_window(image_size size, int r) {
+  return {centre_offset(size.height, r), centre_offset(size.width, r), r, r};
+}
+
+/// The picture with its shorter side resized to `side` (Pillow's filter). Throws errc::invalid_argument when a very
+/// long picture would exceed 100 megapixels; `resize_pil_bilinear` with a window has no such limit.
+inline image resize_shorter_side(const image& picture, int side) {
+  if (picture.height < 1 || picture.width < 1 || side < 1)
+    throw error(errc::invalid_argument, "resize_shorter_side", "a picture and a side of at least 1",
+                text("side ", side));
+  const auto size = shorter_side_size(picture.height, picture.width, side);
+  if (size.height > 100'000'000 / size.width)
+    throw error(errc::invalid_argument, "resize_shorter_side", "at most 100 megapixels",
+                text(size.width, "×", size.height));
+  return resize_pil_bilinear(picture, static_cast<int>(size.height), static_cast<int>(size.width));
+}
+
+/// A copy of the part `view`. Throws errc::invalid_argument if it leaves the picture.
+inline image crop(const image& picture, window view) {
+  if (view.top < 0 || view.left < 0 || view.top > picture.height - view.height ||
+      view.left > picture.width - view.width)
+    throw error(errc::invalid_argument, "crop", text("a window inside ", picture.width, "×", picture.height),
+                text(view.width, "×", view.height, " at ", view.left, ",", view.top));
+  image out(view.height, view.width);
+  for (int y = 0; y < view.height; ++y)
+    std::copy_n(picture.row(static_cast<int>(view.top) + y) + 3 * view.left, std::ptrdiff_t{3} * view.width,
+                out.row(y));
+  return out;
+}
+
+/// The centred r × r part. Throws errc::invalid_argument if a side is below r.
+inline image centre_crop(const image& picture, int r) {
+  if (r < 1 || picture.height < r || picture.width < r)
+    throw error(errc::invalid_argument, "centre_crop", text("a picture of at least ", r, "×", r),
+                text(picture.width, "×", picture.height));
+  return crop(picture, centre_window({picture.height, picture.width}, r));
+}
+
+/// Bilinear interpolation to exactly r × r in float, half-pixel centres, edges repeated, no antialias: torch's
+/// `interpolate(mode="bilinear", align_corners=False)`. in [h,w,3] → out [r,r,3], 0 … 255, not rounded.
+/// Meant for enlarging. Throws errc::invalid_argument if `out` does not hold r·r·3 values.
+inline void resize_exact_float(const image& picture, int r, std::span<float> out) {
+  if (picture.height < 1 || picture.width < 1 || r < 1 ||
+      out.size() != static_cast<std::size_t>(r) * static_cast<std::size_t>(r) * 3)
+    throw error(errc::invalid_argument, "resize_exact_float", text("a picture and room for [", r, ",", r, ",3] values"),
+                text(picture.width, "×", picture.height, " and room for ", out.size()));
+  struct tap {
+    int low, high;
+    float high_weight;
+  };
+  const auto tap_of = [r](int i, int in) {
+    const float scale = static_cast<float>(in) / static_cast<float>(r);
+    const float at = std::max(scale * (static_cast<float>(i) + 0.5f) - 0.5f, 0.0f);
+    const int low = std::min(static_cast<int>(at), in - 1);
+    return tap{low, std::min(low + 1, in - 1), at - static_cast<float>(low)};
+  };
+  std::vector<tap> across;
+  for (int x = 0; x < r; ++x) across.push_back(tap_of(x, picture.width));
+
+  float* to = out.data();
+  for (int y = 0; y < r; ++y) {
+    const tap down = tap_of(y, picture.height);
+    const std::uint8_t* above = picture.row(down.low);
+    const std::uint8_t* below = picture.row(down.high);
+    const float low_y = 1.0f - down.high_weight;
+    for (const tap& t : across) {
+      const float low_x = 1.0f - t.high_weight;
+      for (int c = 0; c < 3; ++c) {
+        const auto mix = [&](const std::uint8_t* row) {
+          return low_x * static_cast<float>(row[3 * t.low + c]) +
+                 t.high_weight * static_cast<float>(row[3 * t.high + c]);
+        };
+        *to++ = low_y * mix(above) + down.high_weight * mix(below);
+      }
+    }
+  }
+}
+
+/// `resize_exact_float` into a vector of its own.
+inline std::vector<float> resize_exact_float(const image& picture, int r) {
+  std::vector<float> out(r < 1 ? 0 : static_cast<std::size_t>(r) * static_cast<std::size_t>(r) * 3);
+  resize_exact_float(picture, r, out);
+  return out;
+}
+
+} // namespace dynofa::data

@@ -1,0 +1,173 @@
+// ctest: threads
+#include "dynofa/data/draw.hpp"
+#include "dynofa/data/image_folder.hpp"
+
+#include <doctest/doctest.h>
+
+#include "data/pictures.hpp"
+#include <atomic>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using namespace dynofa;
+using namespace dynofa::data;
+using namespace dynofa::data::testing;
+using strings = std::vector<std::string>;
+
+namespace {
+
+void put(const std::filesystem::path& path, std::uint64_t seed) {
+  std::filesystem::create_directories(path.parent_path());
+  write_png(path, draw_landscape(8, 9, seed));
+}
+
+strings names(const image_folder& dataset) {
+  strings out;
+  for (std::size_t i = 0; i < dataset.size(); ++i)
+    out.push_back(dataset.path(i).parent_path().filename().string() + "/" + dataset.path(i).filename().string());
+  return out;
+}
+
+/// b/{1.PNG,2.jpg,3.Jpeg}, a/{x.png,deep/y.png}, a-b/z.png, .hidden/h.png, empty/, notes
+void fill(const std::filesystem::path& root) {
+  put(root / "b" / "1.PNG", 1);
+  write_bytes(root / "b" / "2.jpg", encode_jpeg(draw_landscape(8, 9, 2)));
+  write_bytes(root / "b" / "3.Jpeg", encode_jpeg(draw_landscape(8, 9, 3)));
+  put(root / "a" / "x.png", 4);
+  put(root / "a" / "deep" / "y.png", 5);
+  put(root / "a-b" / "z.png", 6);
+  put(root / ".hidden" / "h.png", 7);
+  std::filesystem::create_directories(root / "empty");
+  write_text(root / "b" / "notes.txt", "not a picture");
+  write_text(root / "readme.png", "beside the classes");
+}
+
+/// `count` pictures in one class.
+image_folder many(const std::filesystem::path& root, int count) {
+  for (int i = 0; i < count; ++i) put(root / "c" / text(1000 + i, ".png"), static_cast<std::uint64_t>(i));
+  return image_folder(root);
+}
+
+} // namespace
+
+TEST_CASE("folders are classes, pictures are in the order of their paths") {
+  const temporary_folder folder("image_folder");
+  fill(folder.path);
+  const image_folder dataset(folder.path);
+  CHECK(dataset.classes() == strings{"a", "a-b", "b", "empty"});
+  CHECK(names(dataset) == strings{"deep/y.png", "a/x.png", "a-b/z.png", "b/1.PNG", "b/2.jpg", "b/3.Jpeg"});
+  std::vector<int> labels;
+  for (std::size_t i = 0; i < dataset.size(); ++i) labels.push_back(dataset.label(i));
+  CHECK(labels == std::vector<int>{0, 0, 1, 2, 2, 2});
+  CHECK(dataset.load(2) == draw_landscape(8, 9, 6));
+  CHECK_THROWS_WITH_AS(dataset.load(6), "image_folder: expected an index below 6, got 6", error);
+}
+
+TEST_CASE("a given list of classes sets the labels") {
+  const temporary_folder folder("image_folder-classes");
+  fill(folder.path);
+  const image_folder dataset(folder.path, {"b", "absent", "empty", "a", "a-b"});
+  CHECK(dataset.classes().size() == 5);
+  CHECK(dataset.label(0) == 3);
+  CHECK(dataset.label(2) == 4);
+  CHECK(dataset.label(5) == 0);
+
+  const auto unknown = fault_of([&] { image_folder(folder.path, {"a", "b", "empty"}); });
+  CHECK(unknown.code() == errc::mismatch);
+  CHECK(unknown.where() == (folder.path / "a-b").string());
+  CHECK(fault_of([&] { image_folder(folder.path, {"b", "empty", "a", "a-b", "b"}); }).got() == "b twice");
+}
+
+TEST_CASE("faults name the path") {
+  const temporary_folder folder("image_folder-faults");
+  const auto missing = fault_of([&] { image_folder(folder.path / "none"); });
+  CHECK(missing.code() == errc::io);
+  CHECK(missing.where() == (folder.path / "none").string());
+
+  const auto empty = fault_of([&] { image_folder{folder.path}; });
+  CHECK(empty.code() == errc::bad_file);
+  CHECK(empty.what() == folder.path.string() + ": expected class folders with .jpg, .jpeg or .png files, got none");
+  write_text(folder.path / "c" / "notes.txt", "");
+  CHECK(fault_of([&] { image_folder{folder.path}; }).code() == errc::bad_file);
+  CHECK(fault_of([&] { image_folder(folder.path / "c" / "notes.txt"); }).code() == errc::io);
+
+  write_text(folder.path / "c" / "broken.jpg", "no picture");
+  const image_folder dataset(folder.path);
+  const auto broken = fault_of([&] { dataset.load(0); });
+  CHECK(broken.code() == errc::bad_file);
+  CHECK(broken.where() == (folder.path / "c" / "broken.jpg").string());
+}
+
+TEST_CASE("subsets repeat with their seed") {
+  const temporary_folder folder("image_folder-subset");
+  const image_folder dataset = many(folder.path, 40);
+  const auto twenty = names(dataset.subset(20, 7));
+  CHECK(twenty == names(dataset.subset(20, 7)));
+  CHECK(twenty != names(dataset.subset(20, 8)));
+  CHECK(std::set(twenty.begin(), twenty.end()).size() == 20);
+  const auto ten = names(dataset.subset(10, 7));
+  CHECK(std::equal(ten.begin(), ten.end(), twenty.begin()));
+
+  auto all = names(dataset.subset(40, 7));
+  CHECK(all != names(dataset));
+  std::sort(all.begin(), all.end());
+  CHECK(all == names(dataset));
+
+  const auto drawn = names(dataset.subset(100, 7, true));
+  CHECK(drawn.size() == 100);
+  CHECK(std::set(drawn.begin(), drawn.end()).size() > 30); // 40 · (1 − (39/40)^100) = 36.8
+  CHECK(drawn == names(dataset.subset(100, 7, true)));
+  CHECK_THROWS_AS(dataset.subset(41, 7), error);
+  CHECK_THROWS_AS(dataset.subset(0, 7), error);
+  CHECK_THROWS_AS(dataset.subset(0, 7, true), error);
+}
+
+TEST_CASE("every picture is handed out once, however many threads") {
+  const temporary_folder folder("image_folder-each");
+  const image_folder dataset = many(folder.path, 30);
+  for (int threads : {1, 2, 4, 100}) {
+    std::vector<image> got(dataset.size());
+    std::vector<std::size_t> steps;
+    for_each_image(
+        dataset, threads,
+        [&](std::size_t i, int label, const image& picture) {
+          if (label == 0 && got[i] == image()) got[i] = picture;
+        },
+        [&](std::size_t done, std::size_t total) {
+          steps.push_back(done);
+          return total == 30;
+        });
+    for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i] == draw_landscape(8, 9, i));
+    CHECK(steps.size() == 30);
+    CHECK(std::is_sorted(steps.begin(), steps.end()));
+    CHECK(steps.back() == 30);
+  }
+  CHECK_THROWS_AS(for_each_image(dataset, 0, [](auto&&...) {}), error);
+}
+
+TEST_CASE("loading can be stopped") {
+  const temporary_folder folder("image_folder-stop");
+  const image_folder dataset = many(folder.path, 30);
+  for (int threads : {1, 3}) {
+    std::atomic<int> used{0};
+    const auto fault = fault_of([&] {
+      for_each_image(
+          dataset, threads, [&](auto&&...) { ++used; }, [](std::size_t done, std::size_t) { return done < 5; });
+    });
+    CHECK(fault.code() == errc::cancelled);
+    CHECK(used >= 5);
+    CHECK(used <= 5 + threads * 2);
+  }
+}
+
+TEST_CASE("the first broken picture is the one that is named") {
+  const temporary_folder folder("image_folder-first");
+  const image_folder dataset = many(folder.path, 30);
+  for (int i : {9, 11, 12, 25}) write_text(dataset.path(static_cast<std::size_t>(i)), "broken");
+  for (int threads : {1, 2, 4})
+    for (int repeat = 0; repeat < 10; ++repeat)
+      CHECK(fault_of([&] { for_each_image(dataset, threads, [](auto&&...) {}); }).where() == dataset.path(9).string());
+  CHECK_THROWS_AS(for_each_image(dataset, 2, [](auto&&...) { throw std::runtime_error("mine"); }), std::runtime_error);
+}
