@@ -145,9 +145,10 @@ TEST_CASE("what it costs: packed weights and one more level") {
 }
 
 TEST_CASE("wrong requests are sentences") {
-  CHECK_THROWS_WITH_AS(backend::cpu{.isa = "mmx"}, doctest::Contains("cpu backend isa: expected"), error);
-  CHECK_THROWS_WITH_AS(backend::cpu{.threads = 0}, "cpu backend threads: expected 1 … 256, got 0", error);
-  CHECK_THROWS_WITH_AS(backend::cpu{.weights = "int3"}, "cpu backend weights: expected fp32 or fp16, got int3", error);
+  CHECK_THROWS_WITH_AS((void)backend::cpu{.isa = "mmx"}.threads, doctest::Contains("cpu backend isa: expected"), error);
+  CHECK_THROWS_WITH_AS((void)backend::cpu{.threads = 0}.threads, "cpu backend threads: expected 1 … 256, got 0", error);
+  CHECK_THROWS_WITH_AS((void)backend::cpu{.weights = "int3"}.threads,
+                       "cpu backend weights: expected fp32 or fp16, got int3", error);
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 1));
   const backend::cpu b;
