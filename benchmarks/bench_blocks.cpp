@@ -1,10 +1,9 @@
-// Every distinct block of the paper's networks alone: rows block/KIND/…/cpu/threads:1 with GFLOP/s, the ratio of the time to
-// the FMA floor, and the fp32 bytes of its weights. Compared with the reference backend first.
-#include <set>
-
+// Every distinct block of the paper's networks alone: rows block/KIND/…/cpu/threads:1 with GFLOP/s, the ratio of the
+// time to the FMA floor, and the fp32 bytes of its weights. Compared with the reference backend first.
 #include <benchmark/benchmark.h>
 
 #include "support.hpp"
+#include <set>
 
 namespace {
 
@@ -15,8 +14,9 @@ std::string row_name(const block& b) {
   case block_kind::stem: return text("block/stem/", b.in_size);
   case block_kind::separable: return text("block/separable/", b.in_size);
   case block_kind::inverted_residual:
-    return text("block/inverted_residual/", b.in_size, 'x', b.in_channels, '-', b.mid_channels, '-', b.out_channels, "/k",
-                int(b.kernel), "/s", int(b.stride), b.se_channels ? "/se" : "", b.act == activation::relu ? "/relu" : "/h_swish");
+    return text("block/inverted_residual/", b.in_size, 'x', b.in_channels, '-', b.mid_channels, '-', b.out_channels,
+                "/k", int(b.kernel), "/s", int(b.stride), b.se_channels ? "/se" : "",
+                b.act == activation::relu ? "/relu" : "/h_swish");
   case block_kind::final_expand: return text("block/final_expand/", b.in_size);
   case block_kind::feature_mix: return "block/feature_mix";
   default: return "block/classifier";

@@ -2,9 +2,10 @@
 //
 //   bench_subnets [--subnets FILE.json] [--isa NAME] [Google Benchmark's options]
 //
-// Rows subnet/NAME/cpu/threads:N, with counters median_ms and min_ms over single images, the compute floor (2 · MACs over
-// the FMA peak measured in this run) and the ratio of the minimum to it. `/fp16_weights` keeps the memory-bound weights in
-// half precision, `/cold` walks over 64 MB between images. Every row is compared with the reference backend first.
+// Rows subnet/NAME/cpu/threads:N, with counters median_ms and min_ms over single images, the compute floor (2 · MACs
+// over the FMA peak measured in this run) and the ratio of the minimum to it. `/fp16_weights` keeps the memory-bound
+// weights in half precision, `/cold` walks over 64 MB between images. Every row is compared with the reference backend
+// first.
 #include <benchmark/benchmark.h>
 
 #include "support.hpp"

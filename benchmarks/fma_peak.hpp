@@ -71,7 +71,8 @@ double gflops(Chain chain, int lanes) {
 } // namespace peak_detail
 
 /// The most fp32 multiply-adds one core can do, ×2, in 10^9 per second: register-only FMA chains, best of five
-/// (about 20 ms). The compute floor of a network is 2 · MACs over this. `isa` as `backend::cpu` names it, "" for the best.
+/// (about 20 ms). The compute floor of a network is 2 · MACs over this. `isa` as `backend::cpu` names it, "" for the
+/// best.
 inline double fma_peak_gflops(const std::string& isa = "") {
 #if defined(__x86_64__)
   if ((isa.empty() || isa == "avx512") && __builtin_cpu_supports("avx512f"))

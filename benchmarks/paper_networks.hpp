@@ -1,8 +1,8 @@
 #pragma once
+#include "dynofa/space/search_space.hpp"
+
 #include <span>
 #include <string_view>
-
-#include "dynofa/space/search_space.hpp"
 
 namespace bench {
 

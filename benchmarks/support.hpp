@@ -1,4 +1,14 @@
 #pragma once
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/model/random_supernet.hpp"
+#include "dynofa/space/json.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "fma_peak.hpp"
+#include "paper_networks.hpp"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -7,17 +17,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
-
-#include "fma_peak.hpp"
-#include "paper_networks.hpp"
-
-#include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/engine.hpp"
-#include "dynofa/backend/reference.hpp"
-#include "dynofa/model/random_supernet.hpp"
-#include "dynofa/space/json.hpp"
 
 // What the benchmark programs share: a seeded super-network, the reference's answer, and a watch.
 
@@ -99,8 +98,10 @@ inline std::string take_option(int& argc, char** argv, const std::string& name, 
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     int used = 0;
-    if (arg == name && i + 1 < argc) value = argv[i + 1], used = 2;
-    else if (arg.starts_with(name + "=")) value = arg.substr(name.size() + 1), used = 1;
+    if (arg == name && i + 1 < argc)
+      value = argv[i + 1], used = 2;
+    else if (arg.starts_with(name + "="))
+      value = arg.substr(name.size() + 1), used = 1;
     if (!used) continue;
     std::copy(argv + i + used, argv + argc, argv + i);
     argc -= used;

@@ -19,8 +19,8 @@ TEST_CASE("every half survives the way to float and back") {
 
 TEST_CASE("float to half rounds to nearest even") {
   CHECK(half_to_float(0x3C00) == 1.0f);
-  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3C00);           // a tie, down to even
-  CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3C02);       // a tie, up to even
+  CHECK(float_to_half(1.0f + 0x1p-11f) == 0x3C00);            // a tie, down to even
+  CHECK(float_to_half(1.0f + 3 * 0x1p-11f) == 0x3C02);        // a tie, up to even
   CHECK(float_to_half(1.0f + 0x1p-11f + 0x1p-20f) == 0x3C01); // just above a tie
   CHECK(float_to_half(65519.0f) == 0x7BFF);
   CHECK(float_to_half(65520.0f) == 0x7C00);

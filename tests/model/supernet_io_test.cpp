@@ -1,0 +1,71 @@
+#include "dynofa/model/supernet_io.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+
+using namespace dynofa;
+using support::sentence;
+
+namespace {
+const space_description& space = support::tiny_space::description;
+state_dict tensors() { return random_checkpoint(space, 7); }
+} // namespace
+
+TEST_CASE("each fault of a checkpoint is one sentence with key and shapes") {
+  CHECK(sentence([] {
+          auto t = tensors();
+          t.erase("blocks.3.conv.depth_conv.conv.conv.weight");
+          make_supernet(space, t);
+        }) == "checkpoint: expected tensor blocks.3.conv.depth_conv.conv.conv.weight [48, 1, 7, 7], got no such key");
+  CHECK(sentence([] {
+          auto t = tensors();
+          t["classifier.linear.bias"] = tensor::of_floats(std::vector<float>(12), {12});
+          make_supernet(space, t);
+        }) == "checkpoint tensor classifier.linear.bias: expected [10], got [12]");
+  CHECK(sentence([] {
+          auto t = tensors();
+          t["blocks.99.conv.weight"] = tensor::of_floats(std::vector<float>(4), {2, 2});
+          make_supernet(space, t);
+        }) == "checkpoint: expected only tensors of this search space, got also blocks.99.conv.weight [2, 2]");
+  CHECK(sentence([] {
+          auto t = tensors();
+          const std::vector<std::int64_t> integers(10);
+          t["classifier.linear.bias"] = tensor::of(std::span(integers), {10}, dtype::i64);
+          make_supernet(space, t);
+        }) == "checkpoint tensor classifier.linear.bias: expected a floating-point type, got I64");
+  CHECK(sentence([] {
+          auto t = tensors();
+          t["first_conv.bn.running_var"] = tensor::of_floats(std::vector<float>(8, -1.0f), {8});
+          make_supernet(space, t);
+        }).starts_with("checkpoint tensor first_conv.bn.running_var: expected values ≥ 0, got -1"));
+  CHECK(sentence([] {
+          auto t = tensors();
+          t.erase("blocks.7.conv.depth_conv.conv.5to3_matrix");
+          make_supernet(space, t);
+        }).starts_with("checkpoint: expected tensor blocks.7.conv.depth_conv.conv.5to3_matrix [9, 9]"));
+}
+
+TEST_CASE("a network trained without kernel transformation uses the plain centre") {
+  auto t = tensors();
+  std::erase_if(t, [](const auto& item) { return item.first.ends_with("_matrix"); });
+  const supernet net = make_supernet(space, t);
+  const auto& w = net.blocks[1];
+  CHECK(w.depthwise_of(5)[0] == w.depthwise_of(7)[8]);
+  CHECK(w.depthwise_of(3)[4] == w.depthwise_of(7)[24]);
+}
+
+TEST_CASE("an extracted sub-network is made of prefixes") {
+  const supernet net = random_supernet(space, 7);
+  const plan p = make_plan(space, smallest(space));
+  const state_dict sub = extract(net, p);
+  // Block 2 of the extracted network is block 2 of the super-network; block 3 is block 5: depth 2 skips two.
+  const auto project = sub.at("blocks.3.conv.point_linear.conv.weight").to_floats();
+  const auto& w = net.blocks[5];
+  REQUIRE(project.size() == 8 * 24);
+  CHECK(project[0] == w.project[0]);
+  CHECK(project[24] == w.project[static_cast<std::size_t>(w.mid_channels)]); // row 1
+  CHECK(sub.at("blocks.3.conv.depth_conv.conv.weight").shape == shape_type{24, 1, 3, 3});
+  CHECK_FALSE(sub.contains("blocks.11.conv.depth_conv.conv.weight"));
+}

@@ -1,0 +1,16 @@
+#pragma once
+#include "dynofa/model/random_supernet.hpp"
+#include "dynofa/space/search_space.hpp"
+
+namespace support {
+
+/// A space small enough for tests: every kind of stage, widths of 8 … 32 channels.
+using tiny_space =
+    dynofa::search_space<dynofa::ofa_mobilenet_v3, dynofa::width<0.2>, dynofa::classes<10>, dynofa::depth<2, 3, 4>,
+                         dynofa::expand<3, 4, 6>, dynofa::kernel<3, 5, 7>, dynofa::resolution<32, 48, 64>>;
+
+inline dynofa::supernet_ptr tiny_supernet(std::uint64_t seed = 7) {
+  return std::make_shared<const dynofa::supernet>(dynofa::random_supernet(tiny_space::description, seed));
+}
+
+} // namespace support
