@@ -28,19 +28,34 @@ DYNOFA_CPU_FN constexpr std::size_t register_offset(int v, std::size_t plane) {
 }
 
 template <int P, int V, epilogue Act>
-DYNOFA_CPU_FN void pointwise_store(const vec (&acc)[P][V], const pointwise_args& g, float* out, const float* residual,
-                                   const float* scale, const float* shift) {
+DYNOFA_CPU_FN void store_tile(const vec (&acc)[P][V], float* out, std::size_t plane, const float* scale,
+                              const float* shift) {
   DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
     const vec s = load(scale + v * lanes), t = load(shift + v * lanes);
-    const std::size_t at = register_offset(v, g.out_plane);
-    if (residual) {
-      const float* old = residual + register_offset(v, g.residual_plane);
-      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
-          store(out + at + p * lane_block, add(fma(acc[p][v], s, t), load(old + p * lane_block)));
-    } else {
-      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
-          store(out + at + p * lane_block, activate(fma(acc[p][v], s, t), Act));
-    }
+    float* const to = out + register_offset(v, plane);
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) store(to + p * lane_block, activate(fma(acc[p][v], s, t), Act));
+  }
+}
+
+template <int P, int V>
+DYNOFA_CPU_FN void store_tile(const vec (&acc)[P][V], float* out, std::size_t plane, const float* scale,
+                              const float* shift, epilogue act) {
+  switch (act) {
+  case epilogue::relu: return store_tile<P, V, epilogue::relu>(acc, out, plane, scale, shift);
+  case epilogue::h_swish: return store_tile<P, V, epilogue::h_swish>(acc, out, plane, scale, shift);
+  default: return store_tile<P, V, epilogue::identity>(acc, out, plane, scale, shift);
+  }
+}
+
+template <int P, int V>
+DYNOFA_CPU_FN void store_tile_plus(const vec (&acc)[P][V], float* out, std::size_t plane, const float* scale,
+                                   const float* shift, const float* residual, std::size_t residual_plane) {
+  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+    const vec s = load(scale + v * lanes), t = load(shift + v * lanes);
+    float* const to = out + register_offset(v, plane);
+    const float* const old = residual + register_offset(v, residual_plane);
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
+        store(to + p * lane_block, add(fma(acc[p][v], s, t), load(old + p * lane_block)));
   }
 }
 
@@ -70,11 +85,8 @@ static void pointwise_tile(const pointwise_args& g, const float* in, const float
     if (k <= 0) break;
     in += g.in_plane;
   }
-  switch (g.act) {
-  case epilogue::relu: return pointwise_store<P, V, epilogue::relu>(acc, g, out, nullptr, scale, shift);
-  case epilogue::h_swish: return pointwise_store<P, V, epilogue::h_swish>(acc, g, out, nullptr, scale, shift);
-  default: return pointwise_store<P, V, epilogue::identity>(acc, g, out, residual, scale, shift);
-  }
+  if (residual) return store_tile_plus(acc, out, g.out_plane, scale, shift, residual, g.residual_plane);
+  store_tile(acc, out, g.out_plane, scale, shift, g.act);
 }
 
 using pointwise_tile_function = void (*)(const pointwise_args&, const float*, const float*, float*, const float*,
@@ -197,26 +209,20 @@ static void stem_tile(const stem_args& g, int x, int first) {
   vec acc[P][V];
   DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
   const float* weights = g.weights + register_offset(first, 28 * lane_block);
-  for (int r = 0; r < 3; ++r) {
+  for (int r = 0; r < 3; ++r, weights += 9 * lane_block) {
     const float* a = g.rows[r] + x * 6;
-    for (int j = 0; j < 9; ++j, weights += lane_block) {
+    DYNOFA_CPU_UNROLL for (int j = 0; j < 9; ++j) {
       vec w[V];
-      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] = load(weights + register_offset(v, 28 * lane_block));
+      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
+          load(weights + register_offset(v, 28 * lane_block) + j * lane_block);
       DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
         const vec b = broadcast(a[p * 6 + j]);
         DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[p][v], b, w[v]);
       }
     }
   }
-  float* out = g.out + register_offset(first, g.out_plane) + x * lane_block;
-  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
-    const vec s = load(g.scale + (first + v) * lanes), t = load(g.shift + (first + v) * lanes);
-    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
-      const vec y = fma(acc[p][v], s, t);
-      store(out + register_offset(v, g.out_plane) + p * lane_block,
-            g.act == epilogue::h_swish ? activate(y, epilogue::h_swish) : activate(y, g.act));
-    }
-  }
+  store_tile(acc, g.out + register_offset(first, g.out_plane) + x * lane_block, g.out_plane, g.scale + first * lanes,
+             g.shift + first * lanes, g.act);
 }
 
 template <int V>
