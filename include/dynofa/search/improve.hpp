@@ -25,12 +25,16 @@ public:
       , accuracy_{accuracy}
       , latency_{latency} {}
 
-  /// `visit(candidate)` sees every architecture that was predicted. Ends after `most_steps` steps at the latest. The
-  /// result is over the limit only if no way under it was found.
-  template <class Visit>
-  candidate operator()(const arch& start, milliseconds limit, Visit visit, int most_steps = 60) {
+  /// `visit(candidate)` sees every architecture that was predicted. Ends after `most_steps` steps at the latest, or
+  /// where `known(arch hash)` says that an earlier climb within this limit has been: the way on is the same. The result
+  /// is over the limit only if no way under it was found.
+  template <class Visit, class Known>
+  candidate operator()(const arch& start, milliseconds limit, Visit visit, Known known, int most_steps = 60) {
+    steps_.clear();
     candidate now = judge(start.canonical(), visit);
     for (int step = 0; step < most_steps; ++step) {
+      if (known(now.arch.hash())) break;
+      steps_.push_back(now.arch.hash());
       list_changes(now);
       predict(visit, 0);
       const std::size_t singles = tried_.size();
@@ -52,6 +56,8 @@ public:
   }
 
   std::size_t evaluations() const { return evaluations_; }
+  /// Hashes of the architectures that the last climb went through.
+  const std::vector<std::uint64_t>& steps() const { return steps_; }
 
 private:
   static constexpr int bins = 128, most_changes = 6;
@@ -202,6 +208,7 @@ private:
   const Accuracy& accuracy_;
   const Latency& latency_;
   std::size_t evaluations_ = 0;
+  std::vector<std::uint64_t> steps_;
   double width_ = 1;
   std::vector<change> changes_;
   std::vector<std::size_t> group_ends_;

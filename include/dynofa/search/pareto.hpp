@@ -5,6 +5,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <set>
 #include <stop_token>
 #include <thread>
 
@@ -13,7 +14,7 @@ namespace dynofa::search {
 struct pareto_options {
   std::vector<milliseconds> limits; ///< of the family, any order; empty: `levels` steps over the whole range
   std::size_t levels = 8;
-  std::size_t evaluations = 60000; ///< accuracy predictions per limit, about
+  std::size_t evaluations = 50000; ///< accuracy predictions per limit, about
   std::uint64_t seed = 1;
   unsigned threads = 1; ///< the result does not depend on it
   progress_callback on_progress;
@@ -24,7 +25,8 @@ struct pareto_options {
 struct pareto_state {
   struct limit_state {
     milliseconds limit{0};
-    std::vector<candidate> elite; ///< local optima within the limit, best first
+    std::vector<candidate> elite;   ///< local optima within the limit, best first
+    std::set<std::uint64_t> passed; ///< hashes of architectures that a climb has gone through
     std::size_t evaluations = 0, round = 0;
   };
   std::vector<limit_state> limits; ///< ascending
@@ -64,7 +66,7 @@ public:
     limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
     for (auto limit : limits) {
       require_feasible(space_, latency_, limit, "pareto search");
-      state_.limits.push_back({limit, {}, 0, 0});
+      state_.limits.push_back({limit, {}, {}, 0, 0});
     }
     state_.seed = options_.seed;
   }
@@ -101,6 +103,7 @@ private:
   struct found {
     candidate optimum;
     front seen;
+    std::vector<std::uint64_t> steps;
     std::size_t evaluations = 0;
   };
 
@@ -121,9 +124,13 @@ private:
     random_stream random(state_.seed, text("pareto ", i, " ", mine.round));
     found f;
     improver<Accuracy, Latency> improve(space_, accuracy_, latency_);
-    f.optimum = improve(child(i, random), mine.limit, [&](const candidate& c) {
-      if (std::isfinite(c.latency.count())) f.seen.insert(c);
-    });
+    f.optimum = improve(
+        child(i, random), mine.limit,
+        [&](const candidate& c) {
+          if (std::isfinite(c.latency.count())) f.seen.insert(c);
+        },
+        [&](std::uint64_t hash) { return mine.passed.contains(hash); });
+    f.steps = improve.steps();
     f.evaluations = improve.evaluations();
     return f;
   }
@@ -155,6 +162,7 @@ private:
     auto& mine = state_.limits[i];
     mine.evaluations += f.evaluations;
     ++mine.round;
+    mine.passed.insert(f.steps.begin(), f.steps.end());
     if (f.optimum.latency <= mine.limit) insert_elite(mine.elite, f.optimum);
     if (const auto* best = state_.all.best_within(mine.limit)) insert_elite(mine.elite, *best); // met on another's way
     if (mine.elite.empty() && mine.round == 16)

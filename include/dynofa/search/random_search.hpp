@@ -1,0 +1,94 @@
+#pragma once
+#include "dynofa/search/candidate.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <optional>
+#include <set>
+#include <stop_token>
+
+namespace dynofa::search {
+
+/// The inputs of Algorithm 1 under its own names. Accuracies in the unit of the accuracy model.
+struct random_search_options {
+  double accuracy_max = 0;   ///< Acc_max
+  double accuracy_range = 0; ///< Acc_r: accepted is accuracy > Acc_max − Acc_r
+  milliseconds latency_init{0}, latency_add{0}, latency_max{0};
+  std::size_t itr_n = 100;     ///< draws after which the latency bound is raised by latency_add
+  std::size_t itr_max = 10000; ///< draws of one call
+  std::uint64_t seed = 1;
+  /// The paper's text asks for accuracy ≤ Acc_max too; its algorithm does not.
+  bool upper_accuracy_bound = false;
+  /// Algorithm 1 to the letter, where it is doubtful: every call begins again at latency_init, the bound is raised
+  /// before the very first draw (0 % itr_n = 0), and may end up to latency_add above latency_max. Otherwise: the bound
+  /// is kept from call to call, the first draws are made at latency_init, and latency_max is never passed.
+  bool as_printed = false;
+  std::stop_token stop{};
+};
+
+/// The paper's random search (§3.2, Algorithm 1): draws architectures until one is accurate enough, quick enough for
+/// the current bound and not found before. Comparisons are strict, as printed. The object keeps Parents and the bound,
+/// which the algorithm leaves to its caller.
+template <accuracy_model Accuracy, latency_model Latency>
+class random_search {
+public:
+  /// Throws errc::infeasible if no architecture of the space is below latency_max, errc::invalid_argument for an itr_n
+  /// of 0 or bounds that do not rise.
+  random_search(const space_description& space, const Accuracy& accuracy, const Latency& latency,
+                random_search_options options)
+      : space_{space}
+      , accuracy_{accuracy}
+      , latency_{latency}
+      , options_{std::move(options)}
+      , bound_{options_.latency_init}
+      , random_{options_.seed, "random search"} {
+    const auto fault = [](std::string expected, std::string got) {
+      return error(errc::invalid_argument, "random search", std::move(expected), std::move(got));
+    };
+    if (options_.itr_n == 0) throw fault("itr_n of at least 1", "0");
+    if (!(options_.latency_max >= options_.latency_init) || !(options_.latency_add.count() >= 0))
+      throw fault("latency_init <= latency_max and latency_add >= 0",
+                  text(options_.latency_init.count(), ", ", options_.latency_max.count(), " and ",
+                       options_.latency_add.count()));
+    require_feasible(space_, latency_, options_.latency_max, "random search");
+  }
+
+  /// The next architecture; nothing after itr_max draws without one, or when asked to stop.
+  std::optional<candidate> next() {
+    if (options_.as_printed) bound_ = options_.latency_init;
+    for (std::size_t i = 0; i < options_.itr_max && !options_.stop.stop_requested(); ++i) {
+      if (i % options_.itr_n == 0 && bound_ < options_.latency_max && (i > 0 || options_.as_printed)) {
+        bound_ += options_.latency_add;
+        if (!options_.as_printed) bound_ = std::min(bound_, options_.latency_max);
+      }
+      const arch a = random_arch(space_, random_);
+      ++draws_;
+      const milliseconds ms = latency_(a);
+      if (!(ms < bound_)) continue; // before the dearer prediction; the result is the same
+      const double accuracy = accuracy_(a);
+      ++evaluations_;
+      if (!(accuracy > options_.accuracy_max - options_.accuracy_range)) continue;
+      if (options_.upper_accuracy_bound && accuracy > options_.accuracy_max) continue;
+      if (!parents_.insert(a).second) continue;
+      return candidate{a, accuracy, ms};
+    }
+    return std::nullopt;
+  }
+
+  /// Everything that was returned, and that will not be returned again.
+  const std::set<arch>& parents() const { return parents_; }
+  milliseconds bound() const { return bound_; } ///< Lat
+  std::size_t draws() const { return draws_; }
+  std::size_t evaluations() const { return evaluations_; }
+
+private:
+  space_description space_;
+  const Accuracy& accuracy_;
+  const Latency& latency_;
+  random_search_options options_;
+  milliseconds bound_;
+  random_stream random_;
+  std::set<arch> parents_;
+  std::size_t draws_ = 0, evaluations_ = 0;
+};
+
+} // namespace dynofa::search

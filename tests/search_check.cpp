@@ -1,0 +1,128 @@
+// search_check DIR [--seeds N]: the search bar on a folder with search.json, lut_DEVICE.json and
+// acc_predictor.safetensors (and paper_subnets.json where it is there). One line per case; exits 0 only when all pass.
+#include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/latency/table_io.hpp"
+#include "dynofa/search/pareto.hpp"
+#include "dynofa/space/search_space.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <string>
+#include <vector>
+
+using namespace dynofa;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr double tolerance = 1e-6; // of a predicted accuracy, as recorded outputs have float32 rounding
+
+struct bar {
+  double limit, wanted;
+};
+
+nlohmann::json read(const fs::path& path) {
+  const file_bytes file = map_file(path);
+  const auto* begin = reinterpret_cast<const char*>(file.bytes.data());
+  return nlohmann::json::parse(begin, begin + file.bytes.size());
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int passed = 0, failed = 0;
+std::string verdict(bool good) {
+  (good ? passed : failed) += 1;
+  return good ? "  pass" : "  FAIL";
+}
+
+void check_device(const fs::path& dir, const std::string& device, std::vector<bar> bars, const space_description& space,
+                  const accuracy_predictor& accuracy, std::uint64_t seeds, std::vector<double>& walls) {
+  const table_model latency(space, load_latency_table(dir / ("lut_" + device + ".json")));
+  if (fs::exists(dir / "paper_subnets.json")) { // never worse than the paper's own sub-network within the limit
+    const nlohmann::json paper = read(dir / "paper_subnets.json");
+    for (const auto& subnet : paper.at("subnets"))
+      if (const arch a = read_arch(subnet); is_legal(space, a))
+        for (bar& b : bars)
+          if (latency(a).count() <= b.limit) b.wanted = std::max(b.wanted, accuracy(a));
+  }
+  for (const bar& b : bars) {
+    double least = 1, slowest = 0;
+    std::size_t evaluations = 0;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+      search::pareto_options options;
+      options.limits = {milliseconds(b.limit)};
+      options.evaluations = 80000;
+      options.seed = seed;
+      const auto start = std::chrono::steady_clock::now();
+      const auto found = search::pareto(space, accuracy, latency, std::move(options));
+      walls.push_back(seconds_since(start));
+      slowest = std::max(slowest, walls.back());
+      least = std::min(least, found.best(0).accuracy);
+      evaluations = std::max(evaluations, found.evaluations());
+    }
+    std::cout << std::left << std::setw(12) << device << std::right << std::setw(7) << b.limit << " ms: worst of "
+              << seeds << " seeds " << std::fixed << std::setprecision(5) << least << ", wanted " << b.wanted << " ("
+              << std::showpos << least - b.wanted << std::noshowpos << "), " << evaluations << " evaluations, slowest "
+              << std::setprecision(2) << slowest << " s" << std::defaultfloat << std::setprecision(6)
+              << verdict(least >= b.wanted - tolerance) << std::endl;
+  }
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    search::pareto_options options;
+    for (const bar& b : bars) options.limits.emplace_back(b.limit);
+    options.seed = seed;
+    const auto start = std::chrono::steady_clock::now();
+    const auto found = search::pareto(space, accuracy, latency, std::move(options));
+    const double wall = seconds_since(start);
+    double margin = 1;
+    for (const bar& b : bars)
+      margin = std::min(margin, found.all.best_within(milliseconds(b.limit))->accuracy - b.wanted);
+    std::cout << std::left << std::setw(12) << device << std::right << " family of " << bars.size() << ", seed " << seed
+              << ": least margin " << std::fixed << std::setprecision(5) << std::showpos << margin << std::noshowpos
+              << ", " << found.evaluations() << " evaluations, front of " << found.all.members().size() << ", "
+              << std::setprecision(2) << wall << " s" << std::defaultfloat << std::setprecision(6)
+              << verdict(margin >= -tolerance && wall <= 5) << std::endl;
+  }
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+  const bool seeds_given = argc == 4 && std::string(argv[2]) == "--seeds";
+  if (argc != 2 && !seeds_given) {
+    std::cerr << "usage: search_check DIR [--seeds N]\n";
+    return 2;
+  }
+  const auto seeds = static_cast<std::uint64_t>(seeds_given ? std::max(1, std::atoi(argv[3])) : 5);
+  const fs::path dir = argv[1];
+  const nlohmann::json search = read(dir / "search.json");
+  space_description space = ofa_w1_2::description;
+  if (search.contains("settings") && search["settings"].contains("resolutions")) {
+    space.resolutions = {};
+    for (const auto& r : search["settings"]["resolutions"]) space.resolutions.push_back(r.get<std::uint16_t>());
+  }
+  const accuracy_predictor accuracy = load_official_predictor(dir / "acc_predictor.safetensors", space);
+  std::map<std::string, std::vector<bar>> devices;
+  for (const auto& run : search.at("runs")) {
+    const double wanted = run.contains("best_accuracy_over_seeds") ? run["best_accuracy_over_seeds"].get<double>()
+                                                                   : run.at("best_accuracy").get<double>();
+    devices[run.at("device")].push_back({run.at("latency_constraint_ms"), wanted});
+  }
+  std::vector<double> walls;
+  for (const auto& [device, bars] : devices) check_device(dir, device, bars, space, accuracy, seeds, walls);
+  if (!walls.empty()) {
+    std::nth_element(walls.begin(), walls.begin() + std::ptrdiff_t(walls.size() / 2), walls.end());
+    const double median = walls[walls.size() / 2];
+    std::cout << "median wall time of one limit " << median << " s" << verdict(median <= 1) << std::endl;
+  }
+  std::cout << passed << " passed, " << failed << " failed" << std::endl;
+  return failed == 0 && passed > 0 ? 0 : 1;
+} catch (const std::exception& fault) {
+  std::cerr << fault.what() << '\n';
+  return 1;
+}
