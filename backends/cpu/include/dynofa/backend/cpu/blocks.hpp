@@ -244,11 +244,10 @@ private:
   void squeeze_excite(const step& s) const {
     const int pixels = s.b.out_size * s.b.out_size, threads = engine_.threads();
     const float per_pixel = 1.f / static_cast<float>(pixels);
-    for (std::size_t c = 0; c < at(s.mid_blocks); ++c) {
-      float sum = 0;
-      for (const arena::per_thread& t : arena_.own) sum += t.sums[c];
-      arena_.pooled[c] = sum * per_pixel;
-    }
+    const std::size_t channels = at(s.mid_blocks);
+    std::fill_n(arena_.pooled, channels, 0.f);
+    for (const arena::per_thread& t : arena_.own)
+      for (std::size_t c = 0; c < channels; ++c) arena_.pooled[c] += t.sums[c] * per_pixel;
     const bool half = level_.weights->half;
     const auto matvec = half ? kernels_.matvec_half : kernels_.matvec;
     auto panel = [&](const void* weights, std::size_t step, int i) {
