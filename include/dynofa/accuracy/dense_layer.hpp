@@ -16,6 +16,7 @@ namespace dynofa::detail {
 template <int Width, int Rows, int Columns>
 [[gnu::always_inline]] inline void dense_tile(const float* x, std::size_t x_stride, std::size_t in, const float* w,
                                               const float* bias, float* y, std::size_t y_stride, bool relu) {
+  // NOLINTNEXTLINE(modernize-use-using): g++ drops may_alias from an alias declaration
   typedef float vec __attribute__((vector_size(Width * sizeof(float)), aligned(4), may_alias));
   vec sum[Rows][Columns];
 #pragma GCC unroll 8
@@ -126,7 +127,8 @@ private:
 /// out[0 … n) = bias + Σ rows[column], then ReLU: a layer on a vector of zeros and ones. `rows` is [in][n].
 inline void sum_rows(const float* rows, const float* bias, std::span<const std::int16_t> columns, std::size_t n,
                      float* out) {
-  typedef float vec __attribute__((vector_size(64), aligned(4), may_alias)); // split by the compiler where it must be
+  // Split by the compiler where it must be.
+  typedef float vec __attribute__((vector_size(64), aligned(4), may_alias)); // NOLINT(modernize-use-using): as above
   const vec zero = {};
   for (std::size_t i = 0; i < n; i += 16) {
     vec sum = *reinterpret_cast<const vec*>(bias + i);

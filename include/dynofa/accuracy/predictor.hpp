@@ -33,7 +33,7 @@ public:
   /// Throws errc::shape_mismatch if the layers do not fit the features or each other.
   accuracy_predictor(space_description space, feature_layout layout, std::vector<predictor_network> members,
                      bool official = false)
-      : state_{std::make_shared<const state>(std::move(space), std::move(layout), std::move(members), official)} {}
+      : state_{std::make_shared<const state>(space, std::move(layout), std::move(members), official)} {}
 
   double operator()(const arch& a) const {
     double value;
@@ -62,7 +62,7 @@ private:
   };
   struct state {
     state(space_description s, feature_layout l, std::vector<predictor_network> m, bool o)
-        : space{std::move(s)}
+        : space{s}
         , layout{std::move(l)}
         , members{std::move(m)}
         , official{o} {
