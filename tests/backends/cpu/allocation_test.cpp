@@ -25,7 +25,7 @@
 #endif
 
 namespace {
-std::atomic<long> allocations{0};
+[[maybe_unused]] std::atomic<long> allocations{0}; // sanitizers bring their own malloc: nothing counts there
 }
 
 #if DYNOFA_COUNTS
