@@ -23,6 +23,11 @@ std::vector<float> applied(const preprocessing& rule, const image& picture, int 
   rule.apply(picture, r, out);
   return out;
 }
+
+std::filesystem::path photos_folder() {
+  const char* folder = std::getenv("DYNOFA_PHOTOS_DIR");
+  return folder != nullptr ? folder : "";
+}
 } // namespace
 
 TEST_CASE("the ImageNet rule is resize, crop, normalise") {
@@ -103,8 +108,8 @@ TEST_CASE("impossible rules and wrong buffers are refused") {
 }
 
 // Public ImageNet photos with crops made by Pillow and torchvision; set DYNOFA_PHOTOS_DIR to a folder with photos.json.
-TEST_CASE("photos give the reference pipeline's crops" * doctest::skip(std::getenv("DYNOFA_PHOTOS_DIR") == nullptr)) {
-  const std::filesystem::path root = std::getenv("DYNOFA_PHOTOS_DIR");
+TEST_CASE("photos give the reference pipeline's crops" * doctest::skip(photos_folder().empty())) {
+  const std::filesystem::path root = photos_folder();
   std::ifstream in(root / "photos.json");
   const auto index = nlohmann::json::parse(in);
   const preprocessing rule = imagenet_preprocessing();
