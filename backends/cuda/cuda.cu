@@ -1,0 +1,170 @@
+// The one translation unit that nvcc compiles: memory, streams, graphs and the launches of all kernels.
+#include "dynofa/backend/cuda/device.hpp"
+#include "dynofa/backend/cuda/dispatch.cuh"
+#include "dynofa/core/error.hpp"
+
+#include <cuda_runtime.h>
+
+#include <string>
+
+namespace dynofa::backend::cuda_detail {
+
+namespace {
+
+void check(cudaError_t status, const char* call) {
+  if (status != cudaSuccess)
+    throw error(errc::device, text("cuda, ", call), "success",
+                text(cudaGetErrorName(status), ", ", cudaGetErrorString(status)));
+}
+
+cudaStream_t stream_of(void* handle) { return static_cast<cudaStream_t>(handle); }
+
+/// Makes a device current for a scope: users may have several.
+class current_device {
+public:
+  explicit current_device(int index) {
+    check(cudaGetDevice(&before_), "cudaGetDevice");
+    check(cudaSetDevice(index), "cudaSetDevice");
+  }
+  ~current_device() { cudaSetDevice(before_); }
+  current_device(const current_device&) = delete;
+  current_device& operator=(const current_device&) = delete;
+
+private:
+  int before_ = 0;
+};
+
+class event {
+public:
+  event() { check(cudaEventCreate(&handle), "cudaEventCreate"); }
+  ~event() { cudaEventDestroy(handle); }
+  event(const event&) = delete;
+  event& operator=(const event&) = delete;
+  cudaEvent_t handle = nullptr;
+};
+
+template <class Work>
+double time_on(cudaStream_t stream, int repeats, Work&& work) {
+  event begin, end;
+  work(); // warm
+  check(cudaEventRecord(begin.handle, stream), "cudaEventRecord");
+  for (int i = 0; i < repeats; ++i) work();
+  check(cudaEventRecord(end.handle, stream), "cudaEventRecord");
+  check(cudaEventSynchronize(end.handle), "cudaEventSynchronize");
+  float ms = 0;
+  check(cudaEventElapsedTime(&ms, begin.handle, end.handle), "cudaEventElapsedTime");
+  return static_cast<double>(ms) / repeats;
+}
+
+} // namespace
+
+device_info open_device(int index) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess)
+    throw error(errc::device, "cuda backend", "a CUDA device", text("none (", cudaGetErrorString(status), ")"));
+  if (index < 0 || index >= count)
+    throw error(errc::device, "cuda backend", text("a device number below ", count), text(index));
+  const current_device scope(index);
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+  device_info info;
+  info.index = index;
+  info.name = properties.name;
+  info.capability = properties.major * 10 + properties.minor;
+  info.multiprocessors = properties.multiProcessorCount;
+  info.memory_bytes = properties.totalGlobalMem;
+  info.shared_bytes = properties.sharedMemPerBlockOptin;
+  if (info.capability < 75)
+    throw error(errc::device, text("cuda backend on ", info.name), "compute capability 7.5 or newer",
+                text(properties.major, ".", properties.minor));
+  for_each_kernel([&](auto kernel) {
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes");
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(info.shared_bytes - attributes.sharedSizeBytes)),
+          "cudaFuncSetAttribute");
+  });
+  return info;
+}
+
+std::shared_ptr<void> device_memory(int device, std::size_t bytes, const char* purpose) {
+  const current_device scope(device);
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, bytes);
+  if (status != cudaSuccess)
+    throw error(errc::device, "cuda backend", text(bytes, " bytes of device memory for ", purpose),
+                cudaGetErrorString(status));
+  return {memory, [](void* m) { cudaFree(m); }};
+}
+
+std::shared_ptr<void> pinned_memory(int device, std::size_t bytes, const char* purpose) {
+  const current_device scope(device);
+  void* memory = nullptr;
+  const cudaError_t status = cudaHostAlloc(&memory, bytes, cudaHostAllocDefault);
+  if (status != cudaSuccess)
+    throw error(errc::device, "cuda backend", text(bytes, " bytes of pinned memory for ", purpose),
+                cudaGetErrorString(status));
+  return {memory, [](void* m) { cudaFreeHost(m); }};
+}
+
+std::shared_ptr<void> make_stream(int device, bool urgent) {
+  const current_device scope(device);
+  int least = 0, greatest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "cudaDeviceGetStreamPriorityRange");
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, urgent ? greatest : least),
+        "cudaStreamCreateWithPriority");
+  return {stream, [](void* s) { cudaStreamDestroy(stream_of(s)); }};
+}
+
+void synchronize(void* stream) { check(cudaStreamSynchronize(stream_of(stream)), "cudaStreamSynchronize"); }
+
+void upload(void* to, const void* from, std::size_t bytes, void* stream) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(stream)), "cudaMemcpyAsync to the device");
+}
+void download(void* to, const void* from, std::size_t bytes, void* stream) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream)), "cudaMemcpyAsync from the device");
+}
+
+void launch(std::span<const step> steps, void* stream) {
+  for (const step& s : steps)
+    dispatch(s, [&](auto kernel, const auto& arguments) {
+      kernel<<<dim3(s.grid[0], s.grid[1], s.grid[2]), threads_per_block, s.shared_bytes, stream_of(stream)>>>(
+          arguments);
+      check(cudaGetLastError(), text("kernel ", int(s.kernel), " of block ", s.block).c_str());
+    });
+}
+
+std::shared_ptr<void> capture(int device, std::span<const step> steps, void* stream) {
+  const current_device scope(device);
+  check(cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  cudaGraph_t graph = nullptr;
+  try {
+    launch(steps, stream);
+  } catch (...) {
+    cudaStreamEndCapture(stream_of(stream), &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream_of(stream), &graph), "cudaStreamEndCapture");
+  cudaGraphExec_t ready = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&ready, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "cudaGraphInstantiate");
+  check(cudaGraphUpload(ready, stream_of(stream)), "cudaGraphUpload"); // so the first image pays nothing for it
+  return {ready, [](void* g) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(g)); }};
+}
+
+void replay(void* graph, void* stream) {
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(stream)), "cudaGraphLaunch");
+}
+
+double time_replays(void* graph, void* stream, int repeats) {
+  return time_on(stream_of(stream), repeats, [&] { replay(graph, stream); });
+}
+double time_launches(std::span<const step> steps, void* stream, int repeats) {
+  return time_on(stream_of(stream), repeats, [&] { launch(steps, stream); });
+}
+
+} // namespace dynofa::backend::cuda_detail

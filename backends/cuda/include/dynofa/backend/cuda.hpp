@@ -1,0 +1,206 @@
+#pragma once
+#include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/cuda/device.hpp"
+#include "dynofa/backend/cuda/schedule.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dynofa::backend {
+
+namespace cuda_detail {
+
+/// The super-network in device memory, shared by all levels.
+struct packed_supernet {
+  packed_layout layout; ///< without the bytes, which have gone to the device
+  std::shared_ptr<void> memory;
+  std::size_t size = 0;
+  std::size_t bytes() const { return size; }
+};
+
+/// Activations of one stream of images: one arena for all levels, and pinned staging for images and logits.
+struct workspace {
+  arena_layout layout;
+  std::shared_ptr<void> arena, image, logits;
+  std::size_t bytes() const { return layout.bytes; }
+};
+
+/// One level: its scales and shifts on the device, and its launches as a CUDA graph. It owns no weights.
+struct level {
+  dynofa::plan plan;
+  std::shared_ptr<const packed_supernet> weights;
+  std::shared_ptr<void> norms;
+  std::shared_ptr<void> graph;       ///< captured for the arena below
+  std::shared_ptr<void> graph_arena; ///< keeps alive what the graph points to
+  std::size_t bytes() const { return 8 * static_cast<std::size_t>(plan.norm_values()) + sizeof(*this); }
+};
+
+} // namespace cuda_detail
+
+/// Sub-networks on an NVIDIA GPU (compute capability 7.5 and newer), batches of any size. Link `dynofa::cuda`, the one
+/// translation unit that nvcc compiles; this header needs no CUDA.
+///
+///     backend::cuda gpu;                             // device 0, fp16 values with fp32 sums
+///     backend::cuda exact{.precision = "fp32"};      // throws dynofa::error where there is no device
+///
+/// Weights, fp16 or fp32, lie on the device once. A level is its scales and shifts and a CUDA graph, captured when it
+/// first meets a workspace (`prepare`, or its first run): a switch chooses another graph. Copies share one stream;
+/// calls from several threads take turns. Where two networks share the GPU give each its own backend object and the
+/// more important one `.urgent = true`.
+struct cuda {
+  int device = 0;
+  std::string precision = "fp16"; ///< or "fp32"
+  bool urgent = false;            ///< its work goes before that of others on the same GPU
+
+  using packed = cuda_detail::packed_supernet;
+  using bound = cuda_detail::level;
+  using workspace = cuda_detail::workspace;
+
+  struct state {
+    cuda_detail::device_info info;
+    cuda_detail::precision values;
+    std::shared_ptr<void> stream;
+    std::mutex turn;
+  };
+  std::shared_ptr<state> open = start(device, precision, urgent); ///< leave it out
+
+  /// "cuda NVIDIA H200, fp16"
+  std::string name() const {
+    return text("cuda ", open->info.name, open->values == cuda_detail::precision::fp16 ? ", fp16" : ", fp32");
+  }
+
+  /// Throws `error` if the device has too little memory. Cost: one pass over the weights and their transfer.
+  std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
+    const std::lock_guard turn(open->turn);
+    auto made = std::make_shared<packed>(packed{{*net, open->values}, nullptr, 0});
+    made->size = made->layout.bytes.size();
+    made->memory = cuda_detail::device_memory(open->info.index, made->size, "the super-network");
+    cuda_detail::upload(made->memory.get(), made->layout.bytes.data(), made->size, open->stream.get());
+    cuda_detail::synchronize(open->stream.get());
+    made->layout.bytes = {};
+    return made;
+  }
+
+  bound bind(const std::shared_ptr<const packed>& weights, const plan& p, const scale_shift& norms) const {
+    const std::lock_guard turn(open->turn);
+    if (!(p.space == weights->layout.space))
+      throw error(errc::mismatch, "cuda backend bind", "a plan of the packed super-network's space",
+                  text("a plan of another space, ", p.arch));
+    const auto channels = static_cast<std::size_t>(p.norm_values());
+    if (norms.scale.size() != channels || norms.shift.size() != channels)
+      throw error(errc::mismatch, "cuda backend bind", text(channels, " scales and shifts for ", p.arch),
+                  text(norms.scale.size(), " scales and ", norms.shift.size(), " shifts"));
+    const std::vector<float> values = cuda_detail::interleave_norms(p, norms.scale, norms.shift);
+    bound made{p, weights, cuda_detail::device_memory(open->info.index, values.size() * 4, "a level"), nullptr,
+               nullptr};
+    cuda_detail::upload(made.norms.get(), values.data(), values.size() * 4, open->stream.get());
+    cuda_detail::synchronize(open->stream.get());
+    return made;
+  }
+
+  workspace make_workspace(std::span<const plan> plans) const {
+    workspace made{{plans, open->values, open->info.shared_bytes}, nullptr, nullptr, nullptr};
+    std::size_t image = 0, logits = 0;
+    for (const plan& p : plans) {
+      const auto batch = static_cast<std::size_t>(p.batch);
+      image = std::max(image, batch * static_cast<std::size_t>(p.blocks.front().in_values()) * 4);
+      logits = std::max(logits, batch * static_cast<std::size_t>(p.space.classes) * 4);
+    }
+    made.arena = cuda_detail::device_memory(open->info.index, made.layout.bytes, "activations");
+    made.image = cuda_detail::pinned_memory(open->info.index, image, "images");
+    made.logits = cuda_detail::pinned_memory(open->info.index, logits, "logits");
+    return made;
+  }
+
+  /// Captures the level's graph, so that its first image is as quick as the next.
+  void prepare(bound& level, const workspace& space) const {
+    const std::lock_guard turn(open->turn);
+    prepare_in_turn(level, space);
+  }
+
+  /// image [N,r,r,3] → logits [N,classes]; returns when the logits are there.
+  void run(bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
+    const std::lock_guard turn(open->turn);
+    prepare_in_turn(level, space);
+    void* stream = open->stream.get();
+    std::memcpy(space.image.get(), image.data(), image.size_bytes());
+    cuda_detail::upload(arena(space) + space.layout.image, space.image.get(), image.size_bytes(), stream);
+    cuda_detail::replay(level.graph.get(), stream);
+    cuda_detail::download(space.logits.get(), arena(space) + space.layout.logits, logits.size_bytes(), stream);
+    cuda_detail::synchronize(stream);
+    std::memcpy(logits.data(), space.logits.get(), logits.size_bytes());
+  }
+
+  /// Block b alone: in [N,in,in,C] → out [N,out,out,C'], for tests.
+  void run_block(bound& level, workspace& space, std::size_t b, std::span<const float> in, std::span<float> out) const {
+    const std::lock_guard turn(open->turn);
+    void* stream = open->stream.get();
+    const bool first = b == 0, last = b + 1 == level.plan.blocks.size();
+    const bool half = open->values == cuda_detail::precision::fp16;
+    std::vector<std::uint16_t> halves(std::max(in.size(), out.size()));
+    const bool half_in = half && !first, half_out = half && !last;
+    if (half_in) std::transform(in.begin(), in.end(), halves.begin(), float_to_half);
+    cuda_detail::upload(arena(space) + (first ? space.layout.image : space.layout.ping),
+                        half_in ? static_cast<const void*>(halves.data()) : in.data(), in.size() * (half_in ? 2 : 4),
+                        stream);
+    cuda_detail::launch(schedule_of(level, space).block_alone(b), stream);
+    cuda_detail::download(half_out ? static_cast<void*>(halves.data()) : out.data(),
+                          arena(space) + (last ? space.layout.logits : space.layout.pong),
+                          out.size() * (half_out ? 2 : 4), stream);
+    cuda_detail::synchronize(stream);
+    if (half_out)
+      std::transform(halves.begin(), halves.begin() + std::ptrdiff_t(out.size()), out.begin(), half_to_float);
+  }
+
+  /// Milliseconds of device time per run of block b, by events.
+  double time_block(bound& level, workspace& space, std::size_t b, int repeats) const {
+    const std::lock_guard turn(open->turn);
+    return cuda_detail::time_launches(schedule_of(level, space).block_alone(b), open->stream.get(), repeats);
+  }
+  /// Milliseconds of device time per run of the whole level, without the transfers of image and logits.
+  double time_run(bound& level, workspace& space, int repeats) const {
+    const std::lock_guard turn(open->turn);
+    prepare_in_turn(level, space);
+    return cuda_detail::time_replays(level.graph.get(), open->stream.get(), repeats);
+  }
+  /// Kernel launches of one run.
+  std::size_t launches(const bound& level, const workspace& space) const {
+    return schedule_of(level, space).network().size();
+  }
+
+private:
+  static std::shared_ptr<state> start(int device, const std::string& precision, bool urgent) {
+    if (precision != "fp16" && precision != "fp32")
+      throw error(errc::invalid_argument, "cuda backend precision", "fp16 or fp32", precision);
+    auto made = std::make_shared<state>();
+    made->values = precision == "fp16" ? cuda_detail::precision::fp16 : cuda_detail::precision::fp32;
+    made->info = cuda_detail::open_device(device);
+    made->stream = cuda_detail::make_stream(device, urgent);
+    return made;
+  }
+  static std::byte* arena(const workspace& space) { return static_cast<std::byte*>(space.arena.get()); }
+
+  cuda_detail::schedule schedule_of(const bound& level, const workspace& space) const {
+    return {level.weights->layout,
+            level.plan,
+            space.layout,
+            {static_cast<const std::byte*>(level.weights->memory.get()), static_cast<const float*>(level.norms.get()),
+             arena(space)},
+            open->info.shared_bytes};
+  }
+  void prepare_in_turn(bound& level, const workspace& space) const {
+    if (level.graph_arena == space.arena) return;
+    level.graph = cuda_detail::capture(open->info.index, schedule_of(level, space).network(), open->stream.get());
+    level.graph_arena = space.arena;
+  }
+};
+
+} // namespace dynofa::backend

@@ -1,0 +1,115 @@
+// What a user sees of the GPU backend. With a GPU: conformance with the reference, graphs, memory. Without one: a
+// sentence that says so.
+#include "dynofa/backend/cuda.hpp"
+#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/tiny_space.hpp"
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <optional>
+#include <string>
+
+using namespace dynofa;
+
+static_assert(inference_backend<backend::cuda>);
+
+namespace {
+
+/// Why there is no GPU here, or nothing.
+const std::optional<std::string>& absence() {
+  static const std::optional<std::string> reason = []() -> std::optional<std::string> {
+    try {
+      (void)backend::cuda{};
+      return std::nullopt;
+    } catch (const error& e) {
+      std::cout << "skipped: " << e.what() << '\n';
+      return e.what();
+    }
+  }();
+  return reason;
+}
+
+std::vector<float> image_of(const plan& p) {
+  random_stream random(5, "image");
+  std::vector<float> v(static_cast<std::size_t>(p.batch) * static_cast<std::size_t>(p.blocks[0].in_values()));
+  for (float& x : v) x = static_cast<float>(random.uniform() * 3.4 - 1.7);
+  return v;
+}
+
+double difference(std::span<const float> got, std::span<const float> wanted) {
+  double worst = 0, square = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (!(std::abs(got[i]) < 1e30f)) return 1e30;
+    worst = std::max(worst, double(std::abs(got[i] - wanted[i])));
+    square += double(wanted[i]) * wanted[i];
+  }
+  return worst / std::sqrt(square / double(got.size()) + 1e-12);
+}
+
+} // namespace
+
+TEST_CASE("a machine without a GPU is told so in one sentence" * doctest::skip(!absence())) {
+  try {
+    (void)backend::cuda{};
+    FAIL("no error");
+  } catch (const error& e) {
+    CHECK(e.code() == errc::device);
+    CHECK(std::string(e.what()).starts_with("cuda"));
+  }
+}
+
+TEST_CASE("wrong choices are refused before a device is looked for") {
+  CHECK_THROWS_WITH_AS(backend::cuda{.precision = "int4"}, "cuda backend precision: expected fp16 or fp32, got int4",
+                       error);
+}
+
+TEST_CASE("every block and whole networks agree with the reference" * doctest::skip(absence().has_value())) {
+  const auto net = support::tiny_supernet();
+  for (const std::string values : {"fp32", "fp16"})
+    for (const int batch : {1, 3}) {
+      const backend::cuda gpu{.precision = values};
+      const backend::reference judge;
+      random_stream random(4, "archs");
+      for (int i = 0; i < 6; ++i) {
+        const plan p = make_plan(net->space, random_arch(net->space, random), batch);
+        const scale_shift affine = fold(*net, p, stored_statistics(*net, p));
+        auto level = gpu.bind(gpu.pack(net), p, affine);
+        auto space = gpu.make_workspace(std::span(&p, 1));
+        auto truth = judge.bind(judge.pack(net), p, affine);
+        auto truth_space = judge.make_workspace(std::span(&p, 1));
+        const std::vector<float> image = image_of(p);
+        std::vector<float> in = image;
+        for (std::size_t b = 0; b < p.blocks.size(); ++b) {
+          std::vector<float> wanted(static_cast<std::size_t>(batch) *
+                                    static_cast<std::size_t>(p.blocks[b].out_values())),
+              got(wanted.size());
+          judge.run_block(truth, truth_space, b, in, wanted);
+          gpu.run_block(level, space, b, in, got);
+          INFO("block " << b << " of " << text(p.arch) << " " << values);
+          CHECK(difference(got, wanted) < (values == "fp16" ? 1e-2 : 2e-5));
+          in = wanted;
+        }
+        std::vector<float> logits(in.size()), again(in.size());
+        gpu.run(level, space, image, logits);
+        CHECK(difference(logits, in) < (values == "fp16" ? 5e-2 : 2e-4));
+        gpu.run(level, space, image, again);
+        CHECK(logits == again); // bit for bit
+      }
+    }
+}
+
+TEST_CASE("levels share the weights and one arena" * doctest::skip(absence().has_value())) {
+  const auto net = support::tiny_supernet();
+  engine on_gpu(backend::cuda{}, net);
+  auto small = on_gpu.load(smallest(net->space));
+  auto large = on_gpu.load(largest(net->space));
+  CHECK(small.weights == large.weights);
+  const std::vector<float> one = on_gpu.run(small, image_of(small.plan));
+  on_gpu.run(large, image_of(large.plan));
+  CHECK(on_gpu.run(small, image_of(small.plan)) == one);
+}

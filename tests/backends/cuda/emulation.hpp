@@ -1,0 +1,153 @@
+#pragma once
+#include "dynofa/backend/cuda/step.hpp"
+#include "dynofa/core/half.hpp"
+
+#include <ucontext.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+// What primitives.cuh takes from CUDA, on the CPU: every GPU thread is a fibre of one CPU thread, a barrier hands over
+// to the next fibre. Slow and exact: it lets the conformance tests run the real kernels where there is no GPU, with the
+// sanitizers watching every access to shared and global memory.
+
+#define DYNOFA_KERNEL void
+#define DYNOFA_DEVICE inline
+#define DYNOFA_UNROLL
+#define DYNOFA_SHARED(name) unsigned char* const name = ::dynofa::backend::cuda_detail::emulated().shared.data()
+
+namespace dynofa::backend::cuda_detail {
+
+struct half {
+  std::uint16_t bits;
+};
+
+/// One thread block at a time.
+class emulated_block {
+public:
+  std::vector<unsigned char> shared;
+  int thread = 0;
+  std::array<int, 3> block{}, grid{};
+
+  /// Runs `body` on every thread of every block.
+  void launch(std::array<int, 3> blocks, std::size_t shared_bytes, const std::function<void()>& body) {
+    grid = blocks;
+    body_ = &body;
+    for (block[2] = 0; block[2] < grid[2]; ++block[2])
+      for (block[1] = 0; block[1] < grid[1]; ++block[1])
+        for (block[0] = 0; block[0] < grid[0]; ++block[0]) {
+          shared.assign(shared_bytes, 0xFF); // NaN: reading what nobody wrote shows
+          run_block();
+        }
+  }
+
+  enum class wait { nothing, warp, block, end };
+  void pause(wait what) {
+    const int me = thread;
+    waits_[std::size_t(me)] = what;
+    swapcontext(&fibres_[std::size_t(me)], &scheduler_);
+  }
+
+  /// Everybody in the warp sees what everybody put.
+  template <class T>
+  const T* exchange(const T& mine) {
+    static std::array<T, threads_per_block> values;
+    pause(wait::warp); // nobody still reads the last exchange
+    values[std::size_t(thread)] = mine;
+    pause(wait::warp);
+    return values.data() + thread / 32 * 32;
+  }
+
+private:
+  static constexpr std::size_t stack_bytes = 256 * 1024;
+  const std::function<void()>* body_ = nullptr;
+  ucontext_t scheduler_{};
+  std::array<ucontext_t, threads_per_block> fibres_{};
+  std::array<wait, threads_per_block> waits_{};
+  std::vector<char> stacks_ = std::vector<char>(stack_bytes * threads_per_block);
+
+  static void enter();
+
+  void run_block() {
+    for (int t = 0; t < threads_per_block; ++t) {
+      auto& fibre = fibres_[std::size_t(t)];
+      getcontext(&fibre);
+      fibre.uc_stack.ss_sp = stacks_.data() + stack_bytes * std::size_t(t);
+      fibre.uc_stack.ss_size = stack_bytes;
+      fibre.uc_link = &scheduler_;
+      makecontext(&fibre, &emulated_block::enter, 0);
+      waits_[std::size_t(t)] = wait::nothing;
+    }
+    for (bool running = true; running;) {
+      for (thread = 0; thread < threads_per_block; ++thread)
+        if (waits_[std::size_t(thread)] == wait::nothing) swapcontext(&scheduler_, &fibres_[std::size_t(thread)]);
+      running = release();
+    }
+  }
+
+  /// Lets those go on whose barrier is complete; finished threads count as arrived. False when all have finished.
+  bool release() {
+    bool all_done = true, block_complete = true;
+    for (const wait w : waits_) {
+      all_done = all_done && w == wait::end;
+      block_complete = block_complete && (w == wait::block || w == wait::end);
+    }
+    for (std::size_t first = 0; first < threads_per_block; first += 32) {
+      bool warp_complete = true;
+      for (std::size_t t = first; t < first + 32; ++t)
+        warp_complete = warp_complete && (waits_[t] == wait::warp || waits_[t] == wait::end);
+      for (std::size_t t = first; t < first + 32; ++t)
+        if ((warp_complete && waits_[t] == wait::warp) || (block_complete && waits_[t] == wait::block))
+          waits_[t] = wait::nothing;
+    }
+    return !all_done;
+  }
+};
+
+inline emulated_block& emulated() {
+  static emulated_block one;
+  return one;
+}
+inline void emulated_block::enter() {
+  (*emulated().body_)();
+  emulated().waits_[std::size_t(emulated().thread)] = wait::end;
+}
+
+inline int thread_index() { return emulated().thread; }
+inline int block_x() { return emulated().block[0]; }
+inline int block_y() { return emulated().block[1]; }
+inline int block_z() { return emulated().block[2]; }
+inline int blocks_x() { return emulated().grid[0]; }
+inline int blocks_y() { return emulated().grid[1]; }
+inline void block_barrier() { emulated().pause(emulated_block::wait::block); }
+inline void warp_barrier() { emulated().pause(emulated_block::wait::warp); }
+inline float from_lane_xor(float x, int mask) { return emulated().exchange(x)[(thread_index() % 32) ^ mask]; }
+
+inline float to_float(half h) { return half_to_float(h.bits); }
+inline void from_float(float x, half& to) { to.bits = float_to_half(x); }
+
+/// The register layout of mma.m16n8k16 (PTX ISA, "Matrix fragments for mma.m16n8k16"): group = lane / 4, pair = lane %
+/// 4; a = rows (group, group + 8) × k (2·pair, 2·pair + 8), b = k × column group, c = rows × columns 2·pair.
+inline void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  struct fragments {
+    std::uint32_t a[4], b[2];
+  };
+  const fragments* lanes = emulated().exchange(fragments{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
+  auto half_of = [](std::uint32_t pair, int which) {
+    return half_to_float(static_cast<std::uint16_t>(pair >> (16 * which)));
+  };
+  const int group = thread_index() % 32 / 4, pair = thread_index() % 4;
+  for (int i = 0; i < 4; ++i) {
+    const int row = group + i / 2 * 8, column = pair * 2 + i % 2;
+    for (int k = 0; k < 16; ++k) {
+      const fragments& left = lanes[row % 8 * 4 + k % 8 / 2];
+      const fragments& right = lanes[column * 4 + k % 8 / 2];
+      c[i] += half_of(left.a[row / 8 + k / 8 * 2], k % 2) * half_of(right.b[k / 8], k % 2);
+    }
+  }
+}
+
+} // namespace dynofa::backend::cuda_detail

@@ -1,0 +1,174 @@
+// The GPU kernels themselves, run on the CPU by an emulation, against the reference backend: every kernel size, stride,
+// activation, squeeze-excite, precision and batch, with tiles that end at the image's border and channels that do not
+// fill a chunk.
+#define DYNOFA_CUDA_EMULATION "backends/cuda/emulation.hpp"
+#include "dynofa/backend/cuda/dispatch.cuh"
+#include "dynofa/backend/cuda/schedule.hpp"
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/tiny_space.hpp"
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+#include <tuple>
+
+using namespace dynofa;
+using namespace dynofa::backend::cuda_detail;
+
+namespace {
+
+using tiny = support::tiny_space;
+
+std::vector<float> normals(std::size_t n, std::uint64_t seed) {
+  random_stream random(seed, "image");
+  std::vector<float> v(n);
+  for (float& x : v) x = static_cast<float>(random.uniform() * 3.4 - 1.7);
+  return v;
+}
+
+/// A level on the emulated device.
+struct emulated_level {
+  emulated_level(const supernet& net, const plan& p, const scale_shift& affine, precision values, std::size_t shared)
+      : of{p}
+      , weights{net, values}
+      , layout{std::span(&p, 1), values, shared}
+      , arena(layout.bytes + 15)
+      , norms{interleave_norms(p, affine.scale, affine.shift)}
+      , steps{weights, of, layout, {weights.bytes.data(), norms.data(), aligned()}, shared} {}
+
+  std::byte* aligned() {
+    return reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(arena.data()) + 15) / 16 * 16);
+  }
+  void run(const std::vector<step>& launches) {
+    for (const step& s : launches)
+      dispatch(s, [&](auto kernel, const auto& args) {
+        emulated().launch({int(s.grid[0]), int(s.grid[1]), int(s.grid[2])}, s.shared_bytes, [&] { kernel(args); });
+      });
+  }
+  void put(std::size_t offset, std::span<const float> from, bool as_values) {
+    for (std::size_t i = 0; i < from.size(); ++i)
+      if (as_values && weights.values == precision::fp16)
+        reinterpret_cast<std::uint16_t*>(aligned() + offset)[i] = float_to_half(from[i]);
+      else
+        reinterpret_cast<float*>(aligned() + offset)[i] = from[i];
+  }
+  std::vector<float> get(std::size_t offset, std::size_t count, bool as_values) {
+    std::vector<float> out(count);
+    for (std::size_t i = 0; i < count; ++i)
+      out[i] = as_values && weights.values == precision::fp16
+                   ? half_to_float(reinterpret_cast<std::uint16_t*>(aligned() + offset)[i])
+                   : reinterpret_cast<float*>(aligned() + offset)[i];
+    return out;
+  }
+
+  plan of;
+  packed_layout weights;
+  arena_layout layout;
+  std::vector<std::byte> arena;
+  std::vector<float> norms;
+  schedule steps;
+};
+
+/// Largest difference, as a share of the wanted values' standard deviation.
+double difference(std::span<const float> got, std::span<const float> wanted) {
+  double worst = 0, sum = 0, square = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (!(std::abs(got[i]) < 1e30f)) return 1e30; // also NaN
+    worst = std::max(worst, double(std::abs(got[i] - wanted[i])));
+    sum += wanted[i], square += double(wanted[i]) * wanted[i];
+  }
+  const double n = double(got.size());
+  return worst / std::sqrt(std::max(square / n - sum / n * sum / n, 1e-12));
+}
+
+using block_case = std::tuple<int, int, activation, bool>;
+
+void compare(const supernet_ptr& net, const plan& p, precision values, std::size_t shared, std::set<block_case>* seen) {
+  const double block_tolerance = values == precision::fp16 ? 1e-2 : 2e-5;
+  const double network_tolerance = values == precision::fp16 ? 5e-2 : 2e-4;
+  const backend::reference judge;
+  const scale_shift affine = fold(*net, p, stored_statistics(*net, p));
+  auto truth = judge.bind(judge.pack(net), p, affine);
+  auto space = judge.make_workspace(std::span(&p, 1));
+  emulated_level level(*net, p, affine, values, shared);
+
+  const auto batch = static_cast<std::size_t>(p.batch);
+  const std::vector<float> image = normals(batch * static_cast<std::size_t>(p.blocks[0].in_values()), 5);
+  std::vector<float> in = image;
+  for (std::size_t b = 0; b < p.blocks.size(); ++b) {
+    const bool first = b == 0, last = b + 1 == p.blocks.size();
+    std::vector<float> wanted(batch * static_cast<std::size_t>(p.blocks[b].out_values()));
+    judge.run_block(truth, space, b, in, wanted);
+    level.put(first ? level.layout.image : level.layout.ping, in, !first);
+    level.run(level.steps.block_alone(b));
+    const auto got = level.get(last ? level.layout.logits : level.layout.pong, wanted.size(), !last);
+    INFO("block " << b << " of " << text(p.arch) << " kernel " << int(p.blocks[b].kernel));
+    CHECK(difference(got, wanted) < block_tolerance);
+    in = wanted;
+    if (seen && p.blocks[b].kind == block_kind::inverted_residual)
+      seen->insert({p.blocks[b].kernel, p.blocks[b].stride, p.blocks[b].act, p.blocks[b].se_channels > 0});
+  }
+  level.put(level.layout.image, image, false);
+  level.run(level.steps.network());
+  CHECK(difference(level.get(level.layout.logits, in.size(), false), in) < network_tolerance);
+}
+
+} // namespace
+
+TEST_CASE("every block and whole networks agree with the reference, fp32 and fp16") {
+  const auto net = support::tiny_supernet();
+  for (const precision values : {precision::fp32, precision::fp16}) {
+    std::set<block_case> seen;
+    random_stream random(3, "archs");
+    for (const std::uint8_t kernel : {3, 5, 7}) {
+      arch a = random_arch(net->space, random);
+      a.r = 32;
+      std::fill(a.ks.begin(), a.ks.end(), kernel);
+      compare(net, make_plan(net->space, a), values, 96 * 1024, &seen);
+    }
+    CHECK(seen.size() >= 12); // 3 kernel sizes × (stride 1, 2) × at least two of (activation, squeeze-excite)
+  }
+}
+
+TEST_CASE("batches, odd sizes and little shared memory") {
+  const auto net = support::tiny_supernet();
+  random_stream random(9, "archs");
+  for (const auto& [batch, r, shared] :
+       {std::tuple{3, 37, std::size_t(96 * 1024)}, std::tuple{6, 32, std::size_t(40 * 1024)}}) {
+    arch a = random_arch(net->space, random);
+    a.r = static_cast<std::uint16_t>(r);
+    compare(net, make_plan(net->space, a, batch, true), precision::fp16, shared, nullptr);
+    compare(net, make_plan(net->space, a, batch, true), precision::fp32, shared, nullptr);
+  }
+}
+
+TEST_CASE("wide tiles give what deep ones give") {
+  const int m = 130, k = 40, n = 72;
+  std::vector<float> a = normals(std::size_t(m * k), 1), w = normals(std::size_t(n * k), 2), out(std::size_t(m * n));
+  std::vector<float> gates = normals(std::size_t(2 * k), 3), scale = normals(std::size_t(n), 4), wide = out;
+  for (const bool deep : {true, false}) {
+    step s{};
+    s.kernel = deep ? kernel_id::pointwise_deep : kernel_id::pointwise_wide;
+    s.values = precision::fp32;
+    s.pointwise = {a.data(), w.data(), gates.data(), scale.data(),     scale.data(), a.data(), out.data(), m, k,
+                   n,        k,        65,           activation::relu, false};
+    s.pointwise.residual = nullptr;
+    const int tile = deep ? 32 : 64;
+    dispatch(s, [&](auto kernel, const auto& args) {
+      emulated().launch({ceil_div(n, tile), ceil_div(m, tile), 1}, pointwise_bytes(s.values, deep),
+                        [&] { kernel(args); });
+    });
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j) {
+        double sum = 0;
+        for (int c = 0; c < k; ++c)
+          sum += double(a[std::size_t(i * k + c)]) * gates[std::size_t(i / 65 * k + c)] * w[std::size_t(j * k + c)];
+        sum = std::max(sum * scale[std::size_t(j)] + scale[std::size_t(j)], 0.0);
+        REQUIRE(out[std::size_t(i * n + j)] == doctest::Approx(sum).epsilon(1e-4).scale(10));
+      }
+  }
+}
