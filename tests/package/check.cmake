@@ -41,14 +41,14 @@ foreach(wanted 99.0 0.0.1)
 endforeach()
 
 # The component cuda: refused with a sentence in a project without the language, else built from the installed source.
-execute_process(COMMAND ${configure} -B ${WORK}/refused -DDYNOFA_COMPONENTS=cuda RESULT_VARIABLE failed
+execute_process(COMMAND ${configure} -B ${WORK}/refused -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda RESULT_VARIABLE failed
                 OUTPUT_QUIET ERROR_VARIABLE messages)
 string(REGEX REPLACE "[ \n]+" " " messages "${messages}")
 if(NOT failed OR NOT messages MATCHES "needs a project with LANGUAGES CXX CUDA")
   message(FATAL_ERROR "component cuda without the language CUDA: ${messages}")
 endif()
 if(CUDA)
-  run("configuring with component cuda" ${configure} -B ${WORK}/cuda -DDYNOFA_COMPONENTS=cuda -DDYNOFA_WITH_CUDA=ON
+  run("configuring with component cuda" ${configure} -B ${WORK}/cuda -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda -DDYNOFA_WITH_CUDA=ON
       -DCMAKE_CUDA_ARCHITECTURES=80)
   run("building with component cuda" ${CMAKE_COMMAND} --build ${WORK}/cuda)
   run("running with component cuda" ${WORK}/cuda/gpu)
