@@ -130,4 +130,13 @@ void for_each_operation(const block& b, Visit visit) {
   visit(k);
 }
 
+/// The key that a block's time goes to: its first operation's. Whatever else the block has runs inside that.
+inline std::string timed_key(const block& b) {
+  std::string key;
+  for_each_operation(b, [&](const operation_key& k) {
+    if (key.empty()) key = to_string(k);
+  });
+  return key;
+}
+
 } // namespace dynofa

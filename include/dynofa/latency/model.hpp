@@ -33,9 +33,10 @@ concept additive_latency_model = latency_model<M> && requires(const M& model) {
 /// builds no strings. Copies share the index.
 class table_model {
 public:
-  /// Throws errc::missing_key if the table lacks an entry that an architecture of the space can need.
+  /// The median counts where a table has one, else the mean. Throws errc::missing_key if the table lacks an entry that
+  /// an architecture of the space can need.
   table_model(const space_description& space, const latency_table& table,
-              latency_statistic which = latency_statistic::mean)
+              latency_statistic which = latency_statistic::median)
       : device_{table.device}
       , costs_{std::make_shared<const additive_costs>(space, [&](const block& b, int r, auto add) {
         for_each_operation(b,

@@ -1,0 +1,181 @@
+#pragma once
+#include "dynofa/latency/table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// How well interpolation did where the truth was measured as well.
+struct interpolation_report {
+  std::size_t interpolated = 0;               ///< entries that were filled in
+  std::size_t held_out = 0;                   ///< measured entries that were also interpolated, from the others
+  double median_error = 0, largest_error = 0; ///< relative, over those
+};
+
+namespace detail {
+
+/// Fills a table from its corners: within a resolution linearly in mid channels and in the area of the kernel, between
+/// resolutions linearly in the block's MACs. Linear pieces rise where their ends do.
+class table_interpolator {
+public:
+  table_interpolator(const latency_table& table, const space_description& space)
+      : table_{table}
+      , space_{space} {
+    for (const auto& [r, entries] : table.resolutions) measured_.push_back(r);
+  }
+
+  /// Block `n` of the deepest networks at resolution r with choices k and e.
+  block block_at(int r, std::size_t n, int k, int e) const { return plan_at(r, k, e).blocks[n]; }
+  std::size_t blocks_at(int r) const { return plan_at(r, 7, 8).blocks.size(); }
+
+  /// The time of block `n`, from measured resolutions only; `skip` counts as not measured.
+  latency_entry between(int r, std::size_t n, int k, int e, int skip = 0) const {
+    int below = 0, above = 0;
+    for (int m : measured_)
+      if (m != skip) {
+        if (m <= r) below = m;
+        if (m >= r && above == 0) above = m;
+      }
+    if (below == 0 || above == 0)
+      throw error(errc::invalid_argument, "interpolated latency table", "a resolution between two measured ones",
+                  text(r));
+    if (below == above) return within(below, n, k, e);
+    const auto macs = [&](int at) { return static_cast<double>(block_at(at, n, k, e).macs()); };
+    const double low = macs(below), high = macs(above);
+    const double t = high > low ? (macs(r) - low) / (high - low) : 0.5;
+    return mix(entry(below, n, k, e), entry(above, n, k, e), t);
+  }
+  /// The measured time of block `n`, or one from the corners of its resolution.
+  latency_entry entry(int r, std::size_t n, int k, int e) const {
+    const auto* found = table_.find(r, timed_key(block_at(r, n, k, e)));
+    return found ? *found : within(r, n, k, e);
+  }
+  /// From the four corners.
+  latency_entry within(int r, std::size_t n, int k, int e) const {
+    const block b = block_at(r, n, k, e);
+    if (b.kind != block_kind::inverted_residual) return table_.at(r, timed_key(b));
+    const auto& stage = space_.stages[static_cast<std::size_t>(b.supernet_index - 1) / space_.blocks_per_stage()];
+    const std::array<int, 2> ks{stage.kernels.min(), stage.kernels.max()}, es{stage.expands.min(), stage.expands.max()};
+    const auto corner = [&](int i, int j) { return block_at(r, n, ks[std::size_t(i)], es[std::size_t(j)]); };
+    const auto share = [](double x, double low, double high) { return high > low ? (x - low) / (high - low) : 0.0; };
+    const double tk = share(b.kernel * b.kernel, ks[0] * ks[0], ks[1] * ks[1]);
+    const double te = share(b.mid_channels, corner(0, 0).mid_channels, corner(0, 1).mid_channels);
+    const auto row = [&](int i) {
+      return mix(table_.at(r, timed_key(corner(i, 0))), table_.at(r, timed_key(corner(i, 1))), te);
+    };
+    return mix(row(0), row(1), tk);
+  }
+
+  const std::vector<int>& measured() const { return measured_; }
+
+private:
+  /// The deepest network with k and e wherever they are offered, else the nearest smaller choice.
+  const plan& plan_at(int r, int k, int e) const {
+    auto& p = plans_[{r, k, e}];
+    if (p.blocks.empty()) {
+      arch a = uniform_arch(space_, r, [](const choices& c) { return c.max(); });
+      const auto at_most = [](const choices& offered, int wanted) {
+        auto best = offered.front();
+        for (auto c : offered)
+          if (c <= wanted) best = c;
+        return best;
+      };
+      for (std::size_t g = 0; g < a.ks.size(); ++g) {
+        const auto& stage = space_.stages[g / space_.blocks_per_stage()];
+        a.ks[g] = at_most(stage.kernels, k), a.e[g] = at_most(stage.expands, e);
+      }
+      p = make_plan(space_, a);
+    }
+    return p;
+  }
+  static latency_entry mix(const latency_entry& a, const latency_entry& b, double t) {
+    const auto between = [&](milliseconds x, milliseconds y) { return x + (y - x) * t; };
+    latency_entry e;
+    e.mean = between(a.mean, b.mean);
+    e.std = between(a.std, b.std);
+    const auto both = [&](std::optional<milliseconds> latency_entry::*field) {
+      if (a.*field && b.*field) e.*field = between(*(a.*field), *(b.*field));
+    };
+    both(&latency_entry::p50), both(&latency_entry::p95), both(&latency_entry::min);
+    e.interpolated = true;
+    return e;
+  }
+
+  const latency_table& table_;
+  const space_description& space_;
+  std::vector<int> measured_;
+  mutable std::map<std::array<int, 3>, plan> plans_;
+};
+
+} // namespace detail
+
+/// Fills in whatever networks of the space need at `resolutions` and the table lacks. The table must have, at some
+/// resolutions, the corners of every block (least and largest kernel and ratio) and the other operations; wanted
+/// resolutions lie between two such. What was measured besides is used, and is what the errors are taken on.
+/// Throws errc::missing_key for a corner that is not there, errc::invalid_argument for a resolution outside.
+inline interpolation_report interpolate_missing(latency_table& table, const space_description& space,
+                                                std::span<const int> resolutions) {
+  const latency_table given = table;
+  const detail::table_interpolator from(given, space);
+  latency_table filled = given; // the table stays as it was if an entry cannot be made
+  interpolation_report report;
+  std::vector<double> errors;
+  const auto compare = [&](const latency_entry& guess, const latency_entry& truth) {
+    const double is = figure(truth, latency_statistic::median).count();
+    if (is > 0) errors.push_back(std::abs(figure(guess, latency_statistic::median).count() / is - 1));
+  };
+  std::set<int> kernels, expands;
+  for (const auto& stage : space.stages) {
+    kernels.insert(stage.kernels.begin(), stage.kernels.end());
+    expands.insert(stage.expands.begin(), stage.expands.end());
+  }
+  std::set<std::pair<int, std::string>> seen; // later blocks of a stage share keys
+  const auto visit = [&](int r, std::size_t n, int k, int e) {
+    const block b = from.block_at(r, n, k, e);
+    const std::string key = timed_key(b);
+    if (!seen.insert({r, key}).second) return;
+    if (const auto* truth = given.find(r, key)) {
+      if (b.kind == block_kind::inverted_residual) {
+        const auto& stage = space.stages[static_cast<std::size_t>(b.supernet_index - 1) / space.blocks_per_stage()];
+        const int ratio = b.mid_channels / b.in_channels;
+        const bool corner = (b.kernel == stage.kernels.min() || b.kernel == stage.kernels.max()) &&
+                            (ratio == stage.expands.min() || ratio == stage.expands.max());
+        if (!corner) compare(from.within(r, n, k, e), *truth);
+      }
+      if (r != from.measured().front() && r != from.measured().back()) compare(from.between(r, n, k, e, r), *truth);
+      return;
+    }
+    filled.resolutions[r][key] = from.between(r, n, k, e);
+    ++report.interpolated;
+    for_each_operation(b, [&](const operation_key& operation) { // what runs inside it
+      if (const auto inner = to_string(operation); inner != key) {
+        latency_entry fused;
+        fused.fused = fused.interpolated = true;
+        filled.resolutions[r][inner] = fused;
+      }
+    });
+  };
+  for (int r : resolutions)
+    for (int k : kernels)
+      for (int e : expands)
+        for (std::size_t n = 0; n < from.blocks_at(r); ++n) visit(r, n, k, e);
+  table = std::move(filled);
+  report.held_out = errors.size();
+  if (!errors.empty()) {
+    std::sort(errors.begin(), errors.end());
+    report.median_error = errors[errors.size() / 2];
+    report.largest_error = errors.back();
+  }
+  return report;
+}
+
+} // namespace dynofa

@@ -1,0 +1,70 @@
+#pragma once
+#include "dynofa/latency/table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace dynofa {
+
+/// Times of one operation, in whole nanoseconds: exact in files, and far finer than any clock repeats.
+using samples = std::vector<std::int64_t>;
+
+/// A median and the interval that holds the true one with 95 % confidence, from order statistics: nothing is assumed of
+/// the distribution, and the outliers of a busy machine do not widen it.
+struct median_interval {
+  double low = 0, median = 0, high = std::numeric_limits<double>::infinity(); ///< nanoseconds
+
+  /// Half of the interval relative to the median; infinite below 6 samples, which promise nothing.
+  double half_width() const {
+    return std::isfinite(high) && median > 0 ? (high - low) / 2 / median : std::numeric_limits<double>::infinity();
+  }
+};
+
+namespace detail {
+/// The q-quantile of ascending values, linear between neighbours.
+inline double quantile(const samples& ascending, double q) {
+  const double place = q * static_cast<double>(ascending.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, ascending.size() - 1);
+  const auto a = static_cast<double>(ascending[below]), b = static_cast<double>(ascending[above]);
+  return a + (b - a) * (place - static_cast<double>(below));
+}
+} // namespace detail
+
+inline median_interval find_median(samples s) {
+  if (s.empty()) return {};
+  std::sort(s.begin(), s.end());
+  const double n = static_cast<double>(s.size()), half = 0.98 * std::sqrt(n); // 1.96 · √n / 2 ranks either side
+  median_interval m;
+  m.median = detail::quantile(s, 0.5);
+  if (s.size() < 6) return m;
+  m.low = static_cast<double>(s[static_cast<std::size_t>(std::max(0.0, std::floor(n / 2 - half)))]);
+  m.high = static_cast<double>(s[static_cast<std::size_t>(std::min(n - 1, std::ceil(n / 2 + half)))]);
+  return m;
+}
+
+/// The entry of a table that these samples give. Mean and std are of all samples, outliers among them: on a machine
+/// that does other things as well prefer the median.
+inline latency_entry summarize(samples s) {
+  latency_entry e;
+  if (s.empty()) return e;
+  std::sort(s.begin(), s.end());
+  const auto ms = [](double ns) { return milliseconds(ns * 1e-6); };
+  const double n = static_cast<double>(s.size());
+  double mean = 0, squares = 0;
+  for (auto v : s) mean += static_cast<double>(v) / n;
+  for (auto v : s) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
+  e.mean = ms(mean);
+  e.std = ms(s.size() > 1 ? std::sqrt(squares / (n - 1)) : 0);
+  e.count = s.size();
+  e.p50 = ms(detail::quantile(s, 0.5));
+  e.p95 = ms(detail::quantile(s, 0.95));
+  e.min = ms(static_cast<double>(s.front()));
+  return e;
+}
+
+} // namespace dynofa

@@ -1,0 +1,201 @@
+// Profiling with a backend whose clock is a formula: what the profiler should find is known exactly.
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/latency/profile.hpp"
+#include "dynofa/latency/table_io.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+
+using namespace dynofa;
+
+namespace {
+
+/// Blocks cost 1 µs and 1 ns per 1000 MACs; what a whole network takes more is the real time of doing nothing.
+struct formula_backend {
+  struct packed {
+    std::size_t bytes() const { return 0; }
+  };
+  struct bound {
+    dynofa::plan plan;
+    std::size_t bytes() const { return 0; }
+  };
+  struct workspace {
+    std::size_t bytes() const { return 0; }
+  };
+  std::shared_ptr<int> timed = std::make_shared<int>(0), runs = std::make_shared<int>(0);
+  double spread = 0; ///< every other time is this much longer
+
+  static double cost_ms(const block& b) { return 1e-3 + static_cast<double>(b.macs()) * 1e-9; }
+  std::string name() const { return "formula"; }
+  std::shared_ptr<const packed> pack(const supernet_ptr&) const { return std::make_shared<const packed>(); }
+  bound bind(const std::shared_ptr<const packed>&, const plan& p, const scale_shift&) const { return {p}; }
+  workspace make_workspace(std::span<const plan>) const { return {}; }
+  void run(bound&, workspace&, std::span<const float>, std::span<float>) const { ++*runs; }
+  void run_block(bound&, workspace&, std::size_t, std::span<const float>, std::span<float>) const {}
+  double time_block(bound& l, workspace&, std::size_t b, int) const {
+    return cost_ms(l.plan.blocks[b]) * (++*timed % 2 ? 1 : 1 + spread);
+  }
+};
+static_assert(inference_backend<formula_backend>);
+
+double sum_of(const space_description& space, const arch& a) {
+  double sum = 0;
+  for (const block& b : make_plan(space, a).blocks) sum += formula_backend::cost_ms(b);
+  return sum;
+}
+
+const space_description& space = support::tiny_space::description;
+
+} // namespace
+
+TEST_CASE("every operation is found and its time is the backend's") {
+  profiler profile(formula_backend{}, support::tiny_supernet(), {.resolutions = {32, 64}, .seconds_per_resolution = 5});
+  CHECK(profile.run());
+  const latency_table table = profile.table();
+  CHECK(table.resolutions.size() == 2);
+  for (const auto& [r, entries] : table.resolutions) {
+    CHECK(entries.size() == 96);
+    for (const auto& [key, e] : entries) {
+      if (e.fused) continue;
+      const std::string& name = key; // a binding cannot be captured by clang 14
+      CHECK_MESSAGE(e.count >= 12, name);
+      CHECK(e.std.count() == doctest::Approx(0).epsilon(1e-9));
+    }
+  }
+  const auto report = profile.report();
+  CHECK(report.keys == 190);
+  CHECK(report.unsettled.empty());
+  CHECK(report.drift == 0);
+  CHECK(report.noise == 0);
+
+  space_description two = space;
+  two.resolutions = {32, 64};
+  const table_model model(two, table);
+  random_stream random(3);
+  for (int i = 0; i < 50; ++i) {
+    const arch a = random_arch(two, random);
+    CHECK(model(a).count() == doctest::Approx(sum_of(space, a)).epsilon(1e-3)); // whole nanoseconds
+  }
+}
+
+TEST_CASE("a table of a profile reads back") {
+  profiler profile(formula_backend{}, support::tiny_supernet(),
+                   {.resolutions = {32}, .device = "a formula", .isa = "none", .threads = 3});
+  profile.run();
+  const latency_table table = profile.table();
+  CHECK(table.device == "a formula");
+  CHECK(table.isa == "none");
+  CHECK(table.threads == 3);
+  CHECK(parse_latency_table(nlohmann::json(table).dump()) == table);
+  CHECK(parse_latency_table_yaml(to_yaml(table)) == table);
+}
+
+TEST_CASE("noise keeps a profile busy until its time is up, and is reported") {
+  formula_backend noisy;
+  noisy.spread = 1;
+  profiler profile(noisy, support::tiny_supernet(),
+                   {.resolutions = {32}, .tolerance = 0.01, .seconds_per_resolution = 0.05});
+  CHECK(profile.run());
+  const auto report = profile.report();
+  CHECK(report.seconds >= 0.05);
+  CHECK(report.unsettled.size() > 10);
+  CHECK(report.unsettled.front().half_width >= report.unsettled.back().half_width);
+}
+
+TEST_CASE("without any time every operation is still timed once") {
+  profiler profile(formula_backend{}, support::tiny_supernet(), {.resolutions = {48}, .seconds_per_resolution = 0});
+  CHECK(profile.run());
+  CHECK(profile.table().resolutions.at(48).size() == 96);
+}
+
+TEST_CASE("a profile stops when asked, and goes on from its stored state") {
+  int visits = 0;
+  profile_options options{.resolutions = {32, 48}};
+  options.on_progress = [&](const profile_progress& p) {
+    CHECK(p.keys == 190);
+    CHECK(p.done < p.total);
+    return ++visits < 7;
+  };
+  profiler first(formula_backend{}, support::tiny_supernet(), options);
+  CHECK_FALSE(first.run());
+  CHECK(visits == 7);
+
+  const profile_state stored = parse_profile_state(nlohmann::json(first.state()).dump());
+  CHECK(stored == first.state());
+  options.on_progress = nullptr;
+  formula_backend backend;
+  profiler second(backend, support::tiny_supernet(), options, stored);
+  CHECK(second.run());
+  profiler whole(formula_backend{}, support::tiny_supernet(), options);
+  CHECK(whole.run());
+  const latency_table resumed = second.table(), at_once = whole.table();
+  for (const auto& [r, entries] : at_once.resolutions)
+    for (const auto& [key, e] : entries) CHECK(resumed.at(r, key).p50 == e.p50);
+  std::size_t before = 0, after = 0;
+  for (const auto& [r, of] : stored.resolutions)
+    for (const auto& [key, s] : of.keys) {
+      before += s.size();
+      const auto& more = second.state().resolutions.at(r).keys.at(key);
+      after += more.size();
+      CHECK(std::equal(s.begin(), s.end(), more.begin()));
+    }
+  CHECK(before < after);
+
+  std::stop_source stop;
+  stop.request_stop();
+  options.stop = stop.get_token();
+  profiler stopped(formula_backend{}, support::tiny_supernet(), options);
+  CHECK_FALSE(stopped.run());
+}
+
+TEST_CASE("a stored state of something else is refused") {
+  profile_options options{.resolutions = {32}, .seconds_per_resolution = 0};
+  profiler profile(formula_backend{}, support::tiny_supernet(), options);
+  profile.run();
+  profile_state other = profile.state();
+  other.backend = "cpu";
+  const auto make = [&](profile_state s) { profiler p(formula_backend{}, support::tiny_supernet(), options, s); };
+  CHECK(support::sentence([&] { make(other); }) == "stored profile: expected formula, got cpu");
+  options.seed = 2;
+  CHECK(support::sentence([&] { make(profile.state()); }).starts_with("stored profile: expected one of space "));
+}
+
+TEST_CASE("senseless options are one sentence") {
+  const auto make = [](profile_options o) { profiler p(formula_backend{}, support::tiny_supernet(), std::move(o)); };
+  CHECK(support::sentence([&] { make({.resolutions = {33}}); }).find("expected one of 32, 48, 64, got 33") !=
+        std::string::npos);
+  CHECK(support::sentence([&] { make({.resolutions = {-4}}); }) ==
+        "profile resolutions: expected resolutions in 1..4096, got -4");
+  CHECK(support::sentence([&] { make({.tolerance = 0}); }) == "profile tolerance: expected above 0, got 0");
+}
+
+TEST_CASE("a quick profile interpolates and says how well") {
+  profiler quick(formula_backend{}, support::tiny_supernet(), {.quick = true, .seconds_per_resolution = 1});
+  CHECK(quick.run());
+  const latency_table table = quick.table();
+  const table_model model(space, table); // nothing is missing
+  const auto report = quick.report();
+  CHECK(report.interpolation.interpolated == 3 * 40); // of 90 blocks per resolution 40 corners and 10 middle ones
+  CHECK(report.interpolation.held_out == 3 * 10 + 55);
+  CHECK(report.interpolation.median_error < 0.05);
+  random_stream random(5);
+  for (int i = 0; i < 50; ++i) {
+    const arch a = random_arch(space, random);
+    CHECK(model(a).count() == doctest::Approx(sum_of(space, a)).epsilon(0.05));
+  }
+}
+
+TEST_CASE("the reference backend is profiled as any other") {
+  profiler profile(backend::reference{}, support::tiny_supernet(),
+                   {.resolutions = {32}, .seconds_per_resolution = 0.2});
+  CHECK(profile.run());
+  const calibrated_model model = profile.model();
+  CHECK(model.scale() > 0);
+  CHECK(model.fit().residuals.size() >= 18);
+  arch small = smallest(space), large = largest(space);
+  small.r = large.r = 32;
+  CHECK(model(small).count() < model(large).count());
+}
