@@ -9,6 +9,9 @@
 #include <benchmark/benchmark.h>
 
 #include "support.hpp"
+#ifdef DYNOFA_WITH_CUDA
+#include "cuda_rows.hpp"
+#endif
 
 namespace {
 
@@ -61,7 +64,8 @@ void run(benchmark::State& state, const named_network& network, const options& o
 
 int main(int argc, char** argv) try {
   const std::string isa = take_option(argc, argv, "--isa");
-  for (const auto& network : networks(take_option(argc, argv, "--subnets")))
+  const std::string subnets = take_option(argc, argv, "--subnets");
+  for (const auto& network : networks(subnets))
     for (const char* extra : {"", "/fp16_weights", "/cold"})
       for (int threads : {1, 2, 4}) {
         const options o{isa, threads, *extra && extra[1] == 'f' ? "fp16" : "fp32", *extra && extra[1] == 'c'};
@@ -70,6 +74,9 @@ int main(int argc, char** argv) try {
             ->UseManualTime()
             ->Unit(benchmark::kMillisecond);
       }
+#ifdef DYNOFA_WITH_CUDA
+  register_cuda_rows(networks(subnets));
+#endif
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

@@ -78,6 +78,7 @@ public:
     run();
     ms_.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   }
+  void add(double ms) { ms_.push_back(ms); }
   double last_ms() const { return ms_.back(); }
   double min_ms() const { return *std::min_element(ms_.begin(), ms_.end()); }
   double median_ms() {
