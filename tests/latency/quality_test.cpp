@@ -1,0 +1,100 @@
+#include "dynofa/latency/quality.hpp"
+#include "dynofa/latency/table_io.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/tiny_space.hpp"
+#include <cstdlib>
+
+using namespace dynofa;
+
+namespace {
+
+const space_description& space = support::tiny_space::description;
+
+/// A table in which everything costs its MACs, at every resolution of the space.
+latency_table orderly() {
+  latency_table table;
+  for (int r : space.resolutions)
+    for (int k : {3, 5, 7})
+      for (int e : {3, 4, 6}) {
+        arch a = uniform_arch(space, r, [](const choices& c) { return c.max(); });
+        std::fill(a.ks.begin(), a.ks.end(), static_cast<std::uint8_t>(k));
+        std::fill(a.e.begin(), a.e.end(), static_cast<std::uint8_t>(e));
+        for (const block& b : make_plan(space, a).blocks)
+          for_each_operation(b, [&](const operation_key& key) {
+            auto& entry = table.resolutions[r][to_string(key)];
+            entry.mean = milliseconds(static_cast<double>(b.macs()) * 1e-6);
+            entry.count = 10;
+          });
+      }
+  return table;
+}
+constexpr const char* third_stage =
+    "expanded_conv-input:4x4x16-output:4x4x16-expand:48-kernel:5-stride:1-idskip:1-se:0-hs:1";
+
+} // namespace
+
+TEST_CASE("an orderly table has nothing to report") {
+  const table_quality q = examine(orderly(), space);
+  CHECK(q.entries == 3 * 96);
+  CHECK(q.missing.empty());
+  CHECK(q.noisy.empty());
+  CHECK(q.kernels.pairs == 3 * 10 * 3 * 2);
+  CHECK(q.expands.pairs == 3 * 10 * 3 * 2);
+  CHECK(q.resolutions.pairs == 2 * 90);
+  CHECK(q.kernels.inversions.empty());
+  CHECK(q.expands.inversions.empty());
+  CHECK(q.resolutions.inversions.empty());
+}
+
+TEST_CASE("every oddity is found where it is") {
+  latency_table table = orderly();
+  auto& entries = table.resolutions.at(64);
+  REQUIRE(entries.contains(third_stage));
+  auto& odd = entries.at(third_stage);
+  odd.mean *= 10;
+  odd.std = odd.mean;
+  entries.erase("Logits-input:1x1x256-output:10");
+  const table_quality q = examine(table, space);
+  REQUIRE(q.missing.size() == 1);
+  CHECK(q.missing[0].r == 64);
+  CHECK(q.missing[0].key == "Logits-input:1x1x256-output:10");
+  REQUIRE(q.noisy.size() == 1);
+  CHECK(q.noisy[0].key == third_stage);
+  CHECK(q.noisy[0].spread == doctest::Approx(1));
+  REQUIRE(q.kernels.inversions.size() == 1); // k = 7 looks quicker
+  CHECK(q.kernels.inversions[0].than == third_stage);
+  CHECK(q.kernels.inversions[0].relative > 0.8);
+  REQUIRE(q.expands.inversions.size() == 1); // e = 4 looks quicker
+  CHECK(q.resolutions.inversions.empty());
+  CHECK(summary(q).find("1 missing (first: r = 64, Logits") != std::string::npos);
+  CHECK(summary(q).find("larger kernels timed as quicker: 1 of 180 pairs") != std::string::npos);
+}
+
+TEST_CASE("entries copied from another device are found") {
+  const latency_table a = orderly();
+  latency_table b = a;
+  for (auto& [r, entries] : b.resolutions)
+    for (auto& [key, e] : entries)
+      if (key != third_stage) e.mean *= 2;
+  const auto copied = find_copied_entries(a, b);
+  CHECK(copied.size() == 1);
+  CHECK(copied.front().key == third_stage);
+}
+
+TEST_CASE("the published Jetson tables") { // where a folder with them is given
+  const char* folder = std::getenv("DYNOFA_GOLDEN_DIR");
+  const std::filesystem::path at = folder && *folder ? folder : "";
+  if (at.empty() || !std::filesystem::exists(at / "lut_jetson_GPU.json")) return;
+  const latency_table gpu = load_latency_table(at / "lut_jetson_GPU.json");
+  const latency_table cpu = load_latency_table(at / "lut_jetson.json");
+  space_description w = ofa_w1_2::description;
+  const table_quality q = examine(gpu, w);
+  CHECK(q.missing.empty());
+  CHECK(q.entries == gpu.resolutions.size() * 96);
+  CHECK(q.kernels.pairs == gpu.resolutions.size() * 60);
+  CHECK(q.kernels.inversions.size() == 537);
+  CHECK(examine(cpu, w).median_spread == doctest::Approx(0.34).epsilon(0.02));
+  CHECK(find_copied_entries(cpu, gpu).size() == cpu.resolutions.size()); // block 0 of each resolution
+}
