@@ -41,6 +41,8 @@ struct cpu {
     return text("cpu ", engine->isa_name(), engine->half_weights() ? " fp16 weights, " : ", ", engine->threads(),
                 engine->threads() == 1 ? " thread" : " threads");
   }
+  std::string isa_name() const { return std::string(engine->isa_name()); } ///< the one in use
+  int thread_count() const { return engine->threads(); }
   /// The super-network in panels. Cost: one pass over the weights.
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
     return std::make_shared<const packed>(*net, engine->half_weights());
