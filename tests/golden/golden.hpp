@@ -131,8 +131,9 @@ inline double worst(std::span<const float> got, std::span<const float> wanted, d
   return most / tolerance;
 }
 
-/// Folders of `dir` that describe a network.
+/// Folders of `dir` that describe a network, or `dir` itself if it does.
 inline std::vector<fs::path> networks(const fs::path& dir) {
+  if (fs::exists(dir / "recipe.json")) return {dir};
   std::vector<fs::path> found;
   for (const auto& entry : fs::directory_iterator(dir))
     if (fs::exists(entry.path() / "recipe.json")) found.push_back(entry.path());

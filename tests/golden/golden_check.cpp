@@ -4,16 +4,19 @@
 // tolerance. A: generator, weights, files and extracted weights. B: logits and recorded blocks. F: MACs and parameters.
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
-#include "dynofa/model/load.hpp"
 #include "dynofa/model/random_supernet.hpp"
 
 #include "golden/golden.hpp"
 #include <functional>
 #include <map>
 
+// Where kernels are tested without the libraries that files and images need (tests/neon), sections B and F are all.
+#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
+#include "dynofa/model/load.hpp"
 #if __has_include("golden/sections_de.hpp")
 #include "golden/sections_de.hpp"
 #define DYNOFA_GOLDEN_DE 1
+#endif
 #endif
 #if __has_include("dynofa/backend/cpu.hpp")
 #include "dynofa/backend/cpu.hpp"
@@ -22,6 +25,7 @@
 
 namespace golden {
 
+arch arch_of(const nlohmann::json& c) { return read_arch(c); }
 std::uint64_t hex(const nlohmann::json& v) { return std::stoull(v.get<std::string>(), nullptr, 16); }
 
 void check_generator(const fs::path& file, tally& t) {
@@ -49,6 +53,7 @@ void check_generator(const fs::path& file, tally& t) {
   t.end();
 }
 
+#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
 /// Every tensor of the recipe comes out of our generator with the recorded checksum; the stored files hold the same.
 void check_weights(const fs::path& dir, const nlohmann::json& recipe, const state_dict& ours, tally& t) {
   t.begin("A weights " + dir.filename().string());
@@ -94,8 +99,6 @@ void check_weights(const fs::path& dir, const nlohmann::json& recipe, const stat
   t.end();
 }
 
-arch arch_of(const nlohmann::json& c) { return read_arch(c); }
-
 /// Extracted weights: slices bit for bit, transformed kernels within 1e-6.
 void check_extracted(const fs::path& dir, const supernet& net, const nlohmann::json& forward, tally& t) {
   t.begin("A extracted " + dir.filename().string());
@@ -124,6 +127,7 @@ void check_extracted(const fs::path& dir, const supernet& net, const nlohmann::j
   }
   t.end();
 }
+#endif
 
 /// Logits against the float32 and the double files, and every recorded block.
 template <class Backend>
@@ -245,10 +249,12 @@ int run(const fs::path& dir, const std::string& sections, Backend backend) {
     const auto recipe = read_json(net_dir / "recipe.json");
     const state_dict weights = random_checkpoint(space_of(recipe), recipe.at("seed"));
     const auto net = std::make_shared<const supernet>(make_supernet(space_of(recipe), weights));
+#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
     if (wanted('A')) {
       check_weights(net_dir, recipe, weights, t);
       if (net_dir.filename() == "tiny") check_extracted(net_dir, *net, read_json(net_dir / "forward.json"), t);
     }
+#endif
     if (wanted('B')) check_forward(net_dir, net, backend, t);
   }
 #ifdef DYNOFA_GOLDEN_DE
