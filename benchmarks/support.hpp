@@ -38,7 +38,13 @@ inline std::vector<named_network> networks(const std::string& file) {
   }
   std::ifstream in(file);
   if (!in) throw error(errc::io, file, "a readable file", "none");
-  for (const auto& n : nlohmann::json::parse(in).at("subnets")) list.push_back({n.at("name"), read_arch(n)});
+  const auto json = nlohmann::json::parse(in, nullptr, false); // kept: the loop refers into it
+  if (!json.is_object() || !json.contains("subnets") || !json["subnets"].is_array())
+    throw error(errc::bad_file, file, R"({"subnets": [{"name", "ks", "e", "d", "r"}, …]})", "something else");
+  for (const auto& n : json["subnets"]) {
+    list.push_back({n.value("name", text("network", list.size())), read_arch(n)});
+    validate(ofa_w1_2::description, list.back().arch);
+  }
   return list;
 }
 

@@ -1,3 +1,4 @@
+#include <dynofa/backend/cpu.hpp>
 #include <dynofa/core/version.hpp>
 #include <dynofa/model/plan.hpp>
 #include <dynofa/space/json.hpp>
@@ -5,9 +6,13 @@
 
 #include <iostream>
 
+float first_logit(const dynofa::backend::cpu& backend); // another unit with the kernels: they must be one thing
+
 int main() {
   using namespace dynofa;
   const plan p = make_plan(ofa_w1_2::description, subnet<ofa_w1_2, depth<2>, expand<3>, kernel<3>, resolution<160>>{});
   std::cout << "dynofa " << DYNOFA_VERSION << ", " << p.macs() << " MACs, " << nlohmann::json(p.arch).dump() << '\n';
+  std::cout << "first logit on " << backend::cpu{}.name() << ": " << first_logit({}) << '\n';
+  if (first_logit({}) != first_logit({.threads = 2})) return 1;
   return p.arch == smallest(ofa_w1_2::description) ? 0 : 1;
 }
