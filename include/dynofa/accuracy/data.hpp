@@ -1,0 +1,132 @@
+#pragma once
+#include "dynofa/core/random.hpp"
+#include "dynofa/model/file.hpp"
+#include "dynofa/space/json.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// An architecture and the accuracy that was measured for it.
+struct measured_arch {
+  dynofa::arch arch;
+  double accuracy;
+};
+
+/// Reads JSON lines `{"ks": […], "e": […], "d": […], "r": 160, "top1": 0.55}`; other fields and empty lines are
+/// ignored. Throws errc::bad_file with the line number for whatever is wrong, for more than 10^6 lines, and for no line
+/// at all.
+inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
+                                                      const std::string& where = "accuracy data") {
+  std::vector<measured_arch> data;
+  for (std::size_t line = 1; !source.empty(); ++line) {
+    const auto end = source.find('\n');
+    const std::string_view one = source.substr(0, end);
+    source.remove_prefix(end == source.npos ? source.size() : end + 1);
+    if (one.find_first_not_of(" \t\r") == one.npos) continue;
+    const std::string place = text(where, " line ", line);
+    if (data.size() == 1000000) throw error(errc::bad_file, place, "at most 1000000 architectures", "more");
+    const auto json = detail::parse_bounded(one, place.c_str());
+    const detail::json_field field(json, place);
+    field.object();
+    const auto top1 = json.find("top1");
+    if (top1 == json.end() || !top1->is_number() || !std::isfinite(top1->get<double>()) ||
+        std::abs(top1->get<double>()) > 1000)
+      throw error(errc::bad_file, place + " field top1", "a number", top1 == json.end() ? "none" : top1->type_name());
+    try {
+      data.push_back({read_arch(json), top1->get<double>()});
+    } catch (const error& fault) {
+      throw error(errc::bad_file, text(place, ", ", fault.where()), fault.expected(), fault.got());
+    }
+    if (!data.back().arch.well_formed())
+      throw error(
+          errc::bad_file, place, "as many ks as e, a whole number per d",
+          text(data.back().arch.ks.size(), ", ", data.back().arch.e.size(), " and ", data.back().arch.d.size()));
+  }
+  if (data.empty()) throw error(errc::bad_file, where, "at least one line", "none");
+  return data;
+}
+inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path& path) {
+  const file_bytes file = map_file(path);
+  return parse_accuracy_data({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()}, path.string());
+}
+
+/// `space` as the data shows it: with the data's resolutions instead of its own (a super-network can be measured at
+/// others than it was published for), and with the kernels, ratios and depths of the data besides its own. Throws
+/// errc::invalid_argument for architectures of another number of stages or blocks, for choices that no space offers
+/// (kernels 3, 5, 7; ratios and depths 1 … 8), and for more than 64 resolutions.
+inline space_description space_of_data(space_description space, std::span<const measured_arch> data) {
+  const auto fault = [](std::string expected, std::string got) {
+    return error(errc::invalid_argument, "space of accuracy data", std::move(expected), std::move(got));
+  };
+  const std::size_t genes = space.block_genes(), per_stage = space.blocks_per_stage();
+  std::set<std::uint16_t> resolutions;
+  std::vector<std::array<std::set<std::uint8_t>, 3>> offered(space.stages.size());
+  const auto take = [](std::set<std::uint8_t>& into, const auto& values) { into.insert(values.begin(), values.end()); };
+  for (std::size_t s = 0; s < offered.size(); ++s) {
+    take(offered[s][0], space.stages[s].depths);
+    take(offered[s][1], space.stages[s].expands);
+    take(offered[s][2], space.stages[s].kernels);
+  }
+  for (const auto& one : data) {
+    const arch& a = one.arch;
+    if (a.ks.size() != genes || a.e.size() != genes || a.d.size() != offered.size())
+      throw fault(text(offered.size(), " stages of ", per_stage, " blocks"),
+                  text(a.d.size(), " depths and ", a.ks.size(), " kernels"));
+    resolutions.insert(a.r);
+    for (std::size_t s = 0; s < offered.size(); ++s) offered[s][0].insert(a.d[s]);
+    for (std::size_t g = 0; g < genes; ++g) {
+      offered[g / per_stage][1].insert(a.e[g]);
+      offered[g / per_stage][2].insert(a.ks[g]);
+    }
+  }
+  const auto least_and_most = [&](const std::set<std::uint8_t>& values, int least, int most, const char* what) {
+    if (*values.begin() < least || *values.rbegin() > most)
+      throw fault(text(what, " in ", least, "..", most), text(int(*values.begin()), "..", int(*values.rbegin())));
+  };
+  for (std::size_t s = 0; s < offered.size(); ++s) {
+    const auto& [depths, expands, kernels] = offered[s];
+    least_and_most(depths, 1, static_cast<int>(per_stage), "depths");
+    least_and_most(expands, 1, 8, "expand ratios");
+    least_and_most(kernels, 3, 7, "kernels");
+    for (int k : kernels)
+      if (k % 2 == 0) throw fault("kernels of 3, 5 and 7", std::to_string(k));
+    space.stages[s].depths = {depths.begin(), depths.end()};
+    space.stages[s].expands = {expands.begin(), expands.end()};
+    space.stages[s].kernels = {kernels.begin(), kernels.end()};
+  }
+  if (resolutions.empty() || resolutions.size() > max_resolutions || *resolutions.begin() < 1)
+    throw fault(text("1 to ", max_resolutions, " resolutions above 0"), std::to_string(resolutions.size()));
+  space.resolutions = {resolutions.begin(), resolutions.end()};
+  return space;
+}
+
+namespace detail {
+template <class T>
+void shuffle(std::vector<T>& values, random_stream& random) {
+  for (std::size_t i = values.size(); i > 1; --i)
+    std::swap(values[i - 1], values[random.below(static_cast<std::uint32_t>(i))]);
+}
+} // namespace detail
+
+/// A seeded shuffle, then the first `fraction` of the data and the rest.
+inline std::pair<std::vector<measured_arch>, std::vector<measured_arch>> split(std::span<const measured_arch> data,
+                                                                               double fraction, std::uint64_t seed) {
+  std::vector<measured_arch> all(data.begin(), data.end());
+  random_stream random(seed, "split");
+  detail::shuffle(all, random);
+  const auto cut = static_cast<std::ptrdiff_t>(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(all.size()));
+  return {{all.begin(), all.begin() + cut}, {all.begin() + cut, all.end()}};
+}
+
+} // namespace dynofa
