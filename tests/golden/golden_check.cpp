@@ -22,6 +22,9 @@
 #include "dynofa/backend/cpu.hpp"
 #define DYNOFA_GOLDEN_CPU 1
 #endif
+#ifdef DYNOFA_WITH_CUDA
+#include "dynofa/backend/cuda.hpp"
+#endif
 
 namespace golden {
 
@@ -278,7 +281,8 @@ int main(int argc, char** argv) try {
     else if (!arg.starts_with("-") && dir.empty())
       dir = arg;
     else {
-      std::cerr << "usage: golden_check DIR [--backend reference|cpu|cpu:ISA[:THREADS]] [--sections ABCDEF]\n";
+      std::cerr
+          << "usage: golden_check DIR [--backend reference|cpu|cpu:ISA[:THREADS]|cuda:fp32] [--sections ABCDEF]\n";
       return 2;
     }
   }
@@ -296,6 +300,9 @@ int main(int argc, char** argv) try {
     }
     return golden::run(dir, sections, dynofa::backend::cpu{.isa = isa, .threads = threads});
   }
+#endif
+#ifdef DYNOFA_WITH_CUDA
+  if (backend == "cuda:fp32") return golden::run(dir, sections, dynofa::backend::cuda{.precision = "fp32"});
 #endif
   throw dynofa::error(dynofa::errc::invalid_argument, "golden_check", "a backend that is built in", backend);
 } catch (const std::exception& e) {

@@ -139,6 +139,14 @@ struct cuda {
     std::memcpy(logits.data(), space.logits.get(), logits.size_bytes());
   }
 
+  /// The parts of `run` for callers who keep images on the device: starts the level on what the arena holds, and waits.
+  void enqueue(bound& level, const workspace& space) const {
+    const std::lock_guard turn(open->turn);
+    prepare_in_turn(level, space);
+    cuda_detail::replay(level.graph.get(), open->stream.get());
+  }
+  void wait() const { cuda_detail::synchronize(open->stream.get()); }
+
   /// Block b alone: in [N,in,in,C] → out [N,out,out,C'], for tests.
   void run_block(bound& level, workspace& space, std::size_t b, std::span<const float> in, std::span<float> out) const {
     const std::lock_guard turn(open->turn);
