@@ -1,0 +1,118 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+extern char** environ; // POSIX leaves its declaration to us
+
+namespace dynofa::report {
+
+/// Points that are drawn alike.
+struct series {
+  enum class look : std::uint8_t { points, line, line_and_points };
+  std::string title;
+  std::vector<std::array<double, 2>> points; ///< x, y; those that are not finite are left out
+  look style = look::points;
+};
+
+/// A plot with two axes, drawn by gnuplot.
+struct figure {
+  std::string title, x_label, y_label;
+  std::vector<series> all;
+  int width = 900, height = 600; ///< of the images, in pixels
+};
+
+namespace detail {
+
+/// A gnuplot string in single quotes, where nothing but the quote itself is special.
+inline std::string quoted(std::string_view s) {
+  std::string q = "'";
+  for (char c : s) {
+    if (c == '\'') q += c;
+    q += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return q + "'";
+}
+
+inline void write_text(const std::filesystem::path& path, const std::string& content) {
+  std::ofstream out(path, std::ios::binary);
+  out << content;
+  if (!out.flush()) throw error(errc::io, path.string(), "to write the file", std::generic_category().message(errno));
+}
+
+/// Runs `gnuplot SCRIPT` in `folder`, silently and without a shell. Its exit status; −1 if there is no gnuplot.
+inline int run_gnuplot(const std::filesystem::path& folder, std::string script) {
+  std::string program = "gnuplot";
+  char* arguments[] = {program.data(), script.data(), nullptr};
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addchdir_np(&actions, folder.empty() ? "." : folder.c_str());
+  pid_t child = 0;
+  const int fault = posix_spawnp(&child, program.c_str(), &actions, nullptr, arguments, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (fault == ENOENT) return -1;
+  int status = 0;
+  if (fault != 0) throw error(errc::io, "gnuplot", "to start it", std::generic_category().message(fault));
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+} // namespace detail
+
+/// Writes the figure's numbers as `STEM.dat` and its script as `STEM.gp`, and, where gnuplot is installed, draws
+/// `STEM.svg` and `STEM.png`. Returns the images drawn: two, or none without gnuplot; the script can be run later and
+/// elsewhere, next to the data. Throws errc::invalid_argument for a figure without any point, errc::io where a file
+/// cannot be written or gnuplot fails.
+inline std::vector<std::filesystem::path> draw(const figure& f, const std::filesystem::path& stem) {
+  std::string data, plots;
+  int index = 0;
+  for (const series& s : f.all) {
+    std::string rows;
+    for (const auto& [x, y] : s.points)
+      if (std::isfinite(x) && std::isfinite(y)) rows += text(x, ' ', y, '\n');
+    if (rows.empty()) continue;
+    data += text(index ? "\n\n" : "", "# ", detail::quoted(s.title), '\n', rows); // two empty lines part the series
+    const char* const looks[] = {"points pointtype 7 pointsize 0.5", "lines linewidth 2",
+                                 "linespoints linewidth 2 pointtype 7 pointsize 1.1"};
+    plots += text(index ? ", \\\n  " : "", detail::quoted(stem.filename().string() + ".dat"), " index ", index,
+                  " with ", looks[static_cast<int>(s.style)], " title ", detail::quoted(s.title));
+    ++index;
+  }
+  if (index == 0) throw error(errc::invalid_argument, "figure " + stem.string(), "at least one finite point", "none");
+
+  std::string script = text("set termoption noenhanced\nset encoding utf8\nset grid\nset key bottom right\nset title ",
+                            detail::quoted(f.title), "\nset xlabel ", detail::quoted(f.x_label), "\nset ylabel ",
+                            detail::quoted(f.y_label), "\nset offsets graph 0.02, 0.02, 0.05, 0.05\n");
+  const std::pair<const char*, const char*> images[] = {{"svg", "svg"}, {"png", "pngcairo"}};
+  for (const auto& [extension, terminal] : images)
+    script += text("set terminal ", terminal, " size ", f.width, ",", f.height, " background 'white'\nset output ",
+                   detail::quoted(text(stem.filename().string(), ".", extension)), "\nplot ", plots, "\n");
+  const auto named = [&](const char* extension) { return std::filesystem::path(stem.string() + extension); };
+  detail::write_text(named(".dat"), data);
+  detail::write_text(named(".gp"), script + "unset output\n");
+
+  const int status = detail::run_gnuplot(stem.parent_path(), stem.filename().string() + ".gp");
+  if (status < 0) return {};
+  if (status != 0) throw error(errc::io, named(".gp").string(), "gnuplot to draw it", text("exit status ", status));
+  return {named(".svg"), named(".png")};
+}
+
+} // namespace dynofa::report
