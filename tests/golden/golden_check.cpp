@@ -1,7 +1,8 @@
 // golden_check DIR [--backend NAME] [--sections ABF]
 //
 // Runs the golden sections of a folder on a backend and prints a line per section with the largest error over its
-// tolerance. A: generator, weights, files and extracted weights. B: logits and recorded blocks. F: MACs and parameters.
+// tolerance. A: generator, weights, files and extracted weights. B: logits and recorded blocks. D: accuracy
+// predictor. E: latency tables. F: MACs and parameters.
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/model/random_supernet.hpp"

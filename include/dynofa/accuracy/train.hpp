@@ -65,7 +65,8 @@ inline accuracy_predictor train_predictor(const space_description& space, std::s
     throw fault("members, epochs, batch and hidden sizes of at least 1 and a validation share in (0, 0.5]", "others");
   for (const auto& one : data) validate(space, one.arch.canonical());
   const feature_layout layout = feature_layout::of_space(space);
-  const auto [mean, scale] = arch_covariance::mean_and_deviation(data);
+  double mean = 0, scale = 1;
+  std::tie(mean, scale) = arch_covariance::mean_and_deviation(data);
   arch_covariance covariance;
   if (options.taught > 0) {
     covariance_options how;
