@@ -1,0 +1,91 @@
+// ctest: --quick --seconds 0.6 --resolutions 64 96 128 --out 04_table.json
+// expect: 288 entries, 120 interpolated, 0 missing.*measured = .*wrote 04_table.json
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/latency/profile.hpp"
+#include "dynofa/latency/quality.hpp"
+#include "dynofa/latency/table_io.hpp"
+#include "dynofa/model/load.hpp"
+#include "dynofa/report/progress.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include "spaces.hpp"
+#include <csignal>
+#include <iostream>
+
+// Builds the latency table of this machine: the time of every operation that networks of a space are made of.
+//
+//   04_profile_this_device --out my_machine.json           (a minute and a quarter at most; with --quick --seconds 1: 3 s)
+//
+// Ctrl-C stops it. With --state FILE the measurements so far are kept there, and the next call goes on.
+
+using namespace dynofa;
+
+static volatile std::sig_atomic_t interrupted = 0;
+
+int main(int argc, char** argv) try {
+  CLI::App app("Times what the networks of a space are made of");
+  std::string checkpoint = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", out = "latency_table.json", state_file;
+  std::string isa;
+  int threads = 1;
+  profile_options options;
+  app.add_option("--checkpoint", checkpoint, "super-network with its space (safetensors)");
+  app.add_option("--resolutions", options.resolutions, "all of the space if left out");
+  app.add_option("--seconds", options.seconds_per_resolution, "at most, per resolution");
+  app.add_option("--tolerance", options.tolerance, "wanted precision of each median");
+  app.add_flag("--quick", options.quick, "time a subset and interpolate");
+  app.add_option("--threads", threads);
+  app.add_option("--isa", isa, "avx512, avx2, neon or portable; the best if left out");
+  app.add_option("--out", out, "table to write, .json or .yaml");
+  app.add_option("--state", state_file, "keeps the measurements, to go on later");
+  CLI11_PARSE(app, argc, argv);
+
+  const auto net = std::make_shared<const supernet>(load_supernet(checkpoint));
+  const backend::cpu cpu{.isa = isa, .threads = threads}; // or your own: see docs/guide/your-own-hardware.md
+
+  // A profile can be interrupted at any time and continued from its stored state.
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  report::progress bar(std::cerr, "operations");
+  options.on_progress = [&](const profile_progress& p) { return bar(p.done, p.total) && !interrupted; };
+  profile_state state;
+  if (!state_file.empty() && std::filesystem::exists(state_file)) {
+    const file_bytes file = map_file(state_file);
+    state = parse_profile_state({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()}, state_file);
+    std::cout << "going on from " << state.seconds << " s of measurements\n";
+  }
+  profiler profile(cpu, net, options, state);
+  const bool finished = profile.run();
+  std::cerr << '\n';
+  if (!state_file.empty()) {
+    const std::string json = nlohmann::json(profile.state()).dump();
+    const auto part = std::as_bytes(std::span(json));
+    replace_file(state_file, std::span(&part, 1));
+  }
+  if (!finished) {
+    std::cout << "stopped" << (state_file.empty() ? "" : "; call again to go on") << '\n';
+    return 1;
+  }
+
+  // How far can it be trusted? Noise and drift come from one operation that was timed again and again in between.
+  const latency_table table = profile.table();
+  const profile_report report = profile.report();
+  std::cout << table.device << ", " << table.backend << ": " << report.keys << " operations in " << report.seconds
+            << " s, " << report.unsettled.size() << " not within " << 100 * options.tolerance << " %, drift "
+            << 100 * report.drift << " %, noise " << 100 * report.noise << " %\n";
+  if (options.quick)
+    std::cout << "interpolation: median error " << 100 * report.interpolation.median_error << " %, at worst "
+              << 100 * report.interpolation.largest_error << " %, on " << report.interpolation.held_out
+              << " entries that were timed as well\n";
+  std::cout << summary(examine(table, net->space));
+
+  // The sum of the entries, corrected by the whole networks that were timed along the way, is the latency model.
+  const calibrated_model latency = profile.model();
+  std::cout << "measured = " << latency.scale() << " * sum + " << latency.offset() << " ms, leave-one-out error "
+            << latency.fit().leave_one_out_rms() << " ms rms over " << latency.fit().residuals.size() << " networks\n";
+  save_latency_table(out, table);
+  std::cout << "wrote " << out << '\n';
+} catch (const std::exception& e) {
+  std::cerr << e.what() << '\n';
+  return 1;
+}
