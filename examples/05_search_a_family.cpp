@@ -101,7 +101,7 @@ int main(int argc, char** argv) try {
                                     "predicted top-1, %",
                                     {{"random sub-networks", points(random)},
                                      {"front", points(search.state().all.members()), look::line},
-                                     {"family", points(family), look::line_and_points}}},
+                                     {"family", points(family), look::markers}}},
                                    out);
   std::printf("wrote %s.json%s\n", out.c_str(), images.empty() ? "; no gnuplot here, so no images" : ", .svg and .png");
 } catch (const std::exception& e) {

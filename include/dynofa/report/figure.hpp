@@ -23,7 +23,7 @@ namespace dynofa::report {
 
 /// Points that are drawn alike.
 struct series {
-  enum class look : std::uint8_t { points, line, line_and_points };
+  enum class look : std::uint8_t { points, line, line_and_points, markers };
   std::string title;
   std::vector<std::array<double, 2>> points; ///< x, y; those that are not finite are left out
   look style = look::points;
@@ -91,7 +91,8 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
     if (rows.empty()) continue;
     data += text(index ? "\n\n" : "", "# ", detail::quoted(s.title), '\n', rows); // two empty lines part the series
     const char* const looks[] = {"points pointtype 7 pointsize 0.5", "lines linewidth 2",
-                                 "linespoints linewidth 2 pointtype 7 pointsize 1.1"};
+                                 "linespoints linewidth 2 pointtype 7 pointsize 1.1",
+                                 "points pointtype 7 pointsize 1.6"};
     plots += text(index ? ", \\\n  " : "", detail::quoted(stem.filename().string() + ".dat"), " index ", index,
                   " with ", looks[static_cast<int>(s.style)], " title ", detail::quoted(s.title));
     ++index;
