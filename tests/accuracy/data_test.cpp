@@ -1,0 +1,92 @@
+#include "dynofa/accuracy/data.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/scratch_folder.hpp"
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+
+using namespace dynofa;
+using support::sentence;
+
+namespace {
+const std::string good =
+    R"({"ks":[3,3,5,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3],"e":[3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,6],)"
+    R"("d":[2,2,2,2,4],"r":64,"top1":0.5,"other":[]})";
+std::string with(std::string line, const std::string& from, const std::string& to) {
+  return line.replace(line.find(from), from.size(), to);
+}
+} // namespace
+
+TEST_CASE("JSON lines are read") {
+  const auto data = parse_accuracy_data(good + "\n\n  \r\n" + with(good, "0.5", "61.25") + "\r\n" + good);
+  REQUIRE(data.size() == 3);
+  CHECK(data[0].arch.ks[2] == 5);
+  CHECK(data[0].arch.r == 64);
+  CHECK(data[0].accuracy == 0.5);
+  CHECK(data[1].accuracy == 61.25);
+  CHECK(data[2].arch == data[0].arch);
+  const support::scratch_folder folder;
+  support::write_text(folder.path() / "a.jsonl", good);
+  CHECK(load_accuracy_data(folder.path() / "a.jsonl").size() == 1);
+}
+
+TEST_CASE("a fault is one sentence with its line") {
+  const auto fault = [](const std::string& source) {
+    return sentence([&] { parse_accuracy_data(source, "a.jsonl"); });
+  };
+  CHECK(fault("") == "a.jsonl: expected at least one line, got none");
+  CHECK(fault(good + "\n{\n") == "a.jsonl line 2: expected a JSON text, got something else");
+  CHECK(fault("\n[]") == "a.jsonl line 2: expected an object, got array");
+  CHECK(fault(with(good, R"("top1":0.5)", R"("top":0.5)")) == "a.jsonl line 1 field top1: expected a number, got none");
+  CHECK(fault(with(good, "0.5", "\"a\"")) == "a.jsonl line 1 field top1: expected a number, got string");
+  CHECK(fault(with(good, "0.5", "1e7")).starts_with("a.jsonl line 1 field top1: expected a number"));
+  CHECK(fault(with(good, R"("ks":[3,)", R"("ks":[999,)")) ==
+        "a.jsonl line 1, architecture field ks[0]: expected a whole number in 0..255, got 999");
+  CHECK(fault(with(good, R"("ks":[3,)", R"("ks":[)")) ==
+        "a.jsonl line 1: expected as many ks as e, a whole number per d, got 19, 20 and 5");
+}
+
+TEST_CASE("the space of data") {
+  auto data = parse_accuracy_data(good + "\n" + with(good, "64", "128"));
+  const space_description base = support::tiny_space::description;
+  space_description space = space_of_data(base, data);
+  CHECK(space.resolutions == decltype(space.resolutions){64, 128});
+  CHECK(space.stages == base.stages);
+  data[0].arch.e[4] = 2;
+  data[0].arch.d[0] = 1;
+  space = space_of_data(base, data);
+  CHECK(space.stages[1].expands == choices{2, 3, 4, 6});
+  CHECK(space.stages[0].depths == choices{1, 2, 3, 4});
+  CHECK(space.stages[2] == base.stages[2]);
+  for (const auto& one : data) CHECK(is_legal(space, one.arch));
+  data[1].arch.ks[7] = 4;
+  CHECK(sentence([&] { space_of_data(base, data); }) ==
+        "space of accuracy data: expected kernels of 3, 5 and 7, got 4");
+  data[1].arch.ks[7] = 9;
+  CHECK(sentence([&] { space_of_data(base, data); }) == "space of accuracy data: expected kernels in 3..7, got 3..9");
+  data[1].arch.ks.resize(19);
+  CHECK(sentence([&] { space_of_data(base, data); }) ==
+        "space of accuracy data: expected 5 stages of 4 blocks, got 5 depths and 19 kernels");
+  CHECK(sentence([&] { space_of_data(base, {}); }).starts_with("space of accuracy data: expected 1 to 64 resolutions"));
+}
+
+TEST_CASE("a split keeps everything, and repeats by seed") {
+  std::vector<measured_arch> data(50, parse_accuracy_data(good)[0]);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i].accuracy = double(i);
+  const auto values = [](const std::vector<measured_arch>& part) {
+    std::vector<double> v;
+    for (const auto& one : part) v.push_back(one.accuracy);
+    return v;
+  };
+  const auto [train, test] = split(data, 0.8, 1);
+  CHECK(train.size() == 40);
+  CHECK(test.size() == 10);
+  auto all = values(train), rest = values(test);
+  CHECK_FALSE(std::is_sorted(all.begin(), all.end()));
+  CHECK(values(split(data, 0.8, 1).first) == all);
+  CHECK(values(split(data, 0.8, 2).first) != all);
+  all.insert(all.end(), rest.begin(), rest.end());
+  std::sort(all.begin(), all.end());
+  CHECK(all == values(data));
+}

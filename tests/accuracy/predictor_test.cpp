@@ -1,0 +1,173 @@
+#include "dynofa/accuracy/model.hpp"
+#include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/scratch_folder.hpp"
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+
+using namespace dynofa;
+using support::sentence;
+
+namespace {
+
+predictor_network random_network(std::size_t inputs, const std::vector<std::size_t>& widths, std::uint64_t seed) {
+  random_stream random(seed, "network");
+  predictor_network network;
+  for (const std::size_t outs : widths) {
+    predictor_layer layer;
+    for (std::size_t i = 0; i < inputs * outs; ++i)
+      layer.weight.push_back(static_cast<float>(random.normal() / std::sqrt(double(inputs))));
+    for (std::size_t i = 0; i < outs; ++i) layer.bias.push_back(static_cast<float>(0.1 * random.normal()));
+    inputs = outs;
+    network.push_back(std::move(layer));
+  }
+  return network;
+}
+
+/// Plain loops in double.
+double run_by_hand(const predictor_network& network, const feature_layout& layout, const arch& a) {
+  std::vector<double> in(layout.size());
+  for (auto one : layout(a)) in[static_cast<std::size_t>(one)] = 1;
+  for (std::size_t l = 0; l < network.size(); ++l) {
+    std::vector<double> out(network[l].bias.begin(), network[l].bias.end());
+    for (std::size_t o = 0; o < out.size(); ++o) {
+      for (std::size_t i = 0; i < in.size(); ++i) out[o] += double(network[l].weight[o * in.size() + i]) * in[i];
+      if (l + 1 < network.size()) out[o] = std::max(out[o], 0.0);
+    }
+    in = std::move(out);
+  }
+  return in[0];
+}
+
+const space_description space = support::tiny_space::description;
+
+} // namespace
+
+TEST_CASE("features of the official predictor and of a space") {
+  space_description published = space;
+  published.resolutions = {160, 164, 176, 224};
+  const auto official = feature_layout::official(published);
+  arch a = smallest(published);
+  CHECK(official.size() == 128);
+  CHECK(official(a).size() == 21); // 10 blocks, twice, and a resolution
+  CHECK(official(a).front() == 0);
+  CHECK(official(a).back() == 123);
+  a.r = 164;
+  CHECK(official(a).back() == 123); // a bin of 16
+  a = largest(published);
+  CHECK(official(a).front() == 2);
+  CHECK(official(a).size() == 41);
+  CHECK(official(a).back() == 127);
+  CHECK(sentence([] { feature_layout::official(space); }) ==
+        "features of the official predictor: expected resolutions in 112..239, got 32");
+
+  const auto own = feature_layout::of_space(space);
+  CHECK(own.size() == 123);
+  a.r = 48;
+  CHECK(own(a).back() == 121);
+  arch b = a;
+  b.d[4] = 2, b.ks[19] = 3;
+  CHECK(own(b).size() == 37);
+  a.r = 50;
+  CHECK_THROWS_AS(own(a), error);
+  a = largest(space);
+  a.ks[0] = 4;
+  CHECK_NOTHROW(own(largest(space)));
+  a.e[0] = 5;
+  CHECK_THROWS_AS(own(a), error);
+}
+
+TEST_CASE("predictions are those of plain loops, whatever the widths and the batch") {
+  const auto layout = feature_layout::of_space(space);
+  random_stream random(1, "archs");
+  std::vector<arch> archs;
+  for (int i = 0; i < 131; ++i) archs.push_back(random_arch(space, random));
+  for (const auto& widths : std::vector<std::vector<std::size_t>>{{1, 1}, {7, 1}, {16, 33, 1}, {80, 81, 5, 1}}) {
+    const std::vector members{random_network(layout.size(), widths, 1), random_network(layout.size(), widths, 2)};
+    const accuracy_predictor predictor(space, layout, members);
+    std::vector<double> values(archs.size()), spread(archs.size());
+    predictor.predict(archs, values, spread);
+    for (std::size_t i = 0; i < archs.size(); ++i) {
+      const double first = run_by_hand(members[0], layout, archs[i]),
+                   second = run_by_hand(members[1], layout, archs[i]);
+      CHECK(values[i] == doctest::Approx((first + second) / 2).epsilon(1e-5));
+      CHECK(spread[i] == doctest::Approx(std::abs(first - second) / 2).epsilon(1e-3));
+      CHECK(predictor(archs[i]) == values[i]);
+    }
+  }
+}
+
+TEST_CASE("every instruction set gives the same layer") {
+  const std::size_t in = 37, out = 21, rows = 13;
+  random_stream random(2, "layer");
+  std::vector<float> weights(in * out), bias(out), x(in * rows);
+  for (auto* v : {&weights, &bias, &x})
+    for (float& f : *v) f = static_cast<float>(random.normal());
+  const detail::dense_layer layer(weights, bias, true);
+  std::vector<float> y(layer.width() * rows);
+  layer(x.data(), in, rows, y.data());
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t o = 0; o < out; ++o) {
+      double wanted = bias[o];
+      for (std::size_t i = 0; i < in; ++i) wanted += double(weights[o * in + i]) * x[r * in + i];
+      CHECK(y[r * layer.width() + o] == doctest::Approx(std::max(wanted, 0.0)).epsilon(1e-4));
+    }
+    for (std::size_t o = out; o < layer.width(); ++o) CHECK(y[r * layer.width() + o] == 0);
+  }
+}
+
+TEST_CASE("files: what was saved is what is loaded, and nothing else is") {
+  const support::scratch_folder folder;
+  const auto path = folder.path() / "p.safetensors";
+  const auto layout = feature_layout::of_space(space);
+  const accuracy_predictor predictor(space, layout, {random_network(layout.size(), {9, 4, 1}, 3)});
+  save_predictor(path, predictor);
+  CHECK(load_predictor(path)(largest(space)) == predictor(largest(space)));
+  CHECK_FALSE(load_predictor(path).is_official());
+  CHECK(sentence([&] { load_official_predictor(path, space); }).find("expected a tensor 0.weight, got none") !=
+        std::string::npos);
+
+  safetensors_file file = read_safetensors(path);
+  auto metadata = file.metadata;
+  metadata.erase("space");
+  write_safetensors(path, file.tensors, metadata);
+  CHECK(sentence([&] { load_predictor(path); }) == text(path.string(), ": expected metadata space, got none"));
+  metadata = file.metadata;
+  metadata["format"] = "dynofa accuracy predictor 2";
+  write_safetensors(path, file.tensors, metadata);
+  CHECK(sentence([&] { load_predictor(path); }).find("expected format dynofa accuracy predictor 1") !=
+        std::string::npos);
+  state_dict fewer = file.tensors;
+  fewer.erase("member.0.layer.0.bias");
+  write_safetensors(path, fewer, file.metadata);
+  CHECK_THROWS_AS(load_predictor(path), error);
+  fewer = file.tensors;
+  fewer.erase("member.0.layer.1.bias"), fewer.erase("member.0.layer.1.weight");
+  write_safetensors(path, fewer, file.metadata);
+  CHECK_THROWS_AS(load_predictor(path), error);
+}
+
+TEST_CASE("networks that do not fit are refused") {
+  const auto layout = feature_layout::of_space(space);
+  const auto make = [&](predictor_network n) {
+    return sentence([&] { accuracy_predictor(space, layout, {std::move(n)}); });
+  };
+  CHECK(make({}) == "accuracy predictor: expected at least 2 layers, got 0");
+  CHECK(make(random_network(122, {4, 1}, 1)).starts_with("accuracy predictor: expected layers of 123 inputs"));
+  CHECK(make(random_network(123, {4, 2}, 1)) == "accuracy predictor: expected one output, got 2");
+  CHECK(sentence([&] { accuracy_predictor(space, layout, {}); }) ==
+        "accuracy predictor: expected at least one network, got none");
+}
+
+TEST_CASE("a plain function is an accuracy model") {
+  const auto depth_sum = [](const arch& a) { return double(a.d[0]); };
+  static_assert(accuracy_model<decltype(depth_sum)> && !batch_accuracy_model<decltype(depth_sum)>);
+  static_assert(batch_accuracy_model<accuracy_predictor>);
+  const std::vector archs{smallest(space), largest(space)};
+  std::vector<double> values(2);
+  predict_all(depth_sum, std::span<const arch>(archs), std::span<double>(values));
+  CHECK(values == std::vector<double>{2, 4});
+}
