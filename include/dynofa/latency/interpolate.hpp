@@ -143,6 +143,10 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
     const block b = from.block_at(r, n, k, e);
     const std::string key = timed_key(b);
     if (!seen.insert({r, key}).second) return;
+    for_each_operation(b, [&](const operation_key& operation) { // what runs inside it
+      const std::string inner = to_string(operation);
+      if (inner != key && !given.find(r, inner)) filled.resolutions[r][inner].fused = true;
+    });
     if (const auto* truth = given.find(r, key)) {
       if (b.kind == block_kind::inverted_residual) {
         const auto& stage = space.stages[static_cast<std::size_t>(b.supernet_index - 1) / space.blocks_per_stage()];
@@ -156,13 +160,6 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
     }
     filled.resolutions[r][key] = from.between(r, n, k, e);
     ++report.interpolated;
-    for_each_operation(b, [&](const operation_key& operation) { // what runs inside it
-      if (const auto inner = to_string(operation); inner != key) {
-        latency_entry fused;
-        fused.fused = fused.interpolated = true;
-        filled.resolutions[r][inner] = fused;
-      }
-    });
   };
   for (int r : resolutions)
     for (int k : kernels)

@@ -14,7 +14,8 @@
 namespace dynofa {
 
 /// What a profiler times. Operations are not timed alone but inside whole networks, the *carriers*: an operation that
-/// is repeated on its own finds its weights in the cache, and is up to 20 % quicker than in a network of 20–37 MB.
+/// is repeated on its own finds its weights in the cache, and sums of such times came out 7 % low in the median and
+/// 17 % at worst on the CPU backend, against 1.1 and 3 %.
 ///
 /// The carriers of a resolution are few, of all depths, and hold every operation in at least two different
 /// surroundings.

@@ -113,6 +113,11 @@ inline latency_table read_latency_table(const nlohmann::json& json, const std::s
       if (!json.contains(name)) return {};
       if (!json[name].is_string() || json[name].get_ref<const std::string&>().size() > 256)
         throw error(errc::bad_file, where + " field " + name, "a text of at most 256 bytes", json[name].type_name());
+      try {
+        (void)json[name].dump(); // a YAML text can hold any bytes; what is not UTF-8 could not be written again
+      } catch (const nlohmann::json::exception&) {
+        throw error(errc::bad_file, where + " field " + name, "UTF-8", "other bytes");
+      }
       return json[name].get<std::string>();
     };
     if (json.contains("version") && json["version"] != 1)

@@ -1,0 +1,74 @@
+#include "dynofa/latency/interpolate.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+
+using namespace dynofa;
+
+namespace {
+
+const space_description& space = support::tiny_space::description;
+constexpr int all[] = {32, 48, 64};
+
+/// Bilinear in mid channels and kernel area, so that nothing is lost within a resolution.
+milliseconds cost(const block& b) { return milliseconds(1e-3 + 1e-6 * b.mid_channels * (5 + b.kernel * b.kernel)); }
+
+latency_table corners_at(std::initializer_list<int> resolutions) {
+  latency_table table;
+  for (int r : resolutions)
+    for (int k : {3, 7})
+      for (int e : {3, 6}) {
+        arch a = uniform_arch(space, r, [](const choices& c) { return c.max(); });
+        std::fill(a.ks.begin(), a.ks.end(), static_cast<std::uint8_t>(k));
+        std::fill(a.e.begin(), a.e.end(), static_cast<std::uint8_t>(e));
+        for (const block& b : make_plan(space, a).blocks) table.resolutions[r][timed_key(b)].mean = cost(b);
+      }
+  return table;
+}
+
+} // namespace
+
+TEST_CASE("corners give every entry, exactly where the cost is linear") {
+  latency_table table = corners_at({32, 64});
+  const auto measured = table.resolutions.at(32).size();
+  const interpolation_report report = interpolate_missing(table, space, all);
+  CHECK(report.interpolated == 2 * 50 + 95);
+  random_stream random(1);
+  for (int i = 0; i < 30; ++i) {
+    const arch a = random_arch(space, random);
+    for (const block& b : make_plan(space, a).blocks) {
+      const latency_entry& e = table.at(a.r, timed_key(b));
+      CHECK(e.mean.count() == doctest::Approx(cost(b).count()));
+      for_each_operation(b, [&](const operation_key& key) { CHECK(table.find(a.r, to_string(key)) != nullptr); });
+    }
+  }
+  std::size_t marked = 0;
+  for (const auto& [key, e] : table.resolutions.at(32)) marked += e.interpolated && !e.fused;
+  CHECK(marked == 95 - measured);
+}
+
+TEST_CASE("errors are taken where the truth is known") {
+  latency_table table = corners_at({32, 48, 64});
+  for (auto& [key, e] : table.resolutions.at(48)) e.mean *= 1.25; // not between its neighbours any more
+  const interpolation_report report = interpolate_missing(table, space, all);
+  CHECK(report.held_out == 45);
+  CHECK(report.median_error == doctest::Approx(0.2).epsilon(0.01));
+}
+
+TEST_CASE("what cannot be interpolated changes nothing") {
+  latency_table table = corners_at({48, 64});
+  const latency_table before = table;
+  CHECK(support::sentence([&] {
+          interpolate_missing(table, space, all);
+        }).starts_with("interpolated latency table: expected a resolution between two measured ones, got 32"));
+  CHECK(table == before);
+  table.resolutions.at(48).erase(table.resolutions.at(48).begin());
+  const latency_table damaged = table;
+  const int two[] = {48, 64};
+  CHECK(support::sentence([&] { interpolate_missing(table, space, two); }).find("expected an entry") !=
+        std::string::npos);
+  CHECK(table == damaged);
+}

@@ -1,0 +1,62 @@
+#include "dynofa/core/random.hpp"
+#include "dynofa/latency/profile_state.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/sentence.hpp"
+
+using namespace dynofa;
+
+namespace {
+const char* const key = "Conv-input:160x160x3-output:80x80x24";
+profile_state sample() {
+  profile_state s;
+  s.backend = "cpu";
+  s.space = "abc seed 1 full";
+  s.seconds = 1.5;
+  s.reference = {1, 2, 3};
+  s.resolutions[160].keys[key] = {100, 200};
+  s.resolutions[160].carriers = {{1000}, {}};
+  return s;
+}
+} // namespace
+
+TEST_CASE("a state reads back") {
+  const profile_state s = sample();
+  CHECK(parse_profile_state(nlohmann::json(s).dump()) == s);
+}
+
+TEST_CASE("what is wrong with a stored state is one sentence") {
+  const auto say = [](auto change) {
+    nlohmann::json json = sample();
+    change(json);
+    return support::sentence([&] { read_profile_state(json); });
+  };
+  CHECK(say([](auto& j) { j["version"] = 2; }) == "profile: expected a dynofa profile of version 1, got another");
+  CHECK(say([](auto& j) { j.erase("seconds"); }) == "profile: expected a field seconds, got none");
+  CHECK(say([](auto& j) { j["reference"][0] = -1; }) == "profile field reference: expected whole nanoseconds, got -1");
+  CHECK(say([](auto& j) {
+          j["resolutions"]["160"]["keys"][key][0] = 0.5;
+        }).ends_with("expected whole nanoseconds, got 0.5"));
+  CHECK(say([](auto& j) { j["resolutions"]["160"]["keys"]["Konv"] = {1}; }).find("a key of") != std::string::npos);
+  CHECK(say([](auto& j) { j["resolutions"]["0160"] = {}; }).find("a resolution in 1..4096") != std::string::npos);
+  CHECK(say([](auto& j) { j = 3; }) == "profile: expected a field format, got none");
+}
+
+TEST_CASE("damaged states are refused, never worse") {
+  const std::string good = nlohmann::json(sample()).dump();
+  random_stream random(5, "damage");
+  int refused = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string bad = good;
+    for (auto n = 1 + random.below(3); n > 0; --n)
+      bad[random.below(static_cast<std::uint32_t>(bad.size()))] = static_cast<char>(random.below(256));
+    try {
+      (void)parse_profile_state(bad);
+    } catch (const error& e) {
+      ++refused;
+      CHECK(e.code() == errc::bad_file);
+    }
+  }
+  CHECK(refused > 1500);
+}
