@@ -1,0 +1,149 @@
+#pragma once
+#include "dynofa/calibrate/calibrator.hpp"
+#include "dynofa/data/image_folder.hpp"
+#include "dynofa/data/preprocess.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// Where calibration images come from: `fill(n, r, image)` writes picture n of `count`, preprocessed for resolution r,
+/// to image [r,r,3]. Called from several threads at once. A camera, a tensor and a folder all fit.
+struct image_source {
+  std::size_t count = 0;
+  std::function<void(std::size_t n, int r, std::span<float> image)> fill;
+};
+
+/// The pictures of a folder, decoded once (`threads` at a time) and kept: 2000 of 128×128 are 98 MB.
+inline image_source decoded_source(const data::image_folder& folder, const data::preprocessing& rule, int threads,
+                                   const data::load_progress& progress = {}) {
+  auto pictures = std::make_shared<std::vector<data::image>>(folder.size());
+  data::for_each_image(
+      folder, threads, [&](std::size_t i, int, const data::image& picture) { (*pictures)[i] = picture; }, progress);
+  return {folder.size(),
+          [pictures, rule](std::size_t n, int r, std::span<float> image) { rule.apply((*pictures)[n], r, image); }};
+}
+
+struct calibration_options {
+  int images =
+      2000;        ///< taken from the front of the source, in its order; shuffle or draw before (image_folder::subset)
+  int batch = 100; ///< the result depends on it: the paper's code uses 16, once-for-all 200
+  variance_rule rule = variance_rule::within_batches;
+  int threads = 1;        ///< that preprocess images; the network runs on the backend's own
+  int report_every = 250; ///< images between two points of the convergence report
+  /// Told after each batch of each architecture; false stops with errc::cancelled.
+  std::function<bool(std::size_t done, std::size_t total)> progress = {};
+};
+
+/// How much the statistics still moved: between two points of the report, over all channels.
+struct calibration_step {
+  int images = 0;         ///< so far
+  double mean_change = 0; ///< root mean square of the change of a mean, in standard deviations of its channel
+  double var_change = 0;  ///< root mean square of the relative change of a variance
+};
+
+struct calibration_result {
+  dynofa::arch arch;
+  bn_statistics statistics;
+  int images = 0;
+  std::vector<calibration_step> convergence;
+};
+
+namespace detail {
+inline calibration_step change_of(const bn_statistics& before, const bn_statistics& now, int images) {
+  calibration_step s{images, 0, 0};
+  const auto n = static_cast<double>(now.mean.size());
+  for (std::size_t c = 0; c < now.mean.size(); ++c) {
+    const double var = std::max(1e-12, double(now.var[c]));
+    s.mean_change += (now.mean[c] - before.mean[c]) * double(now.mean[c] - before.mean[c]) / var / n;
+    s.var_change += (now.var[c] - before.var[c]) * double(now.var[c] - before.var[c]) / (var * var) / n;
+  }
+  s.mean_change = std::sqrt(s.mean_change), s.var_change = std::sqrt(s.var_change);
+  return s;
+}
+
+/// f(i) for i in [0, n) on `threads` threads, the caller's among them; the first fault is thrown when all have stopped.
+template <class F>
+void parallel_for(std::size_t n, int threads, F&& f) {
+  std::atomic<std::size_t> next = 0;
+  std::exception_ptr fault;
+  std::mutex mutex;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < n; i = next++) try {
+        f(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!fault) fault = std::current_exception();
+        next = n;
+      }
+  };
+  std::vector<std::jthread> others;
+  for (int t = 1; t < threads; ++t) others.emplace_back(work);
+  work();
+  others.clear();
+  if (fault) std::rethrow_exception(fault);
+}
+} // namespace detail
+
+/// The batch-norm statistics of each architecture at its own resolution (paper §3.3). All architectures go through the
+/// same images; pictures are preprocessed once per resolution and batch. Give the backend as many threads as may run.
+///
+/// Throws `error` for options outside their range and for what `source.fill` throws; deterministic, whatever the
+/// threads.
+template <class Backend>
+std::vector<calibration_result> calibrate(const Backend& backend, const supernet_ptr& net, std::span<const arch> archs,
+                                          const image_source& source, const calibration_options& options = {}) {
+  const auto images = std::min(static_cast<std::size_t>(std::max(options.images, 0)), source.count);
+  if (images == 0 || options.batch < 1 || options.threads < 1)
+    throw error(errc::invalid_argument, "calibrate", "at least 1 image, 1 per batch and 1 thread",
+                text(images, ", ", options.batch, " and ", options.threads));
+  const auto packed = backend.pack(net);
+  const auto batch = std::min(images, static_cast<std::size_t>(options.batch));
+  const std::size_t batches = (images + batch - 1) / batch;
+  std::vector<calibration_result> results;
+  for (const arch& a : archs) results.push_back({make_plan(net->space, a).arch, {}, 0, {}});
+
+  // One architecture after the other: a batch's activations are the largest thing in memory, so only one set exists.
+  for (std::size_t k = 0; k < results.size(); ++k) {
+    calibration_result& result = results[k];
+    calibrator<Backend> c(backend, net, packed, result.arch, static_cast<int>(batch), options.rule);
+    const auto values = static_cast<std::size_t>(c.plan().blocks[0].in_values());
+    bn_statistics before;
+    int reported = 0;
+    for (std::size_t first = 0, number = 1; first < images; first += batch, ++number) {
+      const std::size_t count = std::min(batch, images - first);
+      detail::parallel_for(count, options.threads, [&](std::size_t i) {
+        thread_local std::vector<float> image;
+        image.resize(values);
+        source.fill(first + i, result.arch.r, image);
+        c.load(i, image);
+      });
+      c.add(static_cast<int>(count));
+      result.images = static_cast<int>(c.images());
+      if (options.report_every > 0 && (result.images - reported >= options.report_every || first + count == images)) {
+        bn_statistics now = c.statistics();
+        if (!before.mean.empty()) result.convergence.push_back(detail::change_of(before, now, result.images));
+        before = std::move(now);
+        reported = result.images;
+      }
+      if (options.progress && !options.progress(k * batches + number, results.size() * batches))
+        throw error(errc::cancelled, "calibrate", "to see every batch", text("a stop after ", number, " of ", batches));
+    }
+    result.statistics = c.statistics();
+  }
+  return results;
+}
+
+} // namespace dynofa

@@ -1,0 +1,124 @@
+#pragma once
+#include "dynofa/backend/calibration.hpp"
+#include "dynofa/core/error.hpp"
+#include "dynofa/model/batch_norm.hpp"
+#include "dynofa/model/plan.hpp"
+#include "dynofa/model/supernet.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// Which variance becomes a layer's running variance.
+enum class variance_rule {
+  within_batches, ///< the mean of each batch's own variance: what once-for-all and Dynamic-OFA do
+  pooled,         ///< of all images together: adds the spread of the batches' means
+};
+
+/// Collects the batch-norm statistics of one architecture, batch after batch.
+///
+/// The reference's rule (once-for-all, set_running_statistics): every batch norm normalises with the mean and the
+/// biased variance of the batch in hand, so later layers see normalised activations; the running statistics become the
+/// averages over batches, weighted by their size, without momentum.
+///
+///     calibrator c(backend, net, backend.pack(net), arch, 100);
+///     c.load(0, image); …  c.load(99, image);     // from any thread, one image each
+///     c.add(100);                                 // one batch through the network
+///     bn_statistics s = c.statistics();
+///
+/// Cost: about one and a half forward passes per image; memory: the activations of a batch (`bytes`).
+template <class Backend>
+class calibrator {
+public:
+  calibrator(const Backend& backend, const supernet_ptr& net,
+             const std::shared_ptr<const typename Backend::packed>& packed, const arch& a, int batch,
+             variance_rule rule = variance_rule::within_batches)
+      : net_{net}
+      , plan_{make_plan(net->space, a)}
+      , capacity_{checked(batch)}
+      , rule_{rule}
+      , batch_{backend::open_calibration(backend, packed, plan_, batch)}
+      , mean_(static_cast<std::size_t>(plan_.norm_values()))
+      , variance_(mean_.size())
+      , square_(mean_.size()) {}
+
+  /// Image [r,r,3] becomes number n of the coming batch.
+  void load(std::size_t n, std::span<const float> image) {
+    if (n >= static_cast<std::size_t>(capacity_) ||
+        image.size() != static_cast<std::size_t>(plan_.blocks[0].in_values()))
+      throw error(errc::invalid_argument, "calibrator",
+                  text("image ", capacity_ - 1, " at most, of ", plan_.blocks[0].in_values(), " values"),
+                  text("image ", n, " of ", image.size()));
+    batch_.load(n, image);
+  }
+
+  /// Runs the first `count` loaded images as one batch and adds its statistics.
+  void add(int count) {
+    if (count < 1 || count > capacity_)
+      throw error(errc::invalid_argument, "calibrator", text("1 to ", capacity_, " images"), text(count));
+    std::vector<float> scale, shift;
+    for (std::size_t b = 0; b < plan_.blocks.size(); ++b)
+      for (int i = 0; i < plan_.blocks[b].norm_count(); ++i) {
+        const backend::channel_sums sums = batch_.convolve(b, i, count);
+        const norm_parameters& n = net_->norm(plan_.blocks[b], i);
+        const auto offset =
+            static_cast<std::size_t>(plan_.norms[static_cast<std::size_t>(plan_.first_norm(b) + i)].offset);
+        scale.resize(sums.sum.size()), shift.resize(sums.sum.size());
+        for (std::size_t c = 0; c < sums.sum.size(); ++c) {
+          const double mean = sums.sum[c] / sums.pixels;
+          const double variance = std::max(0.0, sums.square[c] / sums.pixels - mean * mean);
+          mean_[offset + c] += count * mean;
+          variance_[offset + c] += count * variance;
+          square_[offset + c] += count * mean * mean;
+          const double factor = n.weight[c] / std::sqrt(variance + plan_.space.bn_epsilon);
+          scale[c] = static_cast<float>(factor);
+          shift[c] = static_cast<float>(n.bias[c] - mean * factor);
+        }
+        batch_.normalise(b, i, scale, shift);
+      }
+    images_ += count;
+  }
+
+  /// Of all batches so far. Throws `error` before the first.
+  bn_statistics statistics() const {
+    if (images_ == 0) throw error(errc::invalid_argument, "calibrator", "at least one batch", "none");
+    bn_statistics s;
+    const double n = static_cast<double>(images_);
+    for (std::size_t c = 0; c < mean_.size(); ++c) {
+      const double mean = mean_[c] / n;
+      // Pooled: E[x²] − mean², where E[x²] of a batch is its variance plus its squared mean.
+      const double between = rule_ == variance_rule::pooled ? std::max(0.0, square_[c] / n - mean * mean) : 0.0;
+      s.mean.push_back(static_cast<float>(mean));
+      s.var.push_back(static_cast<float>(variance_[c] / n + between));
+    }
+    return s;
+  }
+
+  std::int64_t images() const { return images_; }
+  const dynofa::plan& plan() const { return plan_; }
+  std::size_t bytes() const { return batch_.bytes(); }
+
+private:
+  static int checked(int batch) {
+    if (batch < 1) throw error(errc::invalid_argument, "calibrator", "a batch of at least 1 image", text(batch));
+    return batch;
+  }
+  supernet_ptr net_;
+  dynofa::plan plan_;
+  int capacity_;
+  variance_rule rule_;
+  decltype(backend::open_calibration(std::declval<const Backend&>(),
+                                     std::declval<const std::shared_ptr<const typename Backend::packed>&>(),
+                                     std::declval<const dynofa::plan&>(), 1)) batch_;
+  std::vector<double> mean_, variance_, square_; ///< weighted by batch size
+  std::int64_t images_ = 0;
+};
+
+} // namespace dynofa
