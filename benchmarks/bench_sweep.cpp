@@ -3,11 +3,12 @@
 //   bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds S] [--points N] [--out
 //   PREFIX]
 //
-// The 135 networks that make the same choice everywhere, and with --random N (default 0; --full 500) as many that do
-// not, in an order drawn from the seed, so that a drift of the clock does not look like a trend. Writes PREFIX.csv
-// while it runs, then PREFIX.json and, where there is a gnuplot, PREFIX.png. Stop it when you like (Ctrl-C): the same
-// command goes on where it stopped. --quick, the default, gives each network a quarter of a second, --full two. The
-// first network of each resolution is compared with the reference backend before it is timed.
+// The networks that make the same choice everywhere (135 at the paper's five resolutions, 459 with --full), and with
+// --random N (default 0; --full 500) as many that do not, in an order drawn from the seed, so that a drift of the clock
+// does not look like a trend. Writes PREFIX.csv while it runs, then PREFIX.json and, where there is a gnuplot,
+// PREFIX.png. Stop it when you like (Ctrl-C): the same command goes on where it stopped. --quick, the default, gives
+// each network a quarter of a second, --full two. The first network of each resolution is compared with the reference
+// backend before it is timed.
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/space/sampling.hpp"
@@ -29,6 +30,7 @@ struct options {
   int threads, random, points;
   std::uint64_t seed;
   double seconds;
+  bool full = false;
 };
 
 struct point {
@@ -47,10 +49,18 @@ std::string heading(const options& o, const backend::cpu& b) {
   return text("# ", b.name(), " on ", read_machine_facts().processor, ", seed ", o.seed);
 }
 
+/// All that the space offers, or those of the paper.
+std::vector<int> resolutions_of(const options& o) {
+  std::vector<int> list;
+  for (int r : ofa_w1_2::description.resolutions)
+    if (o.full || r % 16 == 0) list.push_back(r);
+  return list;
+}
+
 std::vector<point> points_of(const options& o) {
   const space_description& d = ofa_w1_2::description;
   std::vector<point> list;
-  for (int r : d.resolutions)
+  for (int r : resolutions_of(o))
     for (int depth : d.stages[0].depths)
       for (int kernel : d.stages[0].kernels)
         for (int expand : d.stages[0].expands) {
@@ -141,8 +151,8 @@ void draw(const options& o, const std::string& title) {
                : x == 2 ? "1.8:4.2"
                         : "2.5:6.5")
            << "]\nplot ";
-    for (int r : ofa_w1_2::description.resolutions) {
-      script << (r == ofa_w1_2::description.resolutions.front() ? "" : ", ") << "'" << o.out << ".csv' every ::1 using "
+    for (int r : resolutions_of(o)) {
+      script << (r == resolutions_of(o).front() ? "" : ", ") << "'" << o.out << ".csv' every ::1 using "
              << "($1==" << r;
       for (int other : {2, 3, 4})
         if (other != x) script << " && $" << other << "==" << (other == 2 ? 4 : other == 3 ? 7 : 6);
@@ -197,7 +207,8 @@ int sweep(const options& o) {
 } // namespace
 
 int main(int argc, char** argv) try {
-  bool full = false;
+  options o;
+  bool& full = o.full;
   for (int i = 1; i < argc; ++i)
     if (const std::string arg = argv[i]; arg == "--full" || arg == "--quick") {
       full = arg == "--full";
@@ -213,7 +224,6 @@ int main(int argc, char** argv) try {
       throw error(errc::invalid_argument, name, text(least, " … ", most), given);
     return v;
   };
-  options o;
   o.isa = take_option(argc, argv, "--isa");
   o.out = take_option(argc, argv, "--out", "sweep");
   o.threads = static_cast<int>(number("--threads", 1, 1, 256));
