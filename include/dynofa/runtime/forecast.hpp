@@ -1,0 +1,206 @@
+#pragma once
+#include "dynofa/runtime/lookup.hpp"
+#include "dynofa/runtime/slow_down_filter.hpp"
+#include "dynofa/runtime/surprise_distribution.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace dynofa::runtime {
+
+struct forecast_options {
+  slow_down_options filter;
+  /// A higher level is taken if it would be in time even this much slower (logarithm, 0.01: 1 %) … 0.01: one step of
+  /// a family is 3 % and more.
+  double raise_margin = 0.01;
+  /// … or this many deviations of an image's noise, whichever is more. 0.5: the estimate itself wanders by 0.2.
+  double raise_noise = 0.5;
+  /// Images in a row that have to ask for the raise. 4; after a confirmed step none are waited for.
+  std::size_t raise_after = 4;
+  /// Images for which a level stays closed after a raise to it was taken back within as many images; doubles with every
+  /// failure up to `closed_most`. 64 and 4096: a level on the edge is tried ever more rarely.
+  std::size_t closed_first = 64, closed_most = 4096;
+  /// If even the quickest level misses the percentile, the best level whose share of images in time is this close to
+  /// the quickest one's is run: outliers that are late on every level are no reason to give accuracy away. 0.01.
+  double hopeless_share = 0.01;
+};
+
+/// Foresees every level's latency from one slow-down factor of the processor (`slow_down_filter`) and runs the most
+/// accurate level that will be in time for the wanted share of images. One image corrects the forecast of all levels,
+/// so one decision replaces the single steps of `reactive`. Made for one processor; make one per processor.
+///
+/// Cost: about 0.2 µs for `observe` and `decide` together with 10 levels; no allocation.
+class forecast {
+public:
+  static constexpr std::string_view name = "forecast";
+
+  explicit forecast(std::span<const level_figures> levels, forecast_options options = {})
+      : levels_(levels.begin(), levels.end())
+      , options_{options}
+      , filter_{levels.size(), options.filter}
+      , closed_(levels.size()) {
+    validate(levels);
+    if (!(options.raise_margin >= 0 && options.raise_noise >= 0))
+      throw error(errc::invalid_argument, "forecast_options", "raise margins of at least 0", "less");
+    if (options.closed_first == 0 || options.closed_most < options.closed_first)
+      throw error(errc::invalid_argument, "forecast_options::closed_first", "1 to closed_most images",
+                  text(options.closed_first));
+    if (!(options.hopeless_share >= 0 && options.hopeless_share < 0.5))
+      throw error(errc::invalid_argument, "forecast_options::hopeless_share", "0 to below 0.5",
+                  text(options.hopeless_share));
+    for (const level_figures& l : levels) log_latency_.push_back(std::log(l.latency_ms));
+    for (closing& c : closed_) c.length = options.closed_first;
+  }
+
+  /// Any level's image is news, also one that still ran on an earlier decision's.
+  void observe(std::size_t level, double latency_ms) noexcept {
+    if (level >= levels_.size() || !(latency_ms > 0) || !std::isfinite(latency_ms)) return;
+    ++image_;
+    fresh_ = true;
+    switch (filter_.observe(level, std::log(latency_ms) - log_latency_[level])) {
+    case slow_down_filter::verdict::taken:
+      for (std::size_t i = 0; i < waiting_; ++i) surprises_.add(waits_[i]);
+      waiting_ = 0;
+      surprises_.add(filter_.last_surprise());
+      break;
+    case slow_down_filter::verdict::waits: // an outlier's place is in the distribution, a step's is not
+      if (waiting_ < waits_.size()) waits_[waiting_++] = filter_.last_surprise();
+      break;
+    case slow_down_filter::verdict::step:
+      waiting_ = 0;
+      stepped_ = true;
+      for (closing& c : closed_) c.until = 0;
+      break;
+    }
+  }
+
+  std::size_t decide(const target& t) noexcept {
+    const bool changed = !started_ || t != target_;
+    if (!changed && !fresh_) return level_;
+    if (changed) {
+      target_ = t;
+      log_limit_ = t.limit_ms() > 0 ? std::log(t.limit_ms()) : -target::none;
+      for (closing& c : closed_) c = {.until = 0, .length = options_.closed_first};
+    }
+    fresh_ = false;
+    const bool free = changed || stepped_; // the past says nothing against any level
+    const std::size_t before = level_;
+    level_ = free ? best(0) : move();
+    if (free) asked_ = 0;
+    if (before != level_) switched_ = image_, raised_ = !free && level_ > before;
+    why_ = hopeless_          ? reason::infeasible
+           : !started_        ? reason::start
+           : level_ == before ? reason::hold
+           : changed          ? reason::target_changed
+           : level_ < before  ? reason::too_slow
+                              : reason::room;
+    started_ = true;
+    stepped_ = false;
+    return level_;
+  }
+
+  /// The share of images that would be in time on `level` under the last target.
+  double share_in_time(std::size_t level) const noexcept { return in_time(level, 0); }
+  /// What the next image on `level` is expected to take, in ms (the median).
+  double expected_ms(std::size_t level) const noexcept {
+    return std::exp(log_latency_[level] + filter_.log_factor(level));
+  }
+  const slow_down_filter& filter() const noexcept { return filter_; }
+
+  std::span<const level_figures> levels() const noexcept { return levels_; }
+  reason why() const noexcept { return why_; }
+  template <class F>
+  void dump(F&& field) const {
+    field("level", static_cast<double>(level_));
+    field("slow_down", filter_.slow_down());
+    field("uncertainty", filter_.uncertainty());
+    field("noise", filter_.noise());
+    field("surprise", filter_.last_surprise());
+    field("steps", static_cast<double>(filter_.steps()));
+    field("expected_ms", expected_ms(level_));
+    field("share_in_time", share_in_time(level_));
+  }
+
+private:
+  struct closing {
+    std::uint64_t until = 0;
+    std::size_t length = 0;
+  };
+
+  double in_time(std::size_t level, double margin) const noexcept {
+    const double room = log_limit_ - log_latency_[level] - filter_.log_factor(level) - margin;
+    return surprises_.share_below(room / filter_.deviation(level));
+  }
+  bool spares_energy(std::size_t level, double margin) const noexcept {
+    return levels_[level].energy_mj * std::exp(filter_.log_slow_down() + margin) <= target_.energy_mj;
+  }
+
+  /// The share that can be asked for: the target's, or what the quickest level reaches if that is less.
+  double wanted_share() noexcept {
+    const double most = in_time(0, 0);
+    hopeless_ = most < target_.percentile;
+    if (!hopeless_) return target_.percentile;
+    return most < 0.5 ? 2 : most - options_.hopeless_share; // 2: nothing fits; late by as little as can be
+  }
+
+  /// The most accurate level that fits with `margin` to spare; energy gives way to the least accuracy.
+  std::size_t best(double margin) noexcept {
+    if (log_limit_ == target::none) {
+      bool fits = false;
+      const std::size_t level = best_in_table(levels_, target_, filter_.slow_down(), &fits);
+      hopeless_ = !fits;
+      return level;
+    }
+    const double wanted = wanted_share();
+    std::size_t level = levels_.size() - 1;
+    while (level > 0 && in_time(level, margin) < wanted) --level;
+    if (target_.energy_mj != target::none)
+      while (level > 0 && !spares_energy(level, margin) && levels_[level - 1].top1 >= target_.min_top1) --level;
+    hopeless_ |= levels_[level].top1 < target_.min_top1;
+    return level;
+  }
+
+  /// From the present level: down at once if it does not fit, up with margin, patience and not to a closed level.
+  std::size_t move() noexcept {
+    const std::size_t fitting = best(0);
+    if (fitting < level_) {
+      if (raised_ && image_ - switched_ <= closed_[level_].length) { // the raise was a mistake
+        closing& c = closed_[level_];
+        c.until = image_ + c.length;
+        c.length = std::min(2 * c.length, options_.closed_most);
+      }
+      asked_ = 0;
+      return fitting;
+    }
+    if (raised_ && image_ - switched_ > closed_[level_].length) closed_[level_].length = options_.closed_first;
+    const bool hopeless = hopeless_;
+    std::size_t higher =
+        fitting == level_ ? level_ : best(std::max(options_.raise_margin, options_.raise_noise * filter_.noise()));
+    hopeless_ = hopeless;
+    while (higher > level_ && closed_[higher].until > image_) --higher;
+    asked_ = higher > level_ ? asked_ + 1 : 0;
+    if (asked_ < options_.raise_after) return level_;
+    asked_ = 0;
+    return std::max(higher, level_);
+  }
+
+  std::vector<level_figures> levels_;
+  std::vector<double> log_latency_;
+  forecast_options options_;
+  slow_down_filter filter_;
+  surprise_distribution surprises_;
+  std::vector<closing> closed_;
+  std::array<double, 8> waits_{};
+  std::size_t waiting_ = 0;
+  target target_;
+  double log_limit_ = target::none;
+  std::uint64_t image_ = 0, switched_ = 0;
+  std::size_t level_ = 0, asked_ = 0;
+  reason why_ = reason::start;
+  bool started_ = false, fresh_ = false, stepped_ = false, raised_ = false, hopeless_ = false;
+};
+static_assert(runtime_policy<forecast>);
+
+} // namespace dynofa::runtime

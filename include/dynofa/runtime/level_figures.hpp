@@ -1,0 +1,54 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <span>
+#include <vector>
+
+namespace dynofa::runtime {
+
+/// What a run-time policy knows of one level of a family. The index in a list of them is the level, 0 the quickest.
+struct level_figures {
+  double latency_ms = 0; ///< of one image on the undisturbed device
+  double top1 = 0;       ///< percent
+  double energy_mj = 0;  ///< of one image on the undisturbed device, millijoules; 0: not known
+  friend bool operator==(const level_figures&, const level_figures&) = default;
+};
+
+/// Throws unless `levels` is a front: at least one level, finite, latency and top-1 both strictly rising.
+inline void validate(std::span<const level_figures> levels) {
+  if (levels.empty()) throw error(errc::invalid_argument, "levels", "at least one", "none");
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const level_figures& l = levels[i];
+    const auto where = [&] { return text("level ", i); };
+    if (!(std::isfinite(l.latency_ms) && l.latency_ms > 0))
+      throw error(errc::invalid_argument, where(), "a finite latency above 0 ms", text(l.latency_ms, " ms"));
+    if (!(l.top1 >= 0 && l.top1 <= 100))
+      throw error(errc::invalid_argument, where(), "a top-1 accuracy of 0 to 100 %", text(l.top1, " %"));
+    if (!(std::isfinite(l.energy_mj) && l.energy_mj >= 0))
+      throw error(errc::invalid_argument, where(), "a finite energy of at least 0 mJ", text(l.energy_mj, " mJ"));
+    if (i > 0 && !(l.latency_ms > levels[i - 1].latency_ms && l.top1 > levels[i - 1].top1))
+      throw error(errc::invalid_argument, where(),
+                  "more latency and more top-1 than the level before (take only the front: `front_of`)",
+                  text(l.latency_ms, " ms, ", l.top1, " % after ", levels[i - 1].latency_ms, " ms, ",
+                       levels[i - 1].top1, " %"));
+  }
+}
+
+/// The indices of those that nothing beats in both latency and top-1, quickest first: what a family that was searched
+/// for another device has to be thinned to. Of equal ones the first stays.
+inline std::vector<std::size_t> front_of(std::span<const level_figures> all) {
+  std::vector<std::size_t> order(all.size()), front;
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return all[a].latency_ms != all[b].latency_ms ? all[a].latency_ms < all[b].latency_ms : all[a].top1 > all[b].top1;
+  });
+  for (std::size_t i : order)
+    if (front.empty() || all[i].top1 > all[front.back()].top1) front.push_back(i);
+  return front;
+}
+
+} // namespace dynofa::runtime

@@ -1,0 +1,70 @@
+#pragma once
+#include "dynofa/runtime/policy.hpp"
+
+#include <vector>
+
+namespace dynofa::runtime {
+
+/// The level that the table offers for `t` if every latency and energy is `slow_down` times the table's; `*fits`
+/// says whether latency and accuracy are met. Most accurate within the limit; without a limit the quickest level that
+/// is accurate enough.
+inline std::size_t best_in_table(std::span<const level_figures> levels, const target& t, double slow_down,
+                                 bool* fits = nullptr) noexcept {
+  const double limit = t.limit_ms();
+  const bool cheapest = limit == target::none && t.min_top1 > 0;
+  std::size_t in_time = 0, chosen = levels.size();
+  for (std::size_t i = 0; i < levels.size() && levels[i].latency_ms * slow_down <= limit; ++i) {
+    in_time = i + 1;
+    if (levels[i].top1 < t.min_top1 || levels[i].energy_mj * slow_down > t.energy_mj) continue;
+    if (cheapest && chosen != levels.size()) continue;
+    chosen = i;
+  }
+  if (chosen == levels.size() && in_time > 0) { // energy gives way first: the least that is accurate enough
+    for (std::size_t i = in_time; i-- > 0 && levels[i].top1 >= t.min_top1;) chosen = i;
+  }
+  if (fits) *fits = chosen != levels.size();
+  if (chosen != levels.size()) return chosen;
+  if (in_time > 0) return in_time - 1; // then accuracy: as much of it as there is time for
+  return 0;                            // latency last
+}
+
+/// The paper's control of a device that runs nothing else (§3.4, Fig. 6): constraints → level by the table measured at
+/// design time. Open loop: does not look at latencies. Cost: one pass over the levels.
+class lookup {
+public:
+  static constexpr std::string_view name = "lookup";
+
+  explicit lookup(std::span<const level_figures> levels)
+      : levels_(levels.begin(), levels.end()) {
+    validate(levels);
+  }
+
+  void observe(std::size_t /*level*/, double /*latency_ms*/) noexcept {}
+  std::size_t decide(const target& t) noexcept {
+    bool fits = false;
+    const std::size_t before = level_;
+    level_ = best_in_table(levels_, t, 1, &fits);
+    why_ = !fits              ? reason::infeasible
+           : !started_        ? reason::start
+           : level_ == before ? reason::hold
+                              : reason::target_changed;
+    started_ = true;
+    return level_;
+  }
+
+  std::span<const level_figures> levels() const noexcept { return levels_; }
+  reason why() const noexcept { return why_; }
+  template <class F>
+  void dump(F&& field) const {
+    field("level", static_cast<double>(level_));
+  }
+
+private:
+  std::vector<level_figures> levels_;
+  std::size_t level_ = 0;
+  reason why_ = reason::start;
+  bool started_ = false;
+};
+static_assert(runtime_policy<lookup>);
+
+} // namespace dynofa::runtime

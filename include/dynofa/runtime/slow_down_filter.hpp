@@ -1,0 +1,165 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace dynofa::runtime {
+
+/// All variances and deviations are of the natural logarithm of a latency: 0.03 reads "3 %".
+struct slow_down_options {
+  /// Deviation of the slow-down factor before the first image. 0.32, as in ALERT (variance 0.1): the first level is
+  /// chosen with care, and the first image decides nearly all.
+  double start_deviation = 0.32;
+  /// Noise of single images before any is seen; the filter learns the true figure. 0.04: twice that of a quiet machine.
+  double start_noise = 0.04;
+  /// The least noise believed in. 0.005: below it a timer's resolution and a degree of temperature would look like
+  /// news.
+  double least_noise = 0.005;
+  /// How far the slow-down drifts per image, in units of the noise. 0.05: the estimate averages about 20 images.
+  double drift = 0.05;
+  /// Share of a new image in the estimate of the noise. 0.03: about 30 images, so that ten noisier ones are followed.
+  double noise_gain = 0.03;
+  /// An image further from the forecast than this many deviations is a surprise: not believed until confirmed. 4: one
+  /// of 16 000 images of Gaussian noise.
+  double surprise = 4;
+  /// Surprises in a row on the slow side, alike, that make a step: 2. One may be an outlier, and a third late image
+  /// would be one too many.
+  std::size_t confirm_slow = 2;
+  /// The same on the quick side. 3: acting late costs a little accuracy only.
+  std::size_t confirm_quick = 3;
+  /// How much a level's own factor may differ from the table, beyond what slows all of them. 0.03: tables made by
+  /// `profiler` are within 1 to 3 % of whole networks.
+  double level_deviation = 0.02;
+};
+
+/// A Kalman filter of one factor by which a processor is slower than the table says, after ALERT (Wan et al., USENIX
+/// ATC 2020), with four changes that measurements asked for:
+/// 1. Logarithms, so that a factor of 0.5 and of 4 behave alike and noise is a share of the latency.
+/// 2. Noise of images (R) and drift of the factor (Q) are told apart and both learnt: ALERT's fixed R = 0.001 with Q ≥
+/// 0.1
+///    believes nearly every single image, which makes levels chase noise.
+/// 3. A far outlier waits for its confirmation by the next image: steps are taken whole, outliers leave no trace here
+///    (they stay in the share of late images that `forecast` keeps).
+/// 4. Each level has a small factor of its own: an image on one level says nearly all about the others, not all.
+class slow_down_filter {
+public:
+  /// What became of an observation.
+  enum class verdict : std::uint8_t { taken, waits, step };
+
+  explicit slow_down_filter(std::size_t levels, slow_down_options options = {})
+      : options_{options}
+      , own_(levels)
+      , noise2_{options.start_noise * options.start_noise}
+      , variance_{options.start_deviation * options.start_deviation} {
+    for (auto [value, what] : {std::pair{options.start_deviation, "start_deviation"},
+                               {options.start_noise, "start_noise"},
+                               {options.least_noise, "least_noise"},
+                               {options.drift, "drift"},
+                               {options.noise_gain, "noise_gain"},
+                               {options.level_deviation, "level_deviation"}})
+      if (!(value > 0 && value <= 1))
+        throw error(errc::invalid_argument, text("slow_down_options::", what), "above 0, at most 1", text(value));
+    if (!(options.surprise >= 1))
+      throw error(errc::invalid_argument, "slow_down_options::surprise", "at least 1", text(options.surprise));
+    for (own& o : own_) o.variance = options.level_deviation * options.level_deviation;
+  }
+
+  /// Takes log(latency / table's latency) of one image on `level`.
+  verdict observe(std::size_t level, double z) noexcept {
+    own& o = own_[level];
+    if (images_ > 0) variance_ += process_variance();
+    const double total = variance_ + o.variance + noise2_, y = z - value_ - o.value;
+    last_surprise_ = y / std::sqrt(total);
+    ++images_;
+    if (std::abs(last_surprise_) > options_.surprise && images_ > 1) {
+      return doubt(level, z, y);
+    }
+    forget_doubts();
+    // The signed mean of surprises: 0 if the forecast is right on average, whatever the noise.
+    bias_ += bias_gain * (last_surprise_ - bias_);
+    learn_noise(y * y * noise2_ / total); // the noise's share of the square
+    const double gain = variance_ / total, own_gain = o.variance / total;
+    value_ += gain * y;
+    o.value += own_gain * y;
+    variance_ *= 1 - gain;
+    o.variance = std::max(o.variance * (1 - own_gain), own_floor());
+    return verdict::taken;
+  }
+
+  /// Mean of log(latency / table's latency) of the next image on `level`.
+  double log_factor(std::size_t level) const noexcept { return value_ + own_[level].value; }
+  /// Its deviation, noise of a single image included.
+  double deviation(std::size_t level) const noexcept { return std::sqrt(variance_ + own_[level].variance + noise2_); }
+  double log_slow_down() const noexcept { return value_; }
+  double slow_down() const noexcept { return std::exp(value_); }
+  double noise() const noexcept { return std::sqrt(noise2_); }
+  /// Deviation of the slow-down factor itself.
+  double uncertainty() const noexcept { return std::sqrt(variance_); }
+  /// How many deviations the last image was from its forecast.
+  double last_surprise() const noexcept { return last_surprise_; }
+  double bias() const noexcept { return bias_; }
+  std::uint64_t images() const noexcept { return images_; }
+  std::uint64_t steps() const noexcept { return steps_; }
+
+private:
+  struct own {
+    double value = 0, variance = 0;
+  };
+  static constexpr double bias_gain = 0.2;          // about 9 images …
+  static constexpr double bias_deviation = 1.0 / 3; // … √(0.2 / 1.8) for independent surprises
+  static constexpr double tolerated_bias = 2;       // in its deviations
+
+  /// Q: a slow drift always, more of it when surprises lean to one side (a ramp, or a step too small to surprise).
+  double process_variance() const noexcept {
+    const double lean = std::max(0.0, std::abs(bias_) / bias_deviation - tolerated_bias);
+    const double share = options_.drift * options_.drift + 0.1 * lean * lean;
+    return std::min(share, 1.0) * noise2_;
+  }
+  /// A level's own factor stays open by a tenth of what it began with, so that a wrong start is unlearnt.
+  double own_floor() const noexcept { return 0.01 * options_.level_deviation * options_.level_deviation; }
+  void learn_noise(double squared) noexcept {
+    noise2_ += options_.noise_gain * (std::min(squared, 9 * noise2_) - noise2_);
+    noise2_ = std::max(noise2_, options_.least_noise * options_.least_noise);
+  }
+
+  /// Surprises that no other confirmed were outliers, or a wider noise than believed: learnt in small portions.
+  void forget_doubts() noexcept {
+    for (; waiting_ > 0; --waiting_) learn_noise(4 * noise2_);
+  }
+
+  /// A surprise: the beginning of a step or an outlier; the following images tell.
+  verdict doubt(std::size_t level, double z, double y) noexcept {
+    const double seen = z - own_[level].value;
+    const bool slower = y > 0;
+    if (slower != doubts_slower_) forget_doubts();
+    doubts_slower_ = slower;
+    nearest_ = waiting_ == 0 ? seen : slower ? std::min(nearest_, seen) : std::max(nearest_, seen);
+    farthest_ = waiting_ == 0 ? seen : slower ? std::max(farthest_, seen) : std::min(farthest_, seen);
+    sum_ = (waiting_ == 0 ? 0 : sum_) + seen;
+    ++waiting_;
+    if (waiting_ < (slower ? options_.confirm_slow : options_.confirm_quick)) return verdict::waits;
+    // Alike: a step, to their mean. Unlike: at least as far as the nearest of them.
+    const bool alike = std::abs(farthest_ - nearest_) < options_.surprise * std::sqrt(2 * noise2_);
+    value_ = alike ? sum_ / static_cast<double>(waiting_) : nearest_;
+    variance_ = alike ? noise2_ / static_cast<double>(waiting_) : noise2_;
+    bias_ = 0;
+    waiting_ = 0;
+    ++steps_;
+    return verdict::step;
+  }
+
+  slow_down_options options_;
+  std::vector<own> own_;
+  double value_ = 0, noise2_, variance_, bias_ = 0, last_surprise_ = 0;
+  double nearest_ = 0, farthest_ = 0, sum_ = 0; // of the surprises that wait, as log factors
+  bool doubts_slower_ = false;
+  std::size_t waiting_ = 0;
+  std::uint64_t images_ = 0, steps_ = 0;
+};
+
+} // namespace dynofa::runtime

@@ -1,0 +1,48 @@
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+
+namespace dynofa::runtime {
+
+/// How surprises (deviations of images from their forecast, in units of the forecast's deviation) are distributed: the
+/// latest 128 of them, counted, together with a Gaussian that weighs as much as `gauss` of them. So percentiles hold on
+/// a machine where one image in fifteen takes half as long again, and there is an answer before anything is seen.
+class surprise_distribution {
+public:
+  static constexpr std::size_t window = 128;
+  static constexpr double gauss = 16;
+
+  void add(double surprise) noexcept {
+    if (count_ == window) {
+      const double old = ring_[next_];
+      const auto place = std::lower_bound(sorted_.begin(), sorted_.begin() + window, old);
+      std::copy(place + 1, sorted_.begin() + window, place);
+      --count_;
+    }
+    ring_[next_] = surprise;
+    next_ = (next_ + 1) % window;
+    const auto end = sorted_.begin() + static_cast<std::ptrdiff_t>(count_);
+    const auto place = std::upper_bound(sorted_.begin(), end, surprise);
+    std::copy_backward(place, end, end + 1);
+    *place = surprise;
+    ++count_;
+  }
+
+  /// The share of images whose surprise is at most `x`.
+  double share_below(double x) const noexcept {
+    const auto end = sorted_.begin() + static_cast<std::ptrdiff_t>(count_);
+    const auto below = static_cast<double>(std::upper_bound(sorted_.begin(), end, x) - sorted_.begin());
+    const double normal = 0.5 * std::erfc(-x * 0.70710678118654752);
+    return (below + gauss * normal) / (static_cast<double>(count_) + gauss);
+  }
+
+  std::size_t count() const noexcept { return count_; }
+
+private:
+  std::array<double, window> ring_{}, sorted_{};
+  std::size_t next_ = 0, count_ = 0;
+};
+
+} // namespace dynofa::runtime
