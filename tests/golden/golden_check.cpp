@@ -1,13 +1,14 @@
 // golden_check DIR [--backend NAME] [--sections ABF]
 //
 // Runs the golden sections of a folder on a backend and prints a line per section with the largest error over its
-// tolerance. A: generator, weights, files and extracted weights. B: logits and recorded blocks. D: accuracy
-// predictor. E: latency tables. F: MACs and parameters.
+// tolerance. A: generator, weights, files and extracted weights. B: logits and recorded blocks. C: calibration. D:
+// accuracy predictor. E: latency tables. F: MACs and parameters.
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/model/random_supernet.hpp"
 
 #include "golden/golden.hpp"
+#include "golden/section_c.hpp"
 #include <functional>
 #include <map>
 
@@ -20,7 +21,7 @@
 #endif
 #endif
 #if __has_include("dynofa/backend/cpu.hpp")
-#include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/cpu/calibration.hpp"
 #define DYNOFA_GOLDEN_CPU 1
 #endif
 #ifdef DYNOFA_WITH_CUDA
@@ -260,6 +261,8 @@ int run(const fs::path& dir, const std::string& sections, Backend backend) {
     }
 #endif
     if (wanted('B')) check_forward(net_dir, net, backend, t);
+    if constexpr (requires { open_calibration(backend, backend.pack(net), plan{}, 1); })
+      if (wanted('C') && fs::exists(net_dir / "bncalib.json")) check_calibration(net_dir, net, backend, t);
   }
 #ifdef DYNOFA_GOLDEN_DE
   if (wanted('D')) section_d(dir, t);

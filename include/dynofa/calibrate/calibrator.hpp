@@ -44,7 +44,7 @@ public:
       , plan_{make_plan(net->space, a)}
       , capacity_{checked(batch)}
       , rule_{rule}
-      , batch_{backend::open_calibration(backend, packed, plan_, batch)}
+      , batch_{open_calibration(backend, packed, plan_, batch)}
       , mean_(static_cast<std::size_t>(plan_.norm_values()))
       , variance_(mean_.size())
       , square_(mean_.size()) {}
@@ -114,9 +114,9 @@ private:
   dynofa::plan plan_;
   int capacity_;
   variance_rule rule_;
-  decltype(backend::open_calibration(std::declval<const Backend&>(),
-                                     std::declval<const std::shared_ptr<const typename Backend::packed>&>(),
-                                     std::declval<const dynofa::plan&>(), 1)) batch_;
+  decltype(open_calibration(std::declval<const Backend&>(),
+                            std::declval<const std::shared_ptr<const typename Backend::packed>&>(),
+                            std::declval<const dynofa::plan&>(), 1)) batch_;
   std::vector<double> mean_, variance_, square_; ///< weighted by batch size
   std::int64_t images_ = 0;
 };
