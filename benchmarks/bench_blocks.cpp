@@ -9,20 +9,6 @@ namespace {
 
 using namespace bench;
 
-std::string row_name(const block& b) {
-  switch (b.kind) {
-  case block_kind::stem: return text("block/stem/", b.in_size);
-  case block_kind::separable: return text("block/separable/", b.in_size);
-  case block_kind::inverted_residual:
-    return text("block/inverted_residual/", b.in_size, 'x', b.in_channels, '-', b.mid_channels, '-', b.out_channels,
-                "/k", int(b.kernel), "/s", int(b.stride), b.se_channels ? "/se" : "",
-                b.act == activation::relu ? "/relu" : "/h_swish");
-  case block_kind::final_expand: return text("block/final_expand/", b.in_size);
-  case block_kind::feature_mix: return "block/feature_mix";
-  default: return "block/classifier";
-  }
-}
-
 void run(benchmark::State& state, const arch& a, std::size_t index, const std::string& isa) {
   const supernet_ptr& net = paper_supernet();
   engine judge(backend::reference{}, net);
@@ -57,7 +43,7 @@ int main(int argc, char** argv) try {
   for (const auto& network : networks(take_option(argc, argv, "--subnets"))) {
     const plan p = make_plan(ofa_w1_2::description, network.arch);
     for (std::size_t i = 0; i < p.blocks.size(); ++i) {
-      const std::string name = row_name(p.blocks[i]);
+      const std::string name = block_row_name(p.blocks[i]);
       if (!seen.insert(name).second) continue;
       benchmark::RegisterBenchmark((name + "/cpu/threads:1").c_str(),
                                    [=, a = network.arch](benchmark::State& state) { run(state, a, i, isa); })

@@ -48,6 +48,21 @@ inline std::vector<named_network> networks(const std::string& file) {
   return list;
 }
 
+/// The row of bench_blocks that times this block.
+inline std::string block_row_name(const block& b) {
+  switch (b.kind) {
+  case block_kind::stem: return text("block/stem/", b.in_size);
+  case block_kind::separable: return text("block/separable/", b.in_size);
+  case block_kind::inverted_residual:
+    return text("block/inverted_residual/", b.in_size, 'x', b.in_channels, '-', b.mid_channels, '-', b.out_channels,
+                "/k", int(b.kernel), "/s", int(b.stride), b.se_channels ? "/se" : "",
+                b.act == activation::relu ? "/relu" : "/h_swish");
+  case block_kind::final_expand: return text("block/final_expand/", b.in_size);
+  case block_kind::feature_mix: return "block/feature_mix";
+  default: return "block/classifier";
+  }
+}
+
 /// The w = 1.2 space of the paper's networks, with random weights: speed does not depend on their values.
 inline const supernet_ptr& paper_supernet() {
   static const supernet_ptr net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 1));
