@@ -45,7 +45,7 @@ public:
     const std::size_t image = static_cast<std::size_t>(p.blocks[0].in_values());
     const std::size_t per_image = round(narrow) * 2 + round(wide) * 2 + round(image);
     const std::size_t per_thread = round(std::max(padded_image, stem_rows_)) + 3 * round(vectors_) + round(row);
-    memory_ = aligned_bytes{(per_image * images_.size() + per_thread * threads) * sizeof(float)};
+    memory_ = aligned_bytes{(per_image * images_.size() + per_thread * threads + 2 * round(vectors_)) * sizeof(float)};
     float* cursor = memory_.as<float>();
     auto take = [&](std::size_t floats) { return std::exchange(cursor, cursor + round(floats)); };
     for (picture& i : images_) i = {take(narrow), take(narrow), take(wide), take(wide), take(image), {}, {}};
@@ -53,8 +53,9 @@ public:
     for (scratch& s : own_)
       s = {take(std::max(padded_image, stem_rows_)), take(vectors_), take(vectors_), take(vectors_),
            reinterpret_cast<std::int32_t*>(take(row))};
-    zeros_.assign(vectors_, 0.f);
-    ones_.assign(vectors_, 1.f);
+    ones_ = take(vectors_), zeros_ = take(vectors_); // kernels load aligned
+    std::fill_n(ones_, vectors_, 1.f);
+    std::fill_n(zeros_, vectors_, 0.f);
   }
 
   void load(std::size_t n, std::span<const float> image) { std::copy(image.begin(), image.end(), images_[n].image); }
@@ -144,7 +145,8 @@ private:
   std::vector<scratch> own_;
   aligned_bytes memory_;
   std::size_t vectors_ = 0, stem_rows_ = 0;
-  std::vector<float> zeros_, ones_, scale_, shift_;
+  float *ones_ = nullptr, *zeros_ = nullptr;
+  std::vector<float> scale_, shift_; ///< of the last batch norm
   activation act_ = activation::identity;
   int active_ = 0;
 
@@ -210,7 +212,7 @@ private:
     a.in = in, a.in_plane = pixels * lane_block;
     a.weights = static_cast<const float*>(weights), a.panel = panel, a.k = k;
     a.out = out, a.out_plane = pixels * lane_block;
-    a.scale = ones_.data(), a.shift = zeros_.data(), a.act = epilogue::identity;
+    a.scale = ones_, a.shift = zeros_, a.act = epilogue::identity;
     for (int first = 0, count; first < panels; first += count) {
       count = next_chunk(panels - first);
       a.weights = static_cast<const float*>(weights) + static_cast<std::size_t>(first) * panel;
@@ -255,7 +257,7 @@ private:
       a.in = own.rows, a.row_offset = own.row_offset, a.in_rows = size;
       a.out = image.wider + at(c) * pixels_of(s.b.out_size), a.out_width = s.b.out_size;
       a.weights = s.depthwise + static_cast<std::size_t>(c) * taps;
-      a.scale = ones_.data(), a.shift = zeros_.data(), a.sum = own.a;
+      a.scale = ones_, a.shift = zeros_, a.sum = own.a;
       a.y0 = 0, a.y1 = s.b.out_size, a.act = epilogue::identity;
       backend_.engine->kernels().depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](a);
     }
