@@ -1,0 +1,312 @@
+// simulate --seeds A:B [--traces all|KIND,…] [--policies all|NAME,…] [--family FILE.json] [--recorded FILE] [--json]
+//          [--csv DIR]: replays generated (or recorded) traces with run-time policies and checks the bars of the
+// run-time control. The parameters of `forecast` were chosen on seeds 1 to 30; every other seed is held out.
+#include "dynofa/runtime/forecast.hpp"
+#include "dynofa/runtime/reactive.hpp"
+#include "dynofa/runtime/simulator.hpp"
+#include "dynofa/runtime/slack.hpp"
+#include "dynofa/runtime/trace_io.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace dynofa;
+using namespace dynofa::runtime;
+
+namespace {
+
+struct named_family {
+  std::string name;
+  std::vector<level_figures> levels;
+};
+
+/// The six networks of the paper's GPU file, and ten levels as a search for a laptop's core gives them.
+std::vector<named_family> built_in() {
+  return {{"paper_6",
+           {{41.16, 74.202}, {45.42, 74.968}, {49.44, 76.134}, {51.08, 77.540}, {56.75, 78.346}, {61.73, 79.030}}},
+          {"ten",
+           {{12.0, 71.9},
+            {14.1, 73.6},
+            {16.3, 74.9},
+            {18.8, 75.9},
+            {21.9, 76.8},
+            {25.3, 77.5},
+            {29.4, 78.1},
+            {34.0, 78.6},
+            {39.5, 79.0},
+            {46.0, 79.3}}}};
+}
+
+named_family read_family(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) throw error(errc::io, path, "a readable file", "none");
+  const auto json = nlohmann::json::parse(in, nullptr, false);
+  if (!json.is_array() || json.size() > 1000)
+    throw error(errc::bad_file, path, "a list of {\"latency_ms\", \"top1\"}", "something else");
+  named_family f{path, {}};
+  for (const auto& l : json) {
+    if (!l.is_object() || !l.contains("latency_ms") || !l.contains("top1") || !l["latency_ms"].is_number() ||
+        !l["top1"].is_number())
+      throw error(errc::bad_file, path, "levels with \"latency_ms\" and \"top1\"", l.dump());
+    f.levels.push_back({l["latency_ms"].get<double>(), l["top1"].get<double>()});
+  }
+  validate(f.levels);
+  return f;
+}
+
+using run_policy = std::function<replay_figures(const trace&, std::ostream*)>;
+template <class Policy>
+run_policy runner() {
+  return [](const trace& t, std::ostream* csv) {
+    return csv ? write_replay_csv(*csv, t, Policy(t.levels)) : replay(t, Policy(t.levels));
+  };
+}
+const std::vector<std::pair<std::string, run_policy>> policies = {{"lookup", runner<lookup>()},
+                                                                  {"slack", runner<slack>()},
+                                                                  {"reactive", runner<reactive>()},
+                                                                  {"forecast", runner<forecast>()}};
+
+int passed = 0, failed = 0;
+void check(bool good, const std::string& what) {
+  (good ? passed : failed) += 1;
+  std::cout << (good ? "pass  " : "FAIL  ") << what << '\n';
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> parts(1);
+  for (char c : list) {
+    if (c == ',')
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  return parts;
+}
+
+std::string percent(double share) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(2) << 100 * share << " %";
+  return out.str();
+}
+std::string fixed(double value, int digits = 3) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(digits) << value;
+  return out.str();
+}
+
+void print_row(const std::string& kind, const std::string& policy, const replay_figures& f,
+               const replay_figures& oracle) {
+  std::cout << "  " << std::left << std::setw(12) << kind << std::setw(10) << policy << std::right << std::setw(9)
+            << percent(f.late_share()) << std::setw(9) << fixed(f.mean_top1()) << std::setw(9)
+            << fixed(oracle.mean_top1() - f.mean_top1()) << std::setw(9)
+            << percent(f.late_share() - oracle.late_share()) << std::setw(9) << fixed(f.switches_per_1000(), 1)
+            << std::setw(6) << f.longest_late << '\n';
+}
+
+/// Images above the limit after a doubling, counted until the first one in time; the worst of many noises.
+void check_doubling(const named_family& family) {
+  std::size_t worst = 0, runs = 0, unsettled = 0;
+  const double low = family.levels.front().latency_ms;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    random_stream random(seed, "doubling");
+    const double limit = 2 * low * (1.12 + 0.3 * random.uniform()), noise = 0.005 + 0.025 * random.uniform();
+    forecast policy(family.levels);
+    const target wanted{.latency_ms = limit};
+    const std::size_t step_at = 100 + random.below(400);
+    std::size_t over = 0, since = 0;
+    for (std::size_t i = 0; i < step_at + 40; ++i) {
+      const std::size_t level = policy.decide(wanted);
+      const double latency =
+          family.levels[level].latency_ms * (i < step_at ? 1 : 2) * std::exp(noise * random.normal());
+      policy.observe(level, latency);
+      if (i < step_at) continue;
+      ++since;
+      if (latency > limit && since == over + 1) over = since; // the run of late images that the step begins with
+      if (latency > limit && since > 10) ++unsettled;
+    }
+    worst = std::max(worst, over);
+    ++runs;
+  }
+  check(worst <= 2, text(family.name, ": latency doubles: in time again at image ", worst + 1, " at the latest in ",
+                         runs, " runs (wanted: 3); later late images ", unsettled, " of ", 30 * runs));
+}
+
+/// At most one switch per 1000 images once settled, at every constant slow-down.
+void check_calm(const named_family& family, std::uint64_t first_seed, std::uint64_t last_seed) {
+  std::size_t most = 0, total = 0, runs = 0, bad = 0;
+  double at = 0;
+  constexpr std::size_t settle = 1000, images = 4000;
+  for (std::uint64_t seed = first_seed; seed <= last_seed; ++seed)
+    for (int k = 0; k <= 70; ++k) {
+      const double slow_down = 0.5 + 0.05 * k;
+      random_stream random(seed, text("calm", k));
+      const double noise = 0.005 + 0.035 * random.uniform(), outliers = 0.02 * random.uniform();
+      // A limit in the middle of the family at a slow-down of 1 or so: many of the 71 are at some level's edge.
+      const target wanted{.latency_ms = family.levels.back().latency_ms * (0.8 + 1.2 * random.uniform())};
+      forecast policy(family.levels);
+      std::size_t switches = 0, before = 0;
+      for (std::size_t i = 0; i < settle + images; ++i) {
+        const std::size_t level = policy.decide(wanted);
+        double latency = family.levels[level].latency_ms * slow_down * std::exp(noise * random.normal());
+        if (random.chance(outliers)) latency *= 1.3 + 2 * random.uniform();
+        policy.observe(level, latency);
+        switches += i > settle && level != before;
+        before = level;
+      }
+      total += switches;
+      ++runs;
+      bad += switches * 1000 > images;
+      if (switches > most) most = switches, at = slow_down;
+    }
+  check(bad == 0, text(family.name, ": constant slow-downs 0.5 to 4 with up to 2 % outliers: worst ",
+                       fixed(most / 4.0, 2), " switches per 1000 images (at ", at, "), mean ",
+                       fixed(total / 4.0 / static_cast<double>(runs)), ", ", bad, " of ", runs, " runs above 1"));
+}
+
+int run(int argc, char** argv) {
+  std::uint64_t first = 1, last = 30;
+  std::string kinds = "all", names = "all", recorded, csv;
+  std::vector<named_family> families = built_in();
+  bool json = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string option = argv[i];
+    if (option == "--json") {
+      json = true;
+      continue;
+    }
+    if (i + 1 == argc) throw error(errc::invalid_argument, option, "a value after it", "none");
+    const std::string value = argv[++i];
+    if (option == "--seeds") {
+      const auto colon = value.find(':');
+      char* end = nullptr;
+      first = std::strtoull(value.c_str(), &end, 10);
+      last = colon == std::string::npos ? first : std::strtoull(value.c_str() + colon + 1, &end, 10);
+      if (*end != 0 || first > last || last - first >= 10000)
+        throw error(errc::invalid_argument, "--seeds", "A:B, A not above B, at most 10000 seeds", value);
+    } else if (option == "--traces")
+      kinds = value;
+    else if (option == "--policies")
+      names = value;
+    else if (option == "--family")
+      families = {read_family(value)};
+    else if (option == "--recorded")
+      recorded = value;
+    else if (option == "--csv")
+      csv = value;
+    else
+      throw error(errc::invalid_argument, "options",
+                  "--seeds, --traces, --policies, --family, --recorded, --csv or --json", option);
+  }
+  std::vector<std::string> asked =
+      kinds == "all" ? std::vector<std::string>(trace_kinds.begin(), trace_kinds.end()) : split(kinds);
+  for (const auto& k : asked)
+    if (std::find(trace_kinds.begin(), trace_kinds.end(), k) == trace_kinds.end())
+      throw error(errc::invalid_argument, "--traces", "all or names of kinds", k);
+  std::vector<std::string> chosen = split(names);
+  if (names == "all") {
+    chosen.clear();
+    for (const auto& p : policies) chosen.push_back(p.first);
+  }
+  for (const auto& n : chosen)
+    if (std::none_of(policies.begin(), policies.end(), [&](const auto& p) { return p.first == n; }))
+      throw error(errc::invalid_argument, "--policies", "all or lookup, slack, reactive, forecast", n);
+  const bool judged =
+      std::count(chosen.begin(), chosen.end(), "forecast") && std::count(chosen.begin(), chosen.end(), "reactive");
+
+  nlohmann::json document = nlohmann::json::array();
+  for (const named_family& family : families) {
+    std::vector<std::pair<std::string, std::vector<trace>>> groups;
+    if (recorded.empty())
+      for (const auto& k : asked) {
+        const auto kind =
+            static_cast<trace_kind>(std::find(trace_kinds.begin(), trace_kinds.end(), k) - trace_kinds.begin());
+        groups.push_back({k, {}});
+        for (std::uint64_t seed = first; seed <= last; ++seed)
+          groups.back().second.push_back(generate_trace(kind, seed, family.levels));
+      }
+    else
+      groups.push_back({"recorded", {read_trace(std::filesystem::path(recorded), family.levels)}});
+    std::cout << family.name << ": " << family.levels.size() << " levels, seeds " << first << " to " << last << '\n'
+              << "  trace       policy         late    top-1  regret: top-1, late  sw/1000  late in a row\n";
+    std::map<std::string, replay_figures> all;
+    replay_figures oracle_all, static_all;
+    std::size_t traces = 0, above_static = 0;
+    for (const auto& [kind, list] : groups) {
+      std::map<std::string, replay_figures> sums;
+      replay_figures oracle;
+      for (const trace& t : list) {
+        oracle += replay_oracle(t);
+        ++traces;
+        for (const auto& [name, play] : policies) {
+          if (!std::count(chosen.begin(), chosen.end(), name)) continue;
+          std::ofstream file;
+          if (!csv.empty()) file.open(csv + "/" + family.name + "-" + t.name + "-" + name + ".csv");
+          const replay_figures f = play(t, csv.empty() ? nullptr : &file);
+          if (!csv.empty() && !file.flush()) throw error(errc::io, csv, "a folder to write to", "none");
+          sums[name] += f;
+          if (name != "forecast") continue;
+          const replay_figures fixed_level = best_static_level(t, f.late);
+          static_all += fixed_level;
+          above_static += f.top1_sum > fixed_level.top1_sum;
+        }
+      }
+      for (const auto& [name, f] : sums) {
+        print_row(kind, name, f, oracle);
+        all[name] += f;
+        document.push_back({{"family", family.name},
+                            {"trace", kind},
+                            {"policy", name},
+                            {"late_share", f.late_share()},
+                            {"top1", f.mean_top1()},
+                            {"regret_top1", oracle.mean_top1() - f.mean_top1()},
+                            {"regret_late_share", f.late_share() - oracle.late_share()},
+                            {"switches_per_1000", f.switches_per_1000()},
+                            {"images", f.images}});
+      }
+      print_row(kind, "oracle", oracle, oracle);
+      oracle_all += oracle;
+    }
+    for (const auto& [name, f] : all) print_row("all", name, f, oracle_all);
+    print_row("all", "oracle", oracle_all, oracle_all);
+    if (judged) {
+      const replay_figures &f = all["forecast"], &r = all["reactive"];
+      check(3 * f.late <= r.late, text(family.name, ": forecast is late on ", percent(f.late_share()), ", reactive on ",
+                                       percent(r.late_share()),
+                                       " of the images: ", fixed(f.late_share() / r.late_share()), " (wanted: 1/3)"));
+      check(f.mean_top1() >= r.mean_top1() - 0.1,
+            text(family.name, ": mean top-1 of forecast ", fixed(f.mean_top1()), ", of reactive ", fixed(r.mean_top1()),
+                 " (wanted: no more than 0.1 lower)"));
+      check(f.mean_top1() > static_all.mean_top1(),
+            text(family.name, ": mean top-1 of the best static levels that are late as rarely ",
+                 fixed(static_all.mean_top1()), "; forecast has more on ", above_static, " of ", traces, " traces, ",
+                 fixed(f.mean_top1() - static_all.mean_top1()), " more on average"));
+    }
+    if (recorded.empty() && judged) {
+      check_doubling(family);
+      check_calm(family, first, std::min(last, first + 4));
+    }
+  }
+  if (json) std::cout << document.dump(1) << '\n';
+  std::cout << passed << " passed, " << failed << " failed\n";
+  return failed == 0 ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const error& e) {
+    std::cerr << e.what() << '\n';
+    return 2;
+  }
+}
