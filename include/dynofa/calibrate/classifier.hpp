@@ -1,0 +1,56 @@
+#pragma once
+#include "dynofa/data/image_folder.hpp"
+#include "dynofa/data/preprocess_json.hpp"
+#include "dynofa/model/load.hpp"
+#include "dynofa/space/json.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dynofa {
+
+/// A super-network with what it was trained for: how pictures become its input and what its logits are called. Without
+/// these, accuracy cannot be measured: another resize costs whole points, silently.
+struct image_classifier {
+  supernet_ptr net;
+  data::preprocessing preprocessing;
+  std::vector<std::string> class_ids, class_names; ///< by label; ids are what folders of images are called
+  std::string origin;                              ///< a line about where the weights come from, may be empty
+
+  /// Folder `root` with this network's classes. Throws `error` for a sub-folder that is none of them.
+  data::image_folder images(const std::filesystem::path& root) const { return {root, class_ids}; }
+};
+
+/// Reads a checkpoint that says what it is: safetensors with the metadata dynofa.space, dynofa.preprocessing and
+/// dynofa.classes (example 03_load_a_checkpoint writes it). Throws `error` that names what is missing.
+inline image_classifier load_classifier(const std::filesystem::path& path) {
+  const checkpoint file = read_checkpoint(path);
+  const auto metadata = [&](const char* key) -> const std::string& {
+    const auto found = file.metadata.find(key);
+    if (found == file.metadata.end())
+      throw error(errc::missing_key, path.string(), text("metadata ", key), "none (03_load_a_checkpoint writes it)");
+    return found->second;
+  };
+  image_classifier c;
+  c.net = std::make_shared<const supernet>(
+      make_supernet(parse_space(metadata("dynofa.space")), with_canonical_keys(file.tensors, path.string())));
+  try {
+    c.preprocessing = nlohmann::json::parse(metadata("dynofa.preprocessing")).get<data::preprocessing>();
+    for (const auto& entry : nlohmann::json::parse(metadata("dynofa.classes"))) {
+      c.class_ids.push_back(entry.at("wnid"));
+      c.class_names.push_back(entry.at("name"));
+    }
+  } catch (const nlohmann::json::exception& e) {
+    throw error(errc::bad_file, path.string(), "metadata in JSON", e.what());
+  }
+  if (static_cast<int>(c.class_ids.size()) != c.net->space.classes)
+    throw error(errc::mismatch, path.string(), text(c.net->space.classes, " classes"), text(c.class_ids.size()));
+  if (const auto origin = file.metadata.find("dynofa.origin"); origin != file.metadata.end()) c.origin = origin->second;
+  return c;
+}
+
+} // namespace dynofa

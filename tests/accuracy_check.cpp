@@ -1,0 +1,102 @@
+// accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N]
+//
+// Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
+// measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together against one
+// image at a time on one thread. SUPERNET is a safetensors file with its space,
+// preprocessing and classes inside (03_load_a_checkpoint writes one).
+#include "dynofa/backend/cpu/calibration.hpp"
+#include "dynofa/calibrate/calibrate.hpp"
+#include "dynofa/calibrate/classifier.hpp"
+#include "dynofa/calibrate/evaluate.hpp"
+
+#include "golden/golden.hpp"
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <thread>
+
+namespace {
+
+using namespace dynofa;
+using steady = std::chrono::steady_clock;
+
+double seconds_since(steady::time_point start) { return std::chrono::duration<double>(steady::now() - start).count(); }
+
+/// Images per second of one thread, one image at a time, decoded images not counted.
+double single_rate(const backend::cpu& one, const image_classifier& c, const arch& a) {
+  engine runner(one, c.net);
+  auto level = runner.load(a);
+  const std::vector<float> image(std::size_t(a.r) * a.r * 3, 0.3f);
+  std::vector<float> logits(std::size_t(c.net->space.classes));
+  for (int i = 0; i < 20; ++i) runner.run(level, image, logits);
+  const auto start = steady::now();
+  for (int i = 0; i < 300; ++i) runner.run(level, image, logits);
+  return 300 / seconds_since(start);
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+  std::vector<std::string> names;
+  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), limit = 0;
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    if (arg == "--threads" && i + 1 < argc)
+      threads = std::atoi(argv[++i]);
+    else if (arg == "--limit" && i + 1 < argc)
+      limit = std::atoi(argv[++i]);
+    else
+      names.push_back(arg);
+  }
+  if (names.size() != 4) {
+    std::cerr << "usage: accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N]\n";
+    return 2;
+  }
+  const image_classifier c = load_classifier(names[0]);
+  data::image_folder images = c.images(names[1]);
+  if (limit > 0 && static_cast<std::size_t>(limit) < images.size()) images = images.subset(std::size_t(limit), 1);
+  const backend::cpu one, all{.threads = threads};
+  const auto packed = one.pack(c.net);
+
+  golden::tally t;
+  t.begin("calibrated top-1");
+  std::vector<double> ratios;
+  const image_source source = decoded_source(data::image_folder(names[2]), c.preprocessing, threads);
+  for (const auto& wanted : golden::read_json(names[3])) {
+    const arch a = read_arch(wanted);
+    const double rate = single_rate(one, c, a);
+    auto start = steady::now();
+    const auto calibrated = calibrate(all, c.net, std::span(&a, 1), source, {.batch = 100, .threads = threads});
+    const double calibration_seconds = seconds_since(start);
+    start = steady::now();
+    const evaluated_level level{a, calibrated[0].statistics};
+    const auto result =
+        evaluate(one, c.net, packed, std::span(&level, 1), images, c.preprocessing, {.threads = threads});
+    const double evaluation_seconds = seconds_since(start);
+    const measured_accuracy& got = result[0].accuracy;
+    const double expected = 100 * wanted.at("top1").get<double>();
+    const auto [low, high] = got.top1_interval();
+    const double images_per_second = (calibrated[0].images + got.images) / (calibration_seconds + evaluation_seconds);
+    ratios.push_back(images_per_second / (threads * rate));
+    std::cout << "  " << wanted.at("name").get<std::string>() << ": top-1 " << got.top1() << " % (" << low << " ... "
+              << high << "), reference " << expected << " %, top-5 " << got.top5() << " %; calibration "
+              << calibrated[0].images << " images in " << calibration_seconds << " s, evaluation " << got.images
+              << " in " << evaluation_seconds << " s: " << ratios.back() << " of " << threads << " x " << rate
+              << " images/s\n";
+    t.check("top-1 of " + wanted.at("name").get<std::string>(), std::abs(got.top1() - expected) / 0.4);
+  }
+  t.end();
+  t.begin("throughput");
+  t.check("calibration and evaluation, geometric mean", [&] {
+    double log_sum = 0;
+    for (const double r : ratios) log_sum += std::log(r);
+    const double mean = std::exp(log_sum / double(ratios.size()));
+    std::cout << "  " << mean << " of the single-image rate (at least 0.85)\n";
+    return 0.85 / mean;
+  }());
+  t.end();
+  return t.finish();
+} catch (const std::exception& e) {
+  std::cerr << "accuracy_check: " << e.what() << '\n';
+  return 1;
+}
