@@ -1,0 +1,123 @@
+#include "dynofa/latency/extremes.hpp"
+#include "dynofa/latency/model.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+
+using namespace dynofa;
+
+namespace {
+
+const space_description& space = support::tiny_space::description;
+
+/// Every operation costs its number in an order that is not the order of work: nothing is monotone.
+latency_table odd_table(bool medians = false) {
+  latency_table table;
+  table.device = "a test";
+  for (int r : space.resolutions)
+    for (int k : {3, 5, 7})
+      for (int e : {3, 4, 6}) {
+        arch a = uniform_arch(space, r, [](const choices& c) { return c.max(); });
+        std::fill(a.ks.begin(), a.ks.end(), static_cast<std::uint8_t>(k));
+        std::fill(a.e.begin(), a.e.end(), static_cast<std::uint8_t>(e));
+        for (const block& b : make_plan(space, a).blocks)
+          for_each_operation(b, [&](const operation_key& key) {
+            const std::string s = to_string(key);
+            auto& entry = table.resolutions[r][s];
+            entry.mean = milliseconds(static_cast<double>(fnv1a64(s) % 1000) / 100);
+            if (medians) entry.p50 = entry.mean * 2;
+          });
+      }
+  return table;
+}
+double sum_of(const latency_table& table, const arch& a) {
+  double sum = 0;
+  for (const block& b : make_plan(space, a).blocks)
+    for_each_operation(b, [&](const operation_key& key) { sum += table.at(a.r, to_string(key)).mean.count(); });
+  return sum;
+}
+
+} // namespace
+
+TEST_CASE("a table's model is the sum of its entries") {
+  const latency_table table = odd_table();
+  const table_model model(space, table), median(space, odd_table(true)),
+      mean(space, odd_table(true), latency_statistic::mean);
+  static_assert(additive_latency_model<table_model>);
+  CHECK(model.device() == "a test");
+  random_stream random(2);
+  for (int i = 0; i < 200; ++i) {
+    const arch a = random_arch(space, random);
+    CHECK(model(a).count() == doctest::Approx(sum_of(table, a)).epsilon(1e-12));
+    CHECK(median(a).count() == doctest::Approx(2 * sum_of(table, a)).epsilon(1e-12)); // the default where there is one
+    CHECK(mean(a) == model(a));
+  }
+}
+
+TEST_CASE("extremes are exact on a table without order") {
+  const table_model model(space, odd_table());
+  const cost_extremes found = find_extremes(model.costs());
+  CHECK(model(found.least.arch).count() == doctest::Approx(found.least.cost));
+  CHECK(model(found.most.arch).count() == doctest::Approx(found.most.cost));
+  random_stream random(4);
+  for (int i = 0; i < 20000; ++i) {
+    const double ms = model(random_arch(space, random)).count();
+    if (ms < found.least.cost - 1e-9 || ms > found.most.cost + 1e-9) FAIL("a network outside the extremes");
+  }
+}
+
+TEST_CASE("a missing entry and a wrong architecture are one sentence") {
+  latency_table table = odd_table();
+  table.resolutions.at(48).erase("Logits-input:1x1x256-output:10");
+  CHECK(support::sentence([&] { table_model(space, table); }) ==
+        "latency table of a test, resolution 48: expected an entry Logits-input:1x1x256-output:10, got none");
+  table.resolutions.erase(48);
+  CHECK(support::sentence([&] { table_model(space, table); }).find("expected entries for resolution 48, got none") !=
+        std::string::npos);
+  const table_model model(space, odd_table());
+  arch other = smallest(space);
+  other.r = 33;
+  CHECK(support::sentence([&] { (void)model(other); }).find("got 33") != std::string::npos);
+}
+
+TEST_CASE("calibration finds scale and offset, and says how well") {
+  const table_model table(space, odd_table());
+  random_stream random(6);
+  std::vector<arch> archs;
+  std::vector<milliseconds> measured;
+  for (int i = 0; i < 12; ++i) {
+    archs.push_back(random_arch(space, random));
+    measured.push_back(milliseconds(1.66 * table(archs.back()).count() + 11.2));
+  }
+  const calibrated_model model(table, archs, measured);
+  CHECK(model.scale() == doctest::Approx(1.66));
+  CHECK(model.offset() == doctest::Approx(11.2));
+  CHECK(model.fit().leave_one_out_rms() < 1e-9);
+  measured[3] += milliseconds(5);
+  CHECK(calibrated_model(table, archs, measured).fit().leave_one_out[3] == doctest::Approx(5));
+  for (auto& m : measured) m *= -1;
+  CHECK(support::sentence([&] { calibrated_model(table, archs, measured); }).find("measurements that rise") !=
+        std::string::npos);
+}
+
+TEST_CASE("costs that are not time, and several limits at once") {
+  const auto macs = count_model::macs(space), parameters = count_model::parameters(space);
+  const activation_model activations(space);
+  random_stream random(8);
+  for (int i = 0; i < 100; ++i) {
+    const arch a = random_arch(space, random);
+    const plan p = make_plan(space, a);
+    CHECK(macs(a).count() == static_cast<double>(p.macs()));
+    CHECK(parameters(a).count() == static_cast<double>(p.parameters()));
+    CHECK(activations(a).count() == static_cast<double>(p.activation_bytes()));
+  }
+  const arch small = smallest(space), large = largest(space);
+  const table_model time(space, odd_table());
+  const composite_model both(time, limit<count_model>{macs, macs(small).count()},
+                             limit<activation_model>{activations, 1e9});
+  CHECK(both(small) == time(small));
+  CHECK(std::isinf(both(large).count()));
+}
