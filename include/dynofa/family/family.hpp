@@ -1,0 +1,184 @@
+#pragma once
+#include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/data/class_names.hpp"
+#include "dynofa/data/preprocess.hpp"
+#include "dynofa/family/level.hpp"
+#include "dynofa/latency/table.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// A super-network and the sub-networks of it that are worth switching between: what design time hands to run time.
+///
+/// A value. Levels stand in order of measured top-1, then of multiply-accumulates. Every level fits the super-network:
+/// its architecture is in the space, its statistics have the right length, no architecture occurs twice.
+class family {
+public:
+  /// Throws errc::invalid_argument for no network or one extracted sub-network, for a wrong preprocessing, and unless
+  /// there is a name for every class (or none at all).
+  family(supernet_ptr net, data::preprocessing preprocessing, std::vector<data::class_name> classes)
+      : net_{std::move(net)}
+      , preprocessing_{preprocessing}
+      , classes_{std::move(classes)} {
+    if (!net_ || net_->only)
+      throw error(errc::invalid_argument, "family", "a super-network", net_ ? "one extracted sub-network" : "none");
+    preprocessing_.validate();
+    if (!classes_.empty() && classes_.size() != static_cast<std::size_t>(net_->space.classes))
+      throw error(errc::invalid_argument, "family class names", std::to_string(net_->space.classes),
+                  std::to_string(classes_.size()));
+  }
+
+  const supernet_ptr& net() const { return net_; }
+  const space_description& space() const { return net_->space; }
+  const data::preprocessing& preprocessing() const { return preprocessing_; }
+  const std::vector<data::class_name>& classes() const { return classes_; }
+  const std::vector<family_level>& levels() const { return levels_; }
+
+  std::map<std::string, std::string> provenance; ///< whatever its maker wants to tell: "origin", "made_by", …
+  std::optional<accuracy_predictor> predictor;
+  std::optional<latency_table> table;
+
+  /// Bytes that one more level costs in memory and file, besides some hundred for its description: a mean and a
+  /// variance per batch-norm channel, in fp32. 82–185 KiB for w = 1.2.
+  std::size_t level_bytes(std::size_t i) const {
+    return 4 * (levels_.at(i).statistics.mean.size() + levels_.at(i).statistics.var.size());
+  }
+
+  /// Throws errc::invalid_arch, errc::mismatch (length of the statistics, an architecture that is there already) or
+  /// errc::invalid_argument (statistics or measurements that cannot be).
+  void add(family_level level) {
+    const plan p = make_plan(net_->space, level.arch);
+    check_statistics(p, level.statistics);
+    const auto finite = [](float v) { return std::isfinite(v); };
+    if (!std::all_of(level.statistics.mean.begin(), level.statistics.mean.end(), finite) ||
+        !std::all_of(level.statistics.var.begin(), level.statistics.var.end(),
+                     [&](float v) { return finite(v) && v >= 0; }))
+      throw error(errc::invalid_argument, "family level", "finite statistics, variances of at least 0", "others");
+    check(level.accuracy);
+    for (std::size_t i = 0; i < level.latency.size(); ++i) {
+      check(level.latency[i]);
+      for (std::size_t j = 0; j < i; ++j)
+        if (level.latency[j].device == level.latency[i].device)
+          throw error(errc::mismatch, "family level", "one latency per device", "two of " + level.latency[i].device);
+    }
+    for (const auto& other : levels_)
+      if (other.arch == level.arch)
+        throw error(errc::mismatch, "family", "each architecture once", text("a second ", level.arch));
+    level.arch = p.arch;
+    levels_.push_back(std::move(level));
+    sort();
+  }
+  void remove(std::size_t i) {
+    require(i);
+    levels_.erase(levels_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+
+  /// Replaces what was measured of level i; latency: of the same device. The order of levels may change with accuracy.
+  void set_accuracy(std::size_t i, const measured_accuracy& accuracy) {
+    require(i), check(accuracy);
+    levels_[i].accuracy = accuracy;
+    sort();
+  }
+  void set_latency(std::size_t i, measured_latency latency) {
+    require(i), check(latency);
+    for (auto& have : levels_[i].latency)
+      if (have.device == latency.device) return void(have = std::move(latency));
+    levels_[i].latency.push_back(std::move(latency));
+  }
+  /// Measures every level again: `measure(level)` gives a `measured_latency` or a `measured_accuracy`. If it throws,
+  /// nothing changes.
+  template <class Measure>
+  void remeasure(Measure measure) {
+    auto levels = levels_;
+    for (auto& level : levels) {
+      auto result = measure(std::as_const(level));
+      check(result);
+      if constexpr (std::is_same_v<decltype(result), measured_accuracy>) {
+        level.accuracy = result;
+      } else {
+        std::erase_if(level.latency, [&](const auto& l) { return l.device == result.device; });
+        level.latency.push_back(std::move(result));
+      }
+    }
+    levels_ = std::move(levels);
+    sort();
+  }
+
+  /// What level i took on a device, or null if it was not measured there.
+  const measured_latency* latency_on(std::size_t i, std::string_view device) const {
+    for (const auto& l : levels_.at(i).latency)
+      if (l.device == device) return &l;
+    return nullptr;
+  }
+  /// The levels that no other beats: ascending in median latency on `device` and strictly ascending in measured top-1.
+  /// Throws errc::missing_key for a level without both measurements.
+  std::vector<std::size_t> front(std::string_view device) const {
+    std::vector<std::size_t> order(levels_.size()), kept;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      order[i] = i;
+      if (!latency_on(i, device) || levels_[i].accuracy.images == 0)
+        throw error(errc::missing_key, text("level ", levels_[i].arch),
+                    text("an accuracy, and a latency on ", printable(device)), "a level without");
+    }
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      const double x = latency_on(a, device)->median_ms, y = latency_on(b, device)->median_ms;
+      return x != y ? x < y : levels_[a].accuracy.top1() > levels_[b].accuracy.top1();
+    });
+    for (std::size_t i : order)
+      if (kept.empty() || levels_[i].accuracy.top1() > levels_[kept.back()].accuracy.top1()) kept.push_back(i);
+    return kept;
+  }
+  /// Removes the levels that are not on that front; returns how many.
+  std::size_t keep_front(std::string_view device) {
+    const auto kept = front(device);
+    std::vector<family_level> levels;
+    for (std::size_t i : kept) levels.push_back(levels_[i]);
+    const std::size_t removed = levels_.size() - levels.size();
+    levels_ = std::move(levels);
+    sort();
+    return removed;
+  }
+
+private:
+  void require(std::size_t i) const {
+    if (i >= levels_.size())
+      throw error(errc::invalid_argument, "family", text("a level below ", levels_.size()), text(i));
+  }
+  static void check(const measured_accuracy& a) {
+    if (a.images < 0 || a.correct < 0 || a.correct5 < a.correct || a.correct5 > a.images)
+      throw error(errc::invalid_argument, "measured accuracy", "0 ≤ correct ≤ correct of five ≤ images",
+                  text(a.correct, ", ", a.correct5, " and ", a.images));
+  }
+  static void check(const measured_latency& l) {
+    for (double ms : {l.median_ms, l.p95_ms, l.min_ms})
+      if (!(ms >= 0 && std::isfinite(ms)))
+        throw error(errc::invalid_argument, "measured latency", "finite milliseconds of at least 0", text(ms));
+    if (l.images < 0) throw error(errc::invalid_argument, "measured latency", "a count of images", text(l.images));
+  }
+  void sort() {
+    const auto macs = [&](const family_level& l) { return make_plan(net_->space, l.arch).macs(); };
+    std::sort(levels_.begin(), levels_.end(), [&](const family_level& a, const family_level& b) {
+      const double x = a.accuracy.top1(), y = b.accuracy.top1();
+      if (x != y) return x < y;
+      const auto m = macs(a), n = macs(b);
+      return m != n ? m < n : a.arch < b.arch;
+    });
+  }
+
+  supernet_ptr net_;
+  data::preprocessing preprocessing_;
+  std::vector<data::class_name> classes_;
+  std::vector<family_level> levels_;
+};
+
+} // namespace dynofa
