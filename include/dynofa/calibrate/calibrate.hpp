@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -26,9 +27,12 @@ struct image_source {
   std::function<void(std::size_t n, int r, std::span<float> image)> fill;
 };
 
-/// The pictures of a folder, decoded once (`threads` at a time) and kept: 2000 of 128×128 are 98 MB.
-inline image_source decoded_source(const data::image_folder& folder, const data::preprocessing& rule, int threads,
-                                   const data::load_progress& progress = {}) {
+/// The pictures of a folder in an order drawn from `seed`, decoded once (`threads` at a time) and kept: 2000 of 128×128
+/// are 98 MB. The order matters: batches of a folder in its own order hold few classes each, which makes the variance
+/// within batches too small (measured on Tiny ImageNet: 0.4 to 1.1 points of top-1 lost).
+inline image_source decoded_source(const data::image_folder& ordered, const data::preprocessing& rule, int threads,
+                                   std::uint64_t seed = 1, const data::load_progress& progress = {}) {
+  const data::image_folder folder = ordered.subset(ordered.size(), seed);
   auto pictures = std::make_shared<std::vector<data::image>>(folder.size());
   data::for_each_image(
       folder, threads, [&](std::size_t i, int, const data::image& picture) { (*pictures)[i] = picture; }, progress);
@@ -37,9 +41,8 @@ inline image_source decoded_source(const data::image_folder& folder, const data:
 }
 
 struct calibration_options {
-  int images =
-      2000;        ///< taken from the front of the source, in its order; shuffle or draw before (image_folder::subset)
-  int batch = 100; ///< the result depends on it: the paper's code uses 16, once-for-all 200
+  int images = 2000; ///< taken from the front of the source, in its order, which should mix the classes
+  int batch = 100;   ///< the result depends on it: the paper's code uses 16, once-for-all 200
   variance_rule rule = variance_rule::within_batches;
   int threads = 1;        ///< that preprocess images; the network runs on the backend's own
   int report_every = 250; ///< images between two points of the convergence report

@@ -168,14 +168,22 @@ private:
     });
   }
 
+  /// 16 channels of a pixel. GCC's and clang's vectors, cut into registers of what the program is compiled for: these
+  /// passes are bound by memory.
+  using lanes = float __attribute__((vector_size(lane_block * sizeof(float)), may_alias));
+  static const lanes& lanes_at(const float* p) { return *reinterpret_cast<const lanes*>(p); }
+  static lanes& lanes_at(float* p) { return *reinterpret_cast<lanes*>(p); }
+
   /// Sums of raw [C/16][pixels][16]: floats over runs of 64 pixels, doubles above.
   static void add_up(const float* raw, std::size_t pixels, picture& image) {
     for (std::size_t c = 0; c < image.sum.size(); c += lane_block)
       for (std::size_t first = 0; first < pixels; first += 64) {
-        float sum[lane_block] = {}, square[lane_block] = {};
+        lanes sum{}, square{};
         const float* p = raw + (c / lane_block * pixels + first) * lane_block;
-        for (const float* end = p + std::min<std::size_t>(64, pixels - first) * lane_block; p != end; p += lane_block)
-          for (int i = 0; i < lane_block; ++i) sum[i] += p[i], square[i] += p[i] * p[i];
+        for (const float* end = p + std::min<std::size_t>(64, pixels - first) * lane_block; p != end; p += lane_block) {
+          const lanes& x = lanes_at(p);
+          sum += x, square += x * x;
+        }
         for (std::size_t i = 0; i < lane_block; ++i) image.sum[c + i] += sum[i], image.square[c + i] += square[i];
       }
   }
@@ -186,23 +194,32 @@ private:
       float* block = x + at(c) * pixels;
       normalised(block, block, pixels, c, act);
       if (residual)
-        for (std::size_t i = 0; i < pixels * lane_block; ++i) block[i] += residual[at(c) * pixels + i];
+        for (std::size_t i = 0; i < pixels * lane_block; i += lane_block)
+          lanes_at(block + i) += lanes_at(residual + at(c) * pixels + i);
     }
   }
   void normalised(const float* from, float* to, std::size_t pixels, int block, activation act) const {
-    const float *scale = scale_.data() + at(block), *shift = shift_.data() + at(block);
-    auto each = [&](auto activate) {
-      for (std::size_t p = 0; p < pixels; ++p, from += lane_block, to += lane_block)
-        for (int i = 0; i < lane_block; ++i) to[i] = activate(from[i] * scale[i] + shift[i]);
+    lanes scale, shift;
+    std::memcpy(&scale, scale_.data() + at(block), sizeof scale);
+    std::memcpy(&shift, shift_.data() + at(block), sizeof shift);
+    const lanes zero{}, three = zero + 3.f, six = zero + 6.f, sixth = zero + 1.f / 6.f;
+    const auto each = [&](auto activate) {
+      for (std::size_t p = 0; p < pixels; ++p, from += lane_block, to += lane_block) {
+        lanes v = lanes_at(from) * scale + shift;
+        activate(v);
+        lanes_at(to) = v;
+      }
     };
     switch (act) {
-    case activation::relu: return each([](float v) { return v > 0.f ? v : 0.f; });
+    case activation::relu: return each([&](lanes& v) { v = v > zero ? v : zero; });
     case activation::h_swish:
-      return each([](float v) {
-        const float gate = v + 3.f;
-        return v * ((gate < 0.f ? 0.f : gate > 6.f ? 6.f : gate) * (1.f / 6.f));
+      return each([&](lanes& v) {
+        lanes gate = v + three;
+        gate = gate < zero ? zero : gate;
+        gate = gate > six ? six : gate;
+        v *= gate * sixth;
       });
-    default: return each([](float v) { return v; });
+    default: return each([](lanes&) {});
     }
   }
 
