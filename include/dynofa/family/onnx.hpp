@@ -1,0 +1,203 @@
+#pragma once
+#include "dynofa/core/version.hpp"
+#include "dynofa/family/protobuf.hpp"
+#include "dynofa/model/batch_norm.hpp"
+#include "dynofa/model/file.hpp"
+
+#include <array>
+#include <filesystem>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+// One level as an ONNX model for other run times: opset 13, batch norm folded into the convolutions, h-swish as
+// x · HardSigmoid(x). Input "image" [N,3,r,r], normalised as the family's preprocessing says; output "logits"
+// [N,classes]. Field numbers are those of onnx.proto3.
+
+namespace dynofa {
+
+namespace detail {
+
+class onnx_graph {
+public:
+  onnx_graph(const supernet& net, const plan& p, const scale_shift& folded)
+      : net_{net}
+      , plan_{p}
+      , folded_{folded} {}
+
+  std::string model() {
+    std::string x = "image";
+    for (std::size_t i = 0; i < plan_.blocks.size(); ++i) x = add_block(i, x);
+    graph_.string(2, "dynofa level");
+    graph_.message(11, value("image", {0, 3, plan_.blocks[0].in_size, plan_.blocks[0].in_size}));
+    graph_.message(12, value("logits", {0, plan_.space.classes}));
+    protobuf_writer opset, model;
+    opset.string(1, "").integer(2, 13);
+    model.integer(1, 7).string(2, "dynofa").string(3, text(DYNOFA_VERSION_MAJOR, '.', DYNOFA_VERSION_MINOR));
+    return model.message(7, graph_).message(8, opset).bytes();
+  }
+
+private:
+  struct convolution {
+    int in, out, kernel = 1, stride = 1;
+    bool depthwise = false;
+  };
+
+  std::string add_block(std::size_t i, const std::string& x) {
+    const block& b = plan_.blocks[i];
+    const std::string name = text("b", i, '.');
+    switch (b.kind) {
+    case block_kind::stem:
+      return activate(name, convolve(name + "conv", x, {b.in_channels, b.out_channels, 3, 2}, net_.stem, 27, i, 0),
+                      b.act);
+    case block_kind::final_expand: {
+      const auto y =
+          convolve(name + "conv", x, {b.in_channels, b.out_channels}, net_.final_expand, b.in_channels, i, 0);
+      return node("GlobalAveragePool", name + "pool", {activate(name, y, b.act)});
+    }
+    case block_kind::feature_mix: {
+      const auto w = constant(name + "weight", net_.feature_mix, {b.out_channels, b.in_channels, 1, 1});
+      return node("Flatten", name + "flat", {activate(name, node("Conv", name + "conv", {x, w}), b.act)},
+                  {attribute("axis", 1)});
+    }
+    case block_kind::classifier: {
+      const auto w = constant(name + "weight", net_.classifier, {b.out_channels, b.in_channels});
+      const auto bias = constant(name + "bias", net_.classifier_bias, {b.out_channels});
+      return node("Gemm", "logits", {x, w, bias}, {attribute("transB", 1)});
+    }
+    default: return add_residual_block(i, b, name, x);
+    }
+  }
+
+  std::string add_residual_block(std::size_t i, const block& b, const std::string& name, const std::string& x) {
+    const block_weights& w = net_.blocks[static_cast<std::size_t>(b.supernet_index)];
+    int norm = 0;
+    std::string y = x;
+    if (b.kind == block_kind::inverted_residual)
+      y = activate(name + "expand.",
+                   convolve(name + "expand", y, {b.in_channels, b.mid_channels}, w.expand, w.in_channels, i, norm++),
+                   b.act);
+    const int window = b.kernel * b.kernel;
+    y = convolve(name + "depthwise", y, {b.mid_channels, b.mid_channels, b.kernel, b.stride, true},
+                 w.depthwise_of(b.kernel), window, i, norm++);
+    y = activate(name + "depthwise.", y, b.act);
+    if (const int hidden = b.se_channels) {
+      auto se = node("GlobalAveragePool", name + "se.pool", {y});
+      const auto fully = [&](const std::string& what, const std::vector<float>& weights, int stride,
+                             const std::vector<float>& bias, int out, int in) {
+        const auto m = constant(name + what + ".weight", slice(weights, out, in, stride), {out, in, 1, 1});
+        const auto v = constant(name + what + ".bias", std::span(bias).first(static_cast<std::size_t>(out)), {out});
+        return node("Conv", name + what, {se, m, v});
+      };
+      se = fully("se.reduce", w.se_reduce, w.mid_channels, w.se_reduce_bias, hidden, b.mid_channels);
+      se = node("Relu", name + "se.relu", {se});
+      se = fully("se.expand", w.se_expand, w.se_channels, w.se_expand_bias, b.mid_channels, hidden);
+      y = node("Mul", name + "se", {y, hard_sigmoid(name + "se.gate", se)});
+    }
+    y = convolve(name + "project", y, {b.mid_channels, b.out_channels}, w.project, w.mid_channels, i, norm);
+    return b.residual ? node("Add", name + "add", {y, x}) : y;
+  }
+
+  /// The first `rows` × `columns` of a matrix whose rows are `stride` apart.
+  static std::vector<float> slice(const std::vector<float>& values, int rows, int columns, int stride) {
+    std::vector<float> out;
+    for (std::ptrdiff_t r = 0; r < rows; ++r)
+      out.insert(out.end(), values.begin() + r * stride, values.begin() + r * stride + columns);
+    return out;
+  }
+
+  /// A convolution with batch norm `norm` of block i folded in; `row` is the distance between rows of `weights`.
+  std::string convolve(const std::string& name, const std::string& x, convolution c, const std::vector<float>& weights,
+                       int row, std::size_t i, int norm) {
+    const auto& [offset, channels] = plan_.norms[static_cast<std::size_t>(plan_.first_norm(i) + norm)];
+    const auto first = static_cast<std::size_t>(offset), count = static_cast<std::size_t>(channels);
+    const int inputs = c.depthwise ? 1 : c.in, columns = inputs * c.kernel * c.kernel;
+    std::vector<float> w = slice(weights, c.out, columns, row);
+    for (std::size_t v = 0; v < w.size(); ++v) w[v] *= folded_.scale[first + v / static_cast<std::size_t>(columns)];
+    const auto kernel = constant(name + ".weight", w, {c.out, inputs, c.kernel, c.kernel});
+    const auto bias = constant(name + ".bias", std::span(folded_.shift).subspan(first, count), {c.out});
+    const std::int64_t k = c.kernel, s = c.stride, pad = c.kernel / 2;
+    return node("Conv", name, {x, kernel, bias},
+                {attribute("kernel_shape", {k, k}), attribute("strides", {s, s}),
+                 attribute("pads", {pad, pad, pad, pad}), attribute("group", c.depthwise ? c.out : 1)});
+  }
+
+  std::string hard_sigmoid(const std::string& name, const std::string& x) {
+    return node("HardSigmoid", name, {x}, {attribute("alpha", 1.0f / 6), attribute("beta", 0.5f)});
+  }
+  std::string activate(const std::string& name, const std::string& x, activation act) {
+    if (act == activation::identity) return x;
+    if (act == activation::relu) return node("Relu", name + "relu", {x});
+    return node("Mul", name + "swish", {x, hard_sigmoid(name + "gate", x)});
+  }
+
+  static protobuf_writer attribute(const char* name, std::int64_t value) {
+    protobuf_writer a;
+    return a.string(1, name).integer(3, value).integer(20, 2);
+  }
+  static protobuf_writer attribute(const char* name, int value) { return attribute(name, std::int64_t(value)); }
+  static protobuf_writer attribute(const char* name, float value) {
+    protobuf_writer a;
+    return a.string(1, name).real(2, value).integer(20, 1);
+  }
+  static protobuf_writer attribute(const char* name, std::initializer_list<std::int64_t> values) {
+    protobuf_writer a;
+    a.string(1, name);
+    for (auto v : values) a.integer(8, v);
+    return a.integer(20, 7);
+  }
+
+  std::string node(const char* op, const std::string& name, std::initializer_list<std::string> inputs,
+                   std::initializer_list<protobuf_writer> attributes = {}) {
+    protobuf_writer n;
+    for (const auto& input : inputs) n.string(1, input);
+    n.string(2, name).string(3, name).string(4, op);
+    for (const auto& a : attributes) n.message(5, a);
+    graph_.message(1, n);
+    return name;
+  }
+  std::string constant(const std::string& name, std::span<const float> values,
+                       std::initializer_list<std::int64_t> shape) {
+    protobuf_writer t;
+    for (auto extent : shape) t.integer(1, extent);
+    graph_.message(5, t.integer(2, 1).string(8, name).raw(9, values)); // 1: FLOAT
+    return name;
+  }
+  /// A named float tensor; extent 0 stands for the batch "N".
+  static protobuf_writer value(const char* name, std::initializer_list<std::int64_t> shape) {
+    protobuf_writer dims, tensor, type, v;
+    for (auto extent : shape) {
+      protobuf_writer dim;
+      extent ? dim.integer(1, extent) : dim.string(2, "N");
+      dims.message(1, dim);
+    }
+    tensor.integer(1, 1).message(2, dims);
+    return v.string(1, name).message(2, type.message(1, tensor));
+  }
+
+  const supernet& net_;
+  const plan& plan_;
+  const scale_shift& folded_;
+  protobuf_writer graph_;
+};
+
+} // namespace detail
+
+/// A level as the bytes of an ONNX model. Throws if the space does not contain `a` or the statistics do not fit.
+inline std::string to_onnx(const supernet& net, const arch& a, const bn_statistics& statistics) {
+  const plan p = make_plan(net.space, a);
+  const scale_shift folded = fold(net, p, statistics);
+  return detail::onnx_graph(net, p, folded).model();
+}
+
+/// Writes a level as an ONNX file (22 MB for the paper's smallest network); see `to_onnx`.
+inline void export_onnx(const std::filesystem::path& path, const supernet& net, const arch& a,
+                        const bn_statistics& statistics) {
+  const std::string model = to_onnx(net, a, statistics);
+  const std::span<const std::byte> part = std::as_bytes(std::span(model));
+  replace_file(path, std::span(&part, 1));
+}
+
+} // namespace dynofa
