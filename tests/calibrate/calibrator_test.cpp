@@ -1,0 +1,138 @@
+// ctest: threads
+#include "dynofa/backend/cpu/calibration.hpp"
+#include "dynofa/backend/engine.hpp"
+#include "dynofa/calibrate/calibrator.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+
+using namespace dynofa;
+
+namespace {
+
+std::vector<std::vector<float>> images_of(const plan& p, int count) {
+  random_stream random(3, "images");
+  std::vector<std::vector<float>> images(static_cast<std::size_t>(count));
+  for (auto& image : images) {
+    image.resize(static_cast<std::size_t>(p.blocks[0].in_values()));
+    for (float& v : image) v = static_cast<float>(random.normal());
+  }
+  return images;
+}
+
+template <class Backend>
+bn_statistics collect(const Backend& backend, const supernet_ptr& net, const arch& a,
+                      std::initializer_list<int> batches, variance_rule rule = variance_rule::within_batches) {
+  int images = 0, largest = 0;
+  for (const int b : batches) images += b, largest = std::max(largest, b);
+  calibrator<Backend> c(backend, net, backend.pack(net), a, largest, rule);
+  const auto all = images_of(c.plan(), images);
+  std::size_t next = 0;
+  for (const int b : batches) {
+    for (int n = 0; n < b; ++n) c.load(static_cast<std::size_t>(n), all[next++]);
+    c.add(b);
+  }
+  CHECK(c.images() == images);
+  return c.statistics();
+}
+
+double difference(const std::vector<float>& got, const std::vector<float>& wanted) {
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    worst = std::max(worst, double(std::abs(got[i] - wanted[i])));
+    largest = std::max(largest, double(std::abs(wanted[i])));
+  }
+  return worst / largest;
+}
+
+} // namespace
+
+TEST_CASE("the CPU kernels collect what the reference collects, on every instruction set") {
+  const auto net = support::tiny_supernet();
+  random_stream random(1, "archs");
+  for (int i = 0; i < 4; ++i) {
+    const arch a = i == 0 ? largest(net->space) : random_arch(net->space, random);
+    const bn_statistics wanted = collect(backend::reference{}, net, a, {4, 3});
+    for (const auto& isa : backend::cpu_detail::available_isas()) {
+      INFO(isa.name << " " << text(a));
+      const bn_statistics got = collect(backend::cpu{.isa = std::string(isa.name)}, net, a, {4, 3});
+      CHECK(difference(got.mean, wanted.mean) < 2e-5);
+      CHECK(difference(got.var, wanted.var) < 2e-5);
+    }
+  }
+}
+
+TEST_CASE("threads do not change a bit") {
+  const auto net = support::tiny_supernet();
+  const arch a = largest(net->space);
+  CHECK(collect(backend::cpu{.threads = 2}, net, a, {5, 4}) == collect(backend::cpu{}, net, a, {5, 4}));
+}
+
+TEST_CASE("batches are weighted by their size; pooling adds the spread between them") {
+  const auto net = support::tiny_supernet();
+  const arch a = smallest(net->space);
+  const backend::reference judge;
+  // The stem sees raw images, so its statistics can be put together from those of the batches.
+  const bn_statistics both = collect(judge, net, a, {6, 2});
+  calibrator<backend::reference> c(judge, net, judge.pack(net), a, 8);
+  const auto all = images_of(c.plan(), 8);
+  const auto of = [&](std::size_t first, std::size_t count) {
+    calibrator<backend::reference> part(judge, net, judge.pack(net), a, 8);
+    for (std::size_t n = 0; n < count; ++n) part.load(n, all[first + n]);
+    part.add(static_cast<int>(count));
+    return part.statistics();
+  };
+  const bn_statistics six = of(0, 6), two = of(6, 2), pooled = collect(judge, net, a, {6, 2}, variance_rule::pooled),
+                      whole = of(0, 8);
+  for (std::size_t i = 0; i < 8; ++i) {
+    CHECK(both.mean[i] == doctest::Approx((6 * six.mean[i] + 2 * two.mean[i]) / 8));
+    CHECK(both.var[i] == doctest::Approx((6 * six.var[i] + 2 * two.var[i]) / 8));
+    CHECK(pooled.var[i] >= both.var[i]);
+    CHECK(pooled.var[i] == doctest::Approx(whole.var[i]).epsilon(1e-5)); // of the stem: the same pixels
+  }
+}
+
+TEST_CASE("a calibrated network has normalised activations: logits move to those of its own batch") {
+  const auto net = support::tiny_supernet();
+  const arch a = smallest(net->space);
+  const backend::cpu backend;
+  calibrator<backend::cpu> c(backend, net, backend.pack(net), a, 16);
+  const auto all = images_of(c.plan(), 16);
+  for (std::size_t n = 0; n < 16; ++n) c.load(n, all[n]);
+  c.add(16);
+  auto batch = open_calibration(backend, backend.pack(net), c.plan(), 16);
+  engine runner(backend, net);
+  auto level = runner.load(a, c.statistics());
+  // One batch: its statistics are the running ones, so the batch itself runs as it did while it was collected.
+  const bn_statistics s = c.statistics();
+  const scale_shift affine = fold(*net, c.plan(), s);
+  for (std::size_t n = 0; n < 16; ++n) batch.load(n, all[n]);
+  for (std::size_t b = 0; b < c.plan().blocks.size(); ++b)
+    for (int i = 0; i < c.plan().blocks[b].norm_count(); ++i) {
+      batch.convolve(b, i, 16);
+      const auto norm = c.plan().norms[static_cast<std::size_t>(c.plan().first_norm(b) + i)];
+      const auto at = static_cast<std::size_t>(norm.offset), count = static_cast<std::size_t>(norm.channels);
+      batch.normalise(b, i, std::span(affine.scale).subspan(at, count), std::span(affine.shift).subspan(at, count));
+    }
+  for (const std::size_t n : {std::size_t(0), std::size_t(15)}) {
+    std::vector<float> logits(static_cast<std::size_t>(net->space.classes));
+    batch.logits(n, logits);
+    CHECK(difference(logits, runner.run(level, all[n])) < 1e-4);
+  }
+}
+
+TEST_CASE("wrong use is one sentence") {
+  const auto net = support::tiny_supernet();
+  const backend::reference judge;
+  const arch a = smallest(net->space);
+  calibrator<backend::reference> c(judge, net, judge.pack(net), a, 2);
+  CHECK(support::sentence([&] { c.statistics(); }) == "calibrator: expected at least one batch, got none");
+  CHECK(support::sentence([&] { c.add(3); }) == "calibrator: expected 1 to 2 images, got 3");
+  CHECK(support::sentence([&] { c.load(2, {}); }) ==
+        "calibrator: expected image 1 at most, of 3072 values, got image 2 of 0");
+  CHECK(support::sentence([&] { calibrator<backend::reference>(judge, net, judge.pack(net), a, 0); }) ==
+        "calibrator: expected a batch of at least 1 image, got 0");
+}

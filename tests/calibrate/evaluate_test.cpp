@@ -1,0 +1,103 @@
+// ctest: threads
+#include "dynofa/backend/cpu/calibration.hpp"
+#include "dynofa/calibrate/calibrate.hpp"
+#include "dynofa/calibrate/evaluate.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/scratch_folder.hpp"
+#include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
+#include <sstream>
+
+using namespace dynofa;
+
+namespace {
+
+/// Ten classes, three pictures each.
+void write_pictures(const std::filesystem::path& root) {
+  random_stream random(5, "pictures");
+  for (int c = 0; c < 10; ++c)
+    for (int n = 0; n < 3; ++n) {
+      data::image picture(40, 40);
+      for (auto& v : picture.pixels) v = static_cast<std::uint8_t>(random.below(256));
+      std::filesystem::create_directories(root / text("class", c));
+      data::write_png(root / text("class", c) / text(n, ".png"), picture);
+    }
+}
+
+const data::preprocessing rule{.mode = data::preprocessing_mode::exact};
+
+} // namespace
+
+TEST_CASE("evaluation counts what single runs count, on any number of threads, levels in one pass") {
+  const support::scratch_folder scratch;
+  write_pictures(scratch.path());
+  const data::image_folder folder(scratch.path());
+  const auto net = support::tiny_supernet();
+  const backend::cpu one;
+  const std::vector<arch> archs = {smallest(net->space), largest(net->space)};
+  const auto calibrated = calibrate(backend::cpu{.threads = 2}, net, archs, decoded_source(folder, rule, 2),
+                                    {.images = 30, .batch = 10, .threads = 2, .report_every = 10});
+  std::vector<evaluated_level> levels;
+  for (const auto& c : calibrated) {
+    CHECK(c.images == 30);
+    CHECK(c.convergence.size() == 2);
+    CHECK(c.convergence.back().mean_change > 0);
+    levels.push_back({c.arch, c.statistics});
+  }
+  const auto results = evaluate(one, net, one.pack(net), levels, folder, rule, {.threads = 2});
+  const auto again = evaluate(one, net, one.pack(net), levels, folder, rule);
+
+  engine runner(one, net);
+  for (std::size_t l = 0; l < levels.size(); ++l) {
+    auto level = runner.load(levels[l].arch, levels[l].statistics);
+    measured_accuracy wanted{static_cast<int>(folder.size()), 0, 0};
+    std::vector<float> image(std::size_t(levels[l].arch.r) * levels[l].arch.r * 3);
+    for (std::size_t i = 0; i < folder.size(); ++i) {
+      rule.apply(folder.load(i), levels[l].arch.r, image);
+      auto logits = runner.run(level, image);
+      const float own = logits[static_cast<std::size_t>(folder.label(i))];
+      wanted.correct += static_cast<int>(argmax(logits)) == folder.label(i);
+      std::sort(logits.rbegin(), logits.rend());
+      wanted.correct5 += own >= logits[4];
+    }
+    CHECK(results[l].accuracy == wanted);
+    CHECK(again[l].accuracy == wanted);
+    CHECK(results[l].per_class == again[l].per_class);
+  }
+  std::ostringstream table;
+  write_per_class(table, results[0], folder.classes());
+  CHECK(table.str().starts_with("class,images,top1,top5\nclass0,3,"));
+}
+
+TEST_CASE("the interval of top-1 is Wilson's") {
+  const measured_accuracy a{100, 60, 80};
+  CHECK(a.top1() == 60);
+  CHECK(a.top5() == 80);
+  CHECK(a.top1_interval().low == doctest::Approx(50.20).epsilon(1e-3));
+  CHECK(a.top1_interval().high == doctest::Approx(69.06).epsilon(1e-3));
+  CHECK(measured_accuracy{10, 0, 0}.top1_interval().low == doctest::Approx(0).scale(1));
+  CHECK(measured_accuracy{}.top1_interval().high == 100);
+}
+
+TEST_CASE("other classes, no images and a stop are sentences") {
+  const support::scratch_folder scratch;
+  write_pictures(scratch.path());
+  std::filesystem::remove_all(scratch.path() / "class9");
+  const data::image_folder folder(scratch.path());
+  const auto net = support::tiny_supernet();
+  const backend::cpu one;
+  CHECK(support::sentence([&] { evaluate(one, net, one.pack(net), {}, folder, rule); }) ==
+        "evaluate: expected a folder of 10 classes, got 9");
+  const arch a = smallest(net->space);
+  CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), image_source{}, {}); }) ==
+        "calibrate: expected at least 1 image, 1 per batch and 1 thread, got 0, 100 and 1");
+  calibration_options stopping{.images = 20, .batch = 10};
+  stopping.progress = [](std::size_t done, std::size_t total) {
+    CHECK(total == 2);
+    return done < 1;
+  };
+  CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), decoded_source(folder, rule, 1), stopping); }) ==
+        "calibrate: expected to see every batch, got a stop after 1 of 2");
+}
