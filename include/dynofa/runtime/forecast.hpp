@@ -17,11 +17,14 @@ struct forecast_options {
   double raise_margin = 0.01;
   /// … or this many deviations of an image's noise, whichever is more. 0.5: the estimate itself wanders by 0.2.
   double raise_noise = 0.5;
+  /// The present level stays while the foreseen share of late images is above the target's by no more than this part of
+  /// it. 0.3: a share of 5 % counted over 256 images is uncertain by 1.4 %, a quarter of it.
+  double keep_share = 0.3;
   /// Images in a row that have to ask for the raise. 4; after a confirmed step none are waited for.
   std::size_t raise_after = 4;
-  /// Images for which a level stays closed after a raise to it was taken back within as many images; doubles with every
-  /// failure up to `closed_most`. 64 and 4096: a level on the edge is tried ever more rarely.
-  std::size_t closed_first = 64, closed_most = 4096;
+  /// Images for which a level stays closed after a raise to it was taken back under the same slow-down; doubles with
+  /// every failure up to `closed_most`. 256 and 4096: a level on the edge is tried ever more rarely.
+  std::size_t closed_first = 256, closed_most = 4096;
   /// If even the quickest level misses the percentile, the best level whose share of images in time is this close to
   /// the quickest one's is run: outliers that are late on every level are no reason to give accuracy away. 0.01.
   double hopeless_share = 0.01;
@@ -71,7 +74,6 @@ public:
     case slow_down_filter::verdict::step:
       waiting_ = 0;
       stepped_ = true;
-      for (closing& c : closed_) c.until = 0;
       break;
     }
   }
@@ -82,14 +84,22 @@ public:
     if (changed) {
       target_ = t;
       log_limit_ = t.limit_ms() > 0 ? std::log(t.limit_ms()) : -target::none;
-      for (closing& c : closed_) c = {.until = 0, .length = options_.closed_first};
+      for (closing& c : closed_) c = {.length = options_.closed_first};
     }
     fresh_ = false;
     const bool free = changed || stepped_; // the past says nothing against any level
     const std::size_t before = level_;
-    level_ = free ? best(0) : move();
+    if (free) {
+      level_ = best(0);
+      while (level_ > 0 && closed(level_)) --level_;
+    } else {
+      level_ = move();
+    }
     if (free) asked_ = 0;
-    if (before != level_) switched_ = image_, raised_ = !free && level_ > before;
+    if (before != level_) {
+      raised_ = !free && level_ > before;
+      raised_at_ = filter_.log_slow_down();
+    }
     why_ = hopeless_          ? reason::infeasible
            : !started_        ? reason::start
            : level_ == before ? reason::hold
@@ -125,16 +135,25 @@ public:
 
 private:
   struct closing {
-    std::uint64_t until = 0;
-    std::size_t length = 0;
+    std::uint64_t until = 0; // image
+    std::size_t length = 0;  // of the next closing, images
+    double slow_down = 0;    // logarithm, when the level proved too slow: closed unless things are better now
   };
 
   double in_time(std::size_t level, double margin) const noexcept {
     const double room = log_limit_ - log_latency_[level] - filter_.log_factor(level) - margin;
     return surprises_.share_below(room / filter_.deviation(level));
   }
+  bool closed(std::size_t level) const noexcept {
+    const closing& c = closed_[level];
+    return image_ < c.until && filter_.log_slow_down() > c.slow_down - 2 * raise_margin();
+  }
   bool spares_energy(std::size_t level, double margin) const noexcept {
     return levels_[level].energy_mj * std::exp(filter_.log_slow_down() + margin) <= target_.energy_mj;
+  }
+
+  double raise_margin() const noexcept {
+    return std::max(options_.raise_margin, options_.raise_noise * filter_.noise());
   }
 
   /// The share that can be asked for: the target's, or what the quickest level reaches if that is less.
@@ -146,7 +165,7 @@ private:
   }
 
   /// The most accurate level that fits with `margin` to spare; energy gives way to the least accuracy.
-  std::size_t best(double margin) noexcept {
+  std::size_t best(double margin, bool keep = false) noexcept {
     if (log_limit_ == target::none) {
       bool fits = false;
       const std::size_t level = best_in_table(levels_, target_, filter_.slow_down(), &fits);
@@ -155,7 +174,10 @@ private:
     }
     const double wanted = wanted_share();
     std::size_t level = levels_.size() - 1;
-    while (level > 0 && in_time(level, margin) < wanted) --level;
+    const auto enough = [&] { // what runs already has to fit a little less well
+      return keep && level == level_ ? wanted - options_.keep_share * (1 - target_.percentile) : wanted;
+    };
+    while (level > 0 && in_time(level, margin) < enough()) --level;
     if (target_.energy_mj != target::none)
       while (level > 0 && !spares_energy(level, margin) && levels_[level - 1].top1 >= target_.min_top1) --level;
     hopeless_ |= levels_[level].top1 < target_.min_top1;
@@ -164,22 +186,21 @@ private:
 
   /// From the present level: down at once if it does not fit, up with margin, patience and not to a closed level.
   std::size_t move() noexcept {
-    const std::size_t fitting = best(0);
+    const std::size_t fitting = best(0, true);
     if (fitting < level_) {
-      if (raised_ && image_ - switched_ <= closed_[level_].length) { // the raise was a mistake
+      if (raised_ && filter_.log_slow_down() < raised_at_ + 2 * raise_margin()) { // same conditions: it was a mistake
         closing& c = closed_[level_];
         c.until = image_ + c.length;
+        c.slow_down = filter_.log_slow_down();
         c.length = std::min(2 * c.length, options_.closed_most);
       }
       asked_ = 0;
       return fitting;
     }
-    if (raised_ && image_ - switched_ > closed_[level_].length) closed_[level_].length = options_.closed_first;
     const bool hopeless = hopeless_;
-    std::size_t higher =
-        fitting == level_ ? level_ : best(std::max(options_.raise_margin, options_.raise_noise * filter_.noise()));
+    std::size_t higher = fitting == level_ ? level_ : best(raise_margin());
     hopeless_ = hopeless;
-    while (higher > level_ && closed_[higher].until > image_) --higher;
+    while (higher > level_ && closed(higher)) --higher;
     asked_ = higher > level_ ? asked_ + 1 : 0;
     if (asked_ < options_.raise_after) return level_;
     asked_ = 0;
@@ -196,7 +217,8 @@ private:
   std::size_t waiting_ = 0;
   target target_;
   double log_limit_ = target::none;
-  std::uint64_t image_ = 0, switched_ = 0;
+  double raised_at_ = 0;
+  std::uint64_t image_ = 0;
   std::size_t level_ = 0, asked_ = 0;
   reason why_ = reason::start;
   bool started_ = false, fresh_ = false, stepped_ = false, raised_ = false, hopeless_ = false;

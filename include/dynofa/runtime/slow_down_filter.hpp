@@ -23,7 +23,7 @@ struct slow_down_options {
   /// How far the slow-down drifts per image, in units of the noise. 0.05: the estimate averages about 20 images.
   double drift = 0.05;
   /// Share of a new image in the estimate of the noise. 0.03: about 30 images, so that ten noisier ones are followed.
-  double noise_gain = 0.03;
+  double noise_gain = 0.01;
   /// An image further from the forecast than this many deviations is a surprise: not believed until confirmed. 4: one
   /// of 16 000 images of Gaussian noise.
   double surprise = 4;
@@ -123,7 +123,8 @@ private:
   /// A level's own factor stays open by a tenth of what it began with, so that a wrong start is unlearnt.
   double own_floor() const noexcept { return 0.01 * options_.level_deviation * options_.level_deviation; }
   void learn_noise(double squared) noexcept {
-    noise2_ += options_.noise_gain * (std::min(squared, 9 * noise2_) - noise2_);
+    const double gain = std::max(options_.noise_gain, 1.0 / (10.0 + static_cast<double>(images_)));
+    noise2_ += gain * (std::min(squared, 9 * noise2_) - noise2_);
     noise2_ = std::max(noise2_, options_.least_noise * options_.least_noise);
   }
 
@@ -142,9 +143,9 @@ private:
     farthest_ = waiting_ == 0 ? seen : slower ? std::max(farthest_, seen) : std::min(farthest_, seen);
     sum_ = (waiting_ == 0 ? 0 : sum_) + seen;
     ++waiting_;
-    if (waiting_ < (slower ? options_.confirm_slow : options_.confirm_quick)) return verdict::waits;
-    // Alike: a step, to their mean. Unlike: at least as far as the nearest of them.
     const bool alike = std::abs(farthest_ - nearest_) < options_.surprise * std::sqrt(2 * noise2_);
+    if (waiting_ < (slower ? options_.confirm_slow : options_.confirm_quick) + !alike) return verdict::waits;
+    // Alike: a step, to their mean. Unlike: one more of them was waited for; at least as far as the nearest.
     value_ = alike ? sum_ / static_cast<double>(waiting_) : nearest_;
     variance_ = alike ? noise2_ / static_cast<double>(waiting_) : noise2_;
     bias_ = 0;

@@ -11,7 +11,7 @@ namespace dynofa::runtime {
 /// a machine where one image in fifteen takes half as long again, and there is an answer before anything is seen.
 class surprise_distribution {
 public:
-  static constexpr std::size_t window = 128;
+  static constexpr std::size_t window = 256;
   static constexpr double gauss = 16;
 
   void add(double surprise) noexcept {
