@@ -16,7 +16,7 @@
 
 // Builds the latency table of this machine: the time of every operation that networks of a space are made of.
 //
-//   04_profile_this_device --out my_machine.json           (a minute and a quarter at most; with --quick --seconds 1: 3 s)
+//   04_profile_this_device --out my_machine.json           (a minute at most; --quick --seconds 1: 3 s)
 //
 // Ctrl-C stops it. With --state FILE the measurements so far are kept there, and the next call goes on.
 

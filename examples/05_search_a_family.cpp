@@ -43,7 +43,7 @@ int main(int argc, char** argv) try {
   const auto net = std::make_shared<const supernet>(load_supernet(checkpoint));
   const space_description& space = net->space;
 
-  // 1. Latency: a table and a few whole networks, or the table alone if it was made before.
+  // 1. Latency: the table of 04, or a brief profile of this machine.
   const auto latency_of = [&]() -> std::shared_ptr<const table_model> {
     if (!table_file.empty()) return std::make_shared<const table_model>(space, load_latency_table(table_file));
     report::progress bar(std::cerr, "profile");
