@@ -1,0 +1,95 @@
+#pragma once
+#include "dynofa/calibrate/calibrate.hpp"
+#include "dynofa/data/preprocess_json.hpp"
+#include "dynofa/model/safetensors.hpp"
+#include "dynofa/space/json.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace dynofa {
+
+/// Statistics with what they are good for: this super-network, this architecture at its resolution, images prepared
+/// this way. For anything else they are wrong by whole points of top-1, silently; so loading them for anything else
+/// throws.
+struct bound_statistics {
+  std::uint64_t supernet_hash = 0; ///< `supernet::hash`
+  dynofa::arch arch;
+  data::preprocessing preprocessing;
+  int images = 0; ///< that were averaged
+  bn_statistics statistics;
+};
+
+/// Writes a safetensors file ("mean", "var"; the rest as metadata) that readers see whole or not at all.
+inline void save_statistics(const std::filesystem::path& path, const bound_statistics& s) {
+  const auto n = static_cast<std::int64_t>(s.statistics.mean.size());
+  write_safetensors(
+      path, {{"mean", tensor::of_floats(s.statistics.mean, {n})}, {"var", tensor::of_floats(s.statistics.var, {n})}},
+      {{"dynofa.statistics", "1"},
+       {"dynofa.supernet_hash", text(std::hex, s.supernet_hash)},
+       {"dynofa.arch", nlohmann::json(s.arch).dump()},
+       {"dynofa.preprocessing", nlohmann::json(s.preprocessing).dump()},
+       {"dynofa.images", text(s.images)}});
+}
+
+/// Reads statistics for `a` on `net` with images prepared by `rule`. Throws errc::mismatch, with what the file is for,
+/// if that is another super-network, architecture, resolution or preprocessing; errc::bad_file for anything malformed.
+inline bound_statistics load_statistics(const std::filesystem::path& path, const supernet& net, const arch& a,
+                                        const data::preprocessing& rule) {
+  const safetensors_file file = read_safetensors(path);
+  const std::string where = path.string();
+  const auto metadata = [&](const char* key) -> const std::string& {
+    const auto found = file.metadata.find(key);
+    if (found == file.metadata.end()) throw error(errc::missing_key, where, text("metadata ", key), "none");
+    return found->second;
+  };
+  if (metadata("dynofa.statistics") != "1")
+    throw error(errc::unsupported, where, "statistics of version 1", printable(metadata("dynofa.statistics")));
+  bound_statistics s;
+  const auto number = [&](const char* key, auto& value, int base) {
+    const std::string& digits = metadata(key);
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+    if (fault != std::errc() || end != digits.data() + digits.size())
+      throw error(errc::bad_file, where, text("a number as ", key), printable(digits));
+  };
+  number("dynofa.supernet_hash", s.supernet_hash, 16);
+  number("dynofa.images", s.images, 10);
+  s.arch = parse_arch(metadata("dynofa.arch"));
+  try {
+    s.preprocessing = nlohmann::json::parse(metadata("dynofa.preprocessing")).get<data::preprocessing>();
+  } catch (const nlohmann::json::exception& e) {
+    throw error(errc::bad_file, where, "preprocessing in JSON", printable(e.what()));
+  }
+
+  if (s.supernet_hash != net.hash())
+    throw error(errc::mismatch, where, text("statistics of super-network ", std::hex, net.hash()),
+                text("of ", std::hex, s.supernet_hash));
+  const plan wanted = make_plan(net.space, a);
+  if (!(s.arch == wanted.arch))
+    throw error(errc::mismatch, where, text("statistics of ", wanted.arch), text("of ", s.arch));
+  if (!(s.preprocessing == rule))
+    throw error(errc::mismatch, where, text("statistics of images prepared as ", rule.to_string()),
+                text("as ", s.preprocessing.to_string()));
+  for (const bool mean : {true, false}) {
+    const char* name = mean ? "mean" : "var";
+    const auto found = file.tensors.find(name);
+    if (found == file.tensors.end()) throw error(errc::missing_key, where, text("tensor ", name), "none");
+    (mean ? s.statistics.mean : s.statistics.var) = found->second.to_floats();
+  }
+  check_statistics(wanted, s.statistics);
+  const auto finite = [](float v) { return std::isfinite(v); };
+  if (!std::all_of(s.statistics.mean.begin(), s.statistics.mean.end(), finite) ||
+      !std::all_of(s.statistics.var.begin(), s.statistics.var.end(), [&](float v) { return finite(v) && v >= 0; }))
+    throw error(errc::bad_file, where, "finite means and variances of at least 0", "others");
+  return s;
+}
+
+} // namespace dynofa
