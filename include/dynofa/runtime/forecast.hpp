@@ -15,16 +15,16 @@ struct forecast_options {
   /// A higher level is taken if it would be in time even this much slower (logarithm, 0.01: 1 %) … 0.01: one step of
   /// a family is 3 % and more.
   double raise_margin = 0.01;
-  /// … or this many deviations of an image's noise, whichever is more. 0.5: the estimate itself wanders by 0.2.
-  double raise_noise = 0.5;
+  /// … or this many deviations of an image's noise, whichever is more. 0.7: the estimate itself wanders by 0.2.
+  double raise_noise = 0.7;
   /// The present level stays while the foreseen share of late images is above the target's by no more than this part of
   /// it. 0.3: a share of 5 % counted over 256 images is uncertain by 1.4 %, a quarter of it.
   double keep_share = 0.3;
   /// Images in a row that have to ask for the raise. 4; after a confirmed step none are waited for.
   std::size_t raise_after = 4;
   /// Images for which a level stays closed after a raise to it was taken back under the same slow-down; doubles with
-  /// every failure up to `closed_most`. 256 and 4096: a level on the edge is tried ever more rarely.
-  std::size_t closed_first = 256, closed_most = 4096;
+  /// every failure up to `closed_most`. 1024 and 8192: a level on the edge is tried ever more rarely.
+  std::size_t closed_first = 1024, closed_most = 8192;
   /// If even the quickest level misses the percentile, the best level whose share of images in time is this close to
   /// the quickest one's is run: outliers that are late on every level are no reason to give accuracy away. 0.01.
   double hopeless_share = 0.01;
@@ -90,7 +90,8 @@ public:
     const bool free = changed || stepped_; // the past says nothing against any level
     const std::size_t before = level_;
     if (free) {
-      level_ = best(0);
+      const bool slower = stepped_ && filter_.last_surprise() > 0;
+      level_ = best(slower && !changed ? raise_margin() : 0); // one more late image would be one too many
       while (level_ > 0 && closed(level_)) --level_;
     } else {
       level_ = move();

@@ -1,0 +1,47 @@
+// What a run-time policy costs per image: decide + observe with 10 levels, on a recorded mix of steps and noise.
+#include "dynofa/core/random.hpp"
+#include "dynofa/runtime/forecast.hpp"
+#include "dynofa/runtime/monitor.hpp"
+#include "dynofa/runtime/reactive.hpp"
+#include "dynofa/runtime/slack.hpp"
+#include "dynofa/runtime/trace.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <vector>
+
+namespace {
+
+using namespace dynofa::runtime;
+
+const std::vector<level_figures> ten = {{12.0, 71.9}, {14.1, 73.6}, {16.3, 74.9}, {18.8, 75.9}, {21.9, 76.8},
+                                        {25.3, 77.5}, {29.4, 78.1}, {34.0, 78.6}, {39.5, 79.0}, {46.0, 79.3}};
+
+template <class Policy>
+void policy_cost(benchmark::State& state) {
+  const trace t = generate_trace(trace_kind::steps, 1, ten);
+  const target wanted = t.targets.front().wanted;
+  Policy policy(ten);
+  std::size_t image = 0;
+  for (auto _ : state) {
+    const std::size_t level = policy.decide(wanted);
+    benchmark::DoNotOptimize(level);
+    policy.observe(level, t.latency_ms(level, image));
+    image = image + 1 == t.images() ? 0 : image + 1;
+  }
+}
+BENCHMARK_TEMPLATE(policy_cost, lookup)->Name("runtime/lookup/levels:10");
+BENCHMARK_TEMPLATE(policy_cost, slack)->Name("runtime/slack/levels:10");
+BENCHMARK_TEMPLATE(policy_cost, reactive)->Name("runtime/reactive/levels:10");
+BENCHMARK_TEMPLATE(policy_cost, forecast)->Name("runtime/forecast/levels:10");
+
+void monitor_cost(benchmark::State& state) {
+  latency_monitor monitor(10);
+  dynofa::random_stream random(1, "bench_runtime");
+  for (auto _ : state) benchmark::DoNotOptimize(monitor.record(3, 20 + random.uniform()));
+}
+BENCHMARK(monitor_cost)->Name("runtime/monitor");
+
+} // namespace
+
+BENCHMARK_MAIN();
