@@ -112,32 +112,32 @@ void print_row(const std::string& kind, const std::string& policy, const replay_
             << std::setw(6) << f.longest_late << '\n';
 }
 
-/// Images above the limit after a doubling, counted until the first one in time; the worst of many noises.
+/// A step that doubles latency: by the third image the level has to be one that is within the limit, in every run.
+/// Noise may still make that image late, in no more runs than the target's percentile allows.
 void check_doubling(const named_family& family) {
-  std::size_t worst = 0, runs = 0, unsettled = 0;
+  std::size_t wrong = 0, late_third = 0, late_after = 0;
+  constexpr std::size_t runs = 200, after = 30;
   const double low = family.levels.front().latency_ms;
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+  for (std::uint64_t seed = 1; seed <= runs; ++seed) {
     random_stream random(seed, "doubling");
     const double limit = 2 * low * (1.12 + 0.3 * random.uniform()), noise = 0.005 + 0.025 * random.uniform();
     forecast policy(family.levels);
     const target wanted{.latency_ms = limit};
     const std::size_t step_at = 100 + random.below(400);
-    std::size_t over = 0, since = 0;
-    for (std::size_t i = 0; i < step_at + 40; ++i) {
+    for (std::size_t i = 0; i < step_at + 3 + after; ++i) {
       const std::size_t level = policy.decide(wanted);
-      const double latency =
-          family.levels[level].latency_ms * (i < step_at ? 1 : 2) * std::exp(noise * random.normal());
+      const double quiet = family.levels[level].latency_ms * (i < step_at ? 1 : 2);
+      const double latency = quiet * std::exp(noise * random.normal());
       policy.observe(level, latency);
-      if (i < step_at) continue;
-      ++since;
-      if (latency > limit && since == over + 1) over = since; // the run of late images that the step begins with
-      if (latency > limit && since > 10) ++unsettled;
+      if (i < step_at + 2) continue; // the first two images of the step
+      wrong += quiet > limit;
+      (i == step_at + 2 ? late_third : late_after) += latency > limit;
     }
-    worst = std::max(worst, over);
-    ++runs;
   }
-  check(worst <= 2, text(family.name, ": latency doubles: in time again at image ", worst + 1, " at the latest in ",
-                         runs, " runs (wanted: 3); later late images ", unsettled, " of ", 30 * runs));
+  check(wrong == 0 && 20 * late_third <= runs && 20 * late_after <= runs * after,
+        text(family.name, ": latency doubles: from the third image on a level above the limit was run on ", wrong,
+             " images; by noise the third was late in ", late_third, " of ", runs, " runs, and ", late_after,
+             " of the ", runs * after, " images after it"));
 }
 
 /// At most one switch per 1000 images once settled, at every constant slow-down; with outliers on average.
