@@ -100,8 +100,8 @@ void parallel_for(std::size_t n, int threads, F&& f) {
 }
 } // namespace detail
 
-/// The batch-norm statistics of each architecture at its own resolution (paper §3.3). All architectures go through the
-/// same images; pictures are preprocessed once per resolution and batch. Give the backend as many threads as may run.
+/// The batch-norm statistics of each architecture at its own resolution (paper §3.3). All architectures see
+/// the same images in the same order, one architecture after the other. Give the backend as many threads as may run.
 ///
 /// Throws `error` for options outside their range and for what `source.fill` throws; deterministic, whatever the
 /// threads.

@@ -33,7 +33,8 @@ enum class variance_rule {
 ///     c.add(100);                                 // one batch through the network
 ///     bn_statistics s = c.statistics();
 ///
-/// Cost: about one and a half forward passes per image; memory: the activations of a batch (`bytes`).
+/// Cost: about three forward passes per image on the CPU kernels (raw outputs travel through memory between the
+/// steps); memory: the activations of a batch (`bytes`).
 template <class Backend>
 class calibrator {
 public:
