@@ -1,0 +1,67 @@
+#pragma once
+#include "dynofa/backend/engine.hpp"
+#include "dynofa/family/family.hpp"
+#include "dynofa/latency/machine.hpp"
+#include "dynofa/latency/samples.hpp"
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// What this machine with this backend is called in a `measured_latency`: "cpu avx512, 1 thread, AMD EPYC …".
+template <inference_backend Backend>
+std::string device_name(Backend& backend) {
+  const std::string name = backend.name(), processor = read_machine_facts().processor;
+  return processor.empty() ? name : text(name, ", ", processor);
+}
+
+/// Times every level on `backend`, batch 1: `rounds` times one untimed and two timed images of each level in turn, so
+/// that whatever else the machine does falls on all levels alike. In the order of `f.levels()`; throws what binding
+/// throws, and errc::invalid_argument for less than 1 round.
+template <inference_backend Backend>
+std::vector<measured_latency> measure_latencies(Backend backend, const family& f, int rounds = 30) {
+  if (rounds < 1) throw error(errc::invalid_argument, "measure latencies", "at least 1 round", text(rounds));
+  const std::string device = device_name(backend);
+  engine<Backend> runner(std::move(backend), f.net());
+  std::vector<typename Backend::bound> bound;
+  std::size_t values = 0;
+  for (const auto& level : f.levels()) {
+    bound.push_back(runner.load(level.arch, level.statistics));
+    values = std::max(values, std::size_t(level.arch.r) * level.arch.r * 3);
+  }
+  const std::vector<float> image(values, 0.5f);
+  std::vector<float> logits(static_cast<std::size_t>(f.space().classes));
+  std::vector<samples> times(bound.size());
+  for (int round = 0; round < rounds; ++round)
+    for (std::size_t i = 0; i < bound.size(); ++i) {
+      const std::size_t r = f.levels()[i].arch.r;
+      for (int run = 0; run < 3; ++run) {
+        const auto start = std::chrono::steady_clock::now();
+        runner.run(bound[i], std::span(image).first(r * r * 3), logits);
+        const auto spent = std::chrono::steady_clock::now() - start;
+        if (run > 0) times[i].push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
+      }
+    }
+  std::vector<measured_latency> result;
+  for (const auto& t : times) {
+    const latency_entry e = summarize(t);
+    result.push_back({device, e.p50->count(), e.p95->count(), e.min->count(), static_cast<int>(t.size())});
+  }
+  return result;
+}
+
+/// `measure_latencies`, written into the family. Returns the device's name, which `front` and `keep_front` take.
+template <inference_backend Backend>
+std::string remeasure_latencies(family& f, Backend backend, int rounds = 30) {
+  std::string device = device_name(backend);
+  auto measured = measure_latencies(std::move(backend), f, rounds);
+  for (std::size_t i = 0; i < measured.size(); ++i) f.set_latency(i, std::move(measured[i]));
+  return device;
+}
+
+} // namespace dynofa
