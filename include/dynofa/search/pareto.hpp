@@ -165,7 +165,7 @@ private:
     mine.passed.insert(f.steps.begin(), f.steps.end());
     if (f.optimum.latency <= mine.limit) insert_elite(mine.elite, f.optimum);
     if (const auto* best = state_.all.best_within(mine.limit)) insert_elite(mine.elite, *best); // met on another's way
-    if (mine.elite.empty() && mine.round == 16)
+    if (mine.elite.empty() && (mine.round == 16 || mine.evaluations >= options_.evaluations))
       throw error(errc::infeasible, "pareto search",
                   text("a latency limit that some architecture meets; the least met was ",
                        state_.all.members().empty() ? 0.0 : state_.all.members().front().latency.count(), " ms"),
