@@ -11,7 +11,7 @@
 namespace dynofa::runtime {
 
 struct forecast_options {
-  slow_down_options filter;
+  slow_down_options filter = {};
   /// A higher level is taken if it would be in time even this much slower (logarithm, 0.01: 1 %) … 0.01: one step of
   /// a family is 3 % and more.
   double raise_margin = 0.01;
