@@ -24,7 +24,7 @@ struct device {
 
 TEST_CASE("one observation corrects all levels") {
   forecast p(paper_six);
-  const target t{.latency_ms = 220};
+  const target t{.latency_ms = 240}; // 185 ms expected, uncertain by 6 %
   p.observe(2, 3 * paper_six[2].latency_ms);
   for (std::size_t l = 0; l < paper_six.size(); ++l)
     CHECK(p.expected_ms(l) == doctest::Approx(3 * paper_six[l].latency_ms).epsilon(0.1));
