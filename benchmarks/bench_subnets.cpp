@@ -3,9 +3,9 @@
 //   bench_subnets [--subnets FILE.json] [--isa NAME] [Google Benchmark's options]
 //
 // Rows subnet/NAME/cpu/threads:N, with counters median_ms and min_ms over single images, the compute floor (2 · MACs
-// over the FMA peak measured in this run) and the ratio of the minimum to it. `/fp16_weights` keeps the memory-bound
-// weights in half precision, `/cold` walks over 64 MB between images. Every row is compared with the reference backend
-// first.
+// over the FMA peak measured in this run) and the ratio of the minimum to it. `/bf16` multiplies
+// bf16 in all 1×1 convolutions, `/fp16_weights` keeps the memory-bound weights in half precision, `/cold` walks over 64
+// MB between images. Every row is compared with the reference backend first.
 #include <benchmark/benchmark.h>
 
 #include "support.hpp"
@@ -39,7 +39,11 @@ void run(benchmark::State& state, const named_network& network, const options& o
   engine runner(backend::cpu{.isa = o.isa, .threads = o.threads, .weights = o.weights}, net);
   auto level = runner.load(network.arch);
   std::vector<float> logits = runner.run(level, image);
-  if (const auto fault = difference(logits, wanted, o.weights == "fp32" ? 5e-4 : 1e-2); !fault.empty())
+  if (const auto fault = difference(logits, wanted,
+                                    o.weights == "fp32"   ? 5e-4
+                                    : o.weights == "fp16" ? 1e-2
+                                                          : 1e-1);
+      !fault.empty())
     return state.SkipWithError(fault.c_str());
 
   std::vector<char> elsewhere(o.cold ? 64 << 20 : 0);
@@ -60,15 +64,19 @@ void run(benchmark::State& state, const named_network& network, const options& o
   state.SetLabel(runner.backend().name());
 }
 
+std::string weights_of(std::string_view extra) {
+  return extra == "/bf16" ? "bf16" : extra == "/fp16_weights" ? "fp16" : "fp32";
+}
+
 } // namespace
 
 int main(int argc, char** argv) try {
   const std::string isa = take_option(argc, argv, "--isa");
   const std::string subnets = take_option(argc, argv, "--subnets");
   for (const auto& network : networks(subnets))
-    for (const char* extra : {"", "/fp16_weights", "/cold"})
+    for (const char* extra : {"", "/bf16", "/fp16_weights", "/cold"})
       for (int threads : {1, 2, 4}) {
-        const options o{isa, threads, *extra && extra[1] == 'f' ? "fp16" : "fp32", *extra && extra[1] == 'c'};
+        const options o{isa, threads, weights_of(extra), std::string_view(extra) == "/cold"};
         benchmark::RegisterBenchmark(text("subnet/", network.name, "/cpu/threads:", threads, extra).c_str(),
                                      [=](benchmark::State& state) { run(state, network, o); })
             ->UseManualTime()

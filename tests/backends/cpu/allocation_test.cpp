@@ -52,7 +52,7 @@ TEST_CASE("running an image allocates nothing") {
   const auto net = std::make_shared<const supernet>(random_supernet(d, 2));
   CHECK(allocations.load() > before_all); // the hooks count
   const plan plans[] = {make_plan(d, arch_of(d, 96, 0), 1, true), make_plan(d, arch_of(d, 64, 1), 2)};
-  for (const char* weights : {"fp32", "fp16"})
+  for (const char* weights : {"fp32", "fp16", "bf16"})
     for (int threads : {1, 2, 3}) {
       const backend::cpu b{.threads = threads, .weights = weights};
       const auto packed = b.pack(net);

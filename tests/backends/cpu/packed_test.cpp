@@ -16,7 +16,9 @@ std::size_t z(int i) { return static_cast<std::size_t>(i); }
 TEST_CASE("every sub-network's weights are a prefix of the panels") {
   const space_description d = every_block();
   const supernet net = random_supernet(d, 21);
-  const packed_supernet packed{net, false}, half{net, true};
+  using backend::cpu_detail::number_format;
+  const packed_supernet packed{net, number_format::fp32}, half{net, number_format::fp16};
+  const packed_supernet bf16{net, number_format::bf16};
   for (std::size_t n = 1; n < net.blocks.size(); ++n) {
     const block_weights& from = net.blocks[n];
     const auto& to = packed.blocks[n];
@@ -43,8 +45,22 @@ TEST_CASE("every sub-network's weights are a prefix of the panels") {
                     half.blocks[n].se_reduce.start)[z(h / lane_block) * half.blocks[n].se_reduce.step +
                                                     z(i * lane_block + h % lane_block)] ==
                 float_to_half(from.se_reduce[z(h) * z(from.mid_channels) + z(i)]);
+    // bf16: two inputs of the same output are neighbours
+    const auto& pairs = bf16.blocks[n];
+    auto is = [&](const auto& panels, int o, int i, float wanted) {
+      return bf16.data.as<const std::uint16_t>(panels.start)[z(o / lane_block) * panels.step +
+                                                             z((i / 2 * lane_block + o % lane_block) * 2 + i % 2)] ==
+             float_to_bfloat16(wanted);
+    };
+    for (int o = 0; o < from.mid_channels; ++o)
+      for (int i = 0; i < from.in_channels; ++i)
+        same &= is(pairs.expand, o, i, from.expand[z(o) * z(from.in_channels) + z(i)]);
+    for (int o = 0; o < from.out_channels; ++o)
+      for (int i = 0; i < from.mid_channels; ++i)
+        same &= is(pairs.project, o, i, from.project[z(o) * z(from.mid_channels) + z(i)]);
     CHECK_MESSAGE(same, "block " << n);
     for (const auto* p : {&to.expand, &to.project, &to.depthwise[0], &to.depthwise[2]}) CHECK(p->start % 64 == 0);
   }
   CHECK(half.bytes() < packed.bytes());
+  CHECK(bf16.bytes() < half.bytes());
 }

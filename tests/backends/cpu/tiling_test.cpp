@@ -54,7 +54,7 @@ TEST_CASE("a lookahead hands out its regions in order, slice by slice") {
   l.add(memory + 200, 64, 300, 2);
   l.add(memory, 0);
   CHECK(l.slices(64) == 4);
-  auto offset = [&](const float* p) { return reinterpret_cast<const std::byte*>(p) - memory; };
+  auto offset = [&](const void* p) { return static_cast<const std::byte*>(p) - memory; };
   CHECK(offset(l.next(64)) == 0);
   CHECK(offset(l.next(64)) == 64);
   CHECK(offset(l.next(64)) == 200);

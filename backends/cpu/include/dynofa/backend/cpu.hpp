@@ -6,6 +6,7 @@
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
+#include "dynofa/core/half.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -23,13 +24,21 @@ namespace dynofa::backend {
 ///
 /// Copies share the threads. With one thread any number of user threads may run, each with a workspace of its own; with
 /// more they take turns, one image after the other. The fields say what was asked for and are not read again.
+///
+/// A level has the number format of the weights it is bound to. Levels of several formats run on one backend and one
+/// workspace, each bound to its own packed copy:
+///
+///     const auto exact = b.pack(net), half = b.pack(net, "bf16");
+///     auto careful = b.bind(exact, plan, norms), brisk = b.bind(half, plan, norms);
 struct cpu {
-  std::string isa = ""; ///< "avx512", "avx2", "neon", "portable", or "" for the best one here
-  int threads = 1;      ///< the caller's included
-  std::string weights =
-      "fp32";               ///< or "fp16": squeeze-excite, feature mix and classifier, which are bound by memory, are
-                            ///< stored in half precision and widened when read (relative error of a weight 2^-11)
-  executor threads_of = {}; ///< run on these threads instead of a pool of our own
+  std::string isa = "";         ///< "avx512", "avx2", "neon", "portable", or "" for the best one here
+  int threads = 1;              ///< the caller's included
+  std::string weights = "fp32"; ///< of `pack`; or "fp16": squeeze-excite, feature mix and classifier, which are bound
+                                ///< by memory, are stored in half precision and widened when read (relative error of a
+                                ///< weight 2^-11); or "bf16": that, and all 1×1 convolutions multiply bf16 weights and
+                                ///< activations (relative error of each 2^-8) and add in fp32, half the memory and,
+                                ///< with AVX512-BF16, twice the rate
+  executor threads_of = {};     ///< run on these threads instead of a pool of our own
   std::shared_ptr<const cpu_detail::engine> engine = start(isa, threads, threads_of, weights); ///< leave it out
 
   using packed = cpu_detail::packed_supernet;
@@ -38,14 +47,18 @@ struct cpu {
 
   /// "cpu avx512, 2 threads"
   std::string name() const {
-    return text("cpu ", engine->isa_name(), engine->half_weights() ? " fp16 weights, " : ", ", engine->threads(),
+    return text("cpu ", engine->isa_name(), format_suffix(engine->format()), ", ", engine->threads(),
                 engine->threads() == 1 ? " thread" : " threads");
   }
   std::string isa_name() const { return std::string(engine->isa_name()); } ///< the one in use
   int thread_count() const { return engine->threads(); }
   /// The super-network in panels. Cost: one pass over the weights.
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
-    return std::make_shared<const packed>(*net, engine->half_weights());
+    return std::make_shared<const packed>(*net, engine->format());
+  }
+  /// The same in another number format: "fp32", "fp16" or "bf16".
+  std::shared_ptr<const packed> pack(const supernet_ptr& net, const std::string& format) const {
+    return std::make_shared<const packed>(*net, number_format_of(format));
   }
   /// One level: 82–185 KB of scale and shift for w = 1.2, no weights.
   bound bind(const std::shared_ptr<const packed>& weights_of, const plan& p, const scale_shift& norms) const {
@@ -59,7 +72,34 @@ struct cpu {
   /// image [N,r,r,3] → logits [N,classes]
   void run(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
     const auto turn = engine->turn();
-    const cpu_detail::block_runner runner{*engine, level, space};
+    if (level.weights->format == cpu_detail::number_format::bf16)
+      run_as<cpu_detail::bfloat16>(level, space, image, logits);
+    else
+      run_as<float>(level, space, image, logits);
+  }
+
+  /// Block b alone: in [N,in,in,C] → out [N,out,out,C'].
+  void run_block(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
+                 std::span<float> out) const {
+    const auto turn = engine->turn();
+    if (level.weights->format == cpu_detail::number_format::bf16)
+      run_block_as<cpu_detail::bfloat16>(level, space, b, in, out);
+    else
+      run_block_as<float>(level, space, b, in, out);
+  }
+
+  /// Milliseconds per run of block b (one image) on whatever the workspace holds.
+  double time_block(const bound& level, workspace& space, std::size_t b, int repeats) const {
+    const auto turn = engine->turn();
+    if (level.weights->format == cpu_detail::number_format::bf16)
+      return time_block_as<cpu_detail::bfloat16>(level, space, b, repeats);
+    return time_block_as<float>(level, space, b, repeats);
+  }
+
+private:
+  template <class Value>
+  void run_as(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
+    const cpu_detail::block_runner<Value> runner{*engine, level, space};
     const std::size_t pixels = image.size() / static_cast<std::size_t>(level.plan.batch);
     const std::size_t classes = logits.size() / static_cast<std::size_t>(level.plan.batch);
     for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
@@ -81,55 +121,72 @@ struct cpu {
     }
   }
 
-  /// Block b alone: in [N,in,in,C] → out [N,out,out,C'].
-  void run_block(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
-                 std::span<float> out) const {
-    const auto turn = engine->turn();
-    const cpu_detail::block_runner runner{*engine, level, space};
+  template <class Value>
+  void run_block_as(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
+                    std::span<float> out) const {
+    using runner_type = cpu_detail::block_runner<Value>;
+    const runner_type runner{*engine, level, space};
     const cpu_detail::step& s = level.steps[b];
     const auto in_pixels = static_cast<std::size_t>(s.b.in_size) * static_cast<std::size_t>(s.b.in_size);
     const auto out_pixels = static_cast<std::size_t>(s.b.out_size) * static_cast<std::size_t>(s.b.out_size);
+    const auto in_channels = static_cast<std::size_t>(s.b.in_channels);
+    const auto out_channels = static_cast<std::size_t>(s.b.out_channels);
     const auto batch = static_cast<std::size_t>(level.plan.batch);
     for (std::size_t n = 0; n < batch; ++n) {
       const float* image = in.data() + n * (in.size() / batch);
-      if (s.b.kind != block_kind::stem) {
-        to_blocked(image, in_pixels, static_cast<std::size_t>(s.b.in_channels), space.image[0]);
-        image = space.image[0];
-      }
-      runner.run(s, image, space.image[1]);
-      to_interleaved(space.image[1], out_pixels, static_cast<std::size_t>(s.b.out_channels),
-                     out.data() + n * (out.size() / batch));
+      if (runner_type::takes_values(s.b.kind))
+        to_blocked(image, in_pixels, in_channels, reinterpret_cast<Value*>(space.image[0]));
+      else if (s.b.kind != block_kind::stem)
+        to_blocked(image, in_pixels, in_channels, space.image[0]);
+      runner.run(s, s.b.kind == block_kind::stem ? image : space.image[0], space.image[1]);
+      float* const to = out.data() + n * (out.size() / batch);
+      if (runner_type::gives_values(s.b.kind))
+        to_interleaved(reinterpret_cast<const Value*>(space.image[1]), out_pixels, out_channels, to);
+      else
+        to_interleaved(space.image[1], out_pixels, out_channels, to);
     }
   }
 
-  /// Milliseconds per run of block b (one image) on whatever the workspace holds.
-  double time_block(const bound& level, workspace& space, std::size_t b, int repeats) const {
-    const auto turn = engine->turn();
-    const cpu_detail::block_runner runner{*engine, level, space};
+  template <class Value>
+  double time_block_as(const bound& level, workspace& space, std::size_t b, int repeats) const {
+    const cpu_detail::block_runner<Value> runner{*engine, level, space};
     const auto start_time = std::chrono::steady_clock::now();
     for (int i = 0; i < repeats; ++i) runner.run(level.steps[b], space.image[0], space.image[1]);
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_time).count() / repeats;
   }
 
-private:
   static std::shared_ptr<const cpu_detail::engine> start(const std::string& isa, int threads, const executor& brought,
                                                          const std::string& weights) {
-    if (weights != "fp32" && weights != "fp16")
-      throw error(errc::invalid_argument, "cpu backend weights", "fp32 or fp16", weights);
-    return std::make_shared<const cpu_detail::engine>(isa, threads, brought, weights == "fp16");
+    return std::make_shared<const cpu_detail::engine>(isa, threads, brought, number_format_of(weights));
+  }
+  static cpu_detail::number_format number_format_of(const std::string& name) {
+    if (name == "fp32") return cpu_detail::number_format::fp32;
+    if (name == "fp16") return cpu_detail::number_format::fp16;
+    if (name == "bf16") return cpu_detail::number_format::bf16;
+    throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16 or bf16", name);
+  }
+  static const char* format_suffix(cpu_detail::number_format f) {
+    return f == cpu_detail::number_format::fp32 ? "" : f == cpu_detail::number_format::fp16 ? " fp16 weights" : " bf16";
   }
 
-  static void to_blocked(const float* in, std::size_t pixels, std::size_t channels, float* out) {
+  static void assign(float& to, float value) { to = value; }
+  static void assign(cpu_detail::bfloat16& to, float value) { to = cpu_detail::bfloat16{float_to_bfloat16(value)}; }
+  static float widened(float value) { return value; }
+  static float widened(cpu_detail::bfloat16 value) { return bfloat16_to_float(static_cast<std::uint16_t>(value)); }
+
+  template <class Value>
+  static void to_blocked(const float* in, std::size_t pixels, std::size_t channels, Value* out) {
     constexpr std::size_t width = cpu_detail::lane_block;
     for (std::size_t c = 0; c < (channels + width - 1) / width * width; ++c)
       for (std::size_t p = 0; p < pixels; ++p)
-        out[(c / width * pixels + p) * width + c % width] = c < channels ? in[p * channels + c] : 0.f;
+        assign(out[(c / width * pixels + p) * width + c % width], c < channels ? in[p * channels + c] : 0.f);
   }
-  static void to_interleaved(const float* in, std::size_t pixels, std::size_t channels, float* out) {
+  template <class Value>
+  static void to_interleaved(const Value* in, std::size_t pixels, std::size_t channels, float* out) {
     constexpr std::size_t width = cpu_detail::lane_block;
     for (std::size_t p = 0; p < pixels; ++p)
       for (std::size_t c = 0; c < channels; ++c)
-        out[p * channels + c] = in[(c / width * pixels + p) * width + c % width];
+        out[p * channels + c] = widened(in[(c / width * pixels + p) * width + c % width]);
   }
 };
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 // The blocks of a network over the kernels of one instruction set: which rows and channels, in which order, on which
 // thread.
@@ -24,7 +25,9 @@ struct share {
   }
 };
 
-/// Runs blocks of one image; `in` and `out` are blocked by 16 channels.
+/// Runs blocks of one image; `in` and `out` are blocked by 16 channels. Value: of the 1×1 convolutions' weights, inputs
+/// and outputs; what a depthwise convolution reads and all vectors are fp32.
+template <class Value>
 class block_runner {
 public:
   block_runner(const engine& e, const level& l, arena& a)
@@ -33,48 +36,75 @@ public:
       , level_{l}
       , arena_{a} {}
 
-  /// `in`: interleaved pixels for the stem, blocked activations for the others.
-  void run(const step& s, const float* in, float* out) const {
+  /// `in`: interleaved float pixels for the stem, float vectors for feature mix and classifier, else blocked Values.
+  /// `out`: float vectors from final expand on, else blocked Values.
+  void run(const step& s, const void* in, void* out) const {
     switch (s.b.kind) {
-    case block_kind::stem: return stem(s, in, out);
+    case block_kind::stem: return stem(s, floats(in), values(out));
     case block_kind::separable:
-    case block_kind::inverted_residual: return inverted_residual(s, in, out);
-    case block_kind::final_expand: return final_expand(s, in, out);
-    case block_kind::feature_mix: return product(s, in, out, nullptr);
-    case block_kind::classifier: return product(s, in, out, level_.weights->floats(level_.weights->classifier_bias));
+    case block_kind::inverted_residual: return inverted_residual(s, values(in), values(out));
+    case block_kind::final_expand: return final_expand(s, values(in), floats(out));
+    case block_kind::feature_mix: return product(s, floats(in), floats(out), nullptr);
+    case block_kind::classifier:
+      return product(s, floats(in), floats(out), level_.weights->floats(level_.weights->classifier_bias));
     }
+  }
+  static bool takes_values(block_kind k) {
+    return k == block_kind::separable || k == block_kind::inverted_residual || k == block_kind::final_expand;
+  }
+  static bool gives_values(block_kind k) {
+    return k == block_kind::stem || k == block_kind::separable || k == block_kind::inverted_residual;
   }
 
   /// The first three blocks as one, image → output of the third.
-  void run_front(const step& stem, const step& separable, const step& s, const float* image, float* out) const {
+  void run_front(const step& stem, const step& separable, const step& s, const float* image, void* out) const {
     const int kept = arena_sizes::front_rows_kept(s.b, s.cut);
     engine_.parallel([&](int thread) {
       const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
       std::fill_n(own.sums, at(s.mid_blocks), 0.f);
-      front_rows rows{kernels_, stem, separable, kept, image, own, first_input_row(s, thread)};
-      bands(s, rows, nullptr, out, thread);
+      front_rows<Value> rows{kernels_, stem, separable, kept, image, own, first_input_row(s, thread)};
+      bands(s, rows, nullptr, values(out), thread);
     });
-    finish(s, nullptr, out);
+    finish(s, nullptr, values(out));
   }
 
 private:
+  static constexpr bool bf16 = std::is_same_v<Value, bfloat16>;
+
+  static const Value* values(const void* p) { return static_cast<const Value*>(p); }
+  static Value* values(void* p) { return static_cast<Value*>(p); }
+  static const float* floats(const void* p) { return static_cast<const float*>(p); }
+  static float* floats(void* p) { return static_cast<float*>(p); }
+
   static std::size_t at(int i) { return static_cast<std::size_t>(i) * lane_block; }
   static std::size_t area(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }
 
-  void stem(const step& s, const float* in, float* out) const {
+  void stem(const step& s, const float* in, Value* out) const {
     engine_.parallel([&](int thread) {
       const share ys = share::of(s.b.out_size, thread, engine_.threads());
-      stem_rows rows{kernels_, s, in, arena_.own[static_cast<std::size_t>(thread)].ring, ys.begin};
-      for (int y = ys.begin; y < ys.end; ++y)
-        rows.compute(y, out + at(y * s.b.out_size), area(s.b.out_size) * lane_block);
+      float* const ring = arena_.own[static_cast<std::size_t>(thread)].ring;
+      stem_rows rows{kernels_, s, in, ring, ys.begin};
+      const std::size_t plane = area(s.b.out_size) * lane_block, row_floats = at(s.b.out_size);
+      float* const row = ring + 3 * arena_sizes::stem_row(s.b.in_size);
+      for (int y = ys.begin; y < ys.end; ++y) {
+        Value* const to = out + at(y * s.b.out_size);
+        if constexpr (bf16) {
+          rows.compute(y, row, row_floats);
+          for (int c = 0; c < s.out_blocks; ++c)
+            kernels_.narrow(row + static_cast<std::size_t>(c) * row_floats, to + static_cast<std::size_t>(c) * plane,
+                            s.b.out_size);
+        } else {
+          rows.compute(y, to, plane);
+        }
+      }
     });
   }
 
-  void inverted_residual(const step& s, const float* in, float* out) const {
+  void inverted_residual(const step& s, const Value* in, Value* out) const {
     engine_.parallel([&](int thread) {
       std::fill_n(arena_.own[static_cast<std::size_t>(thread)].sums, at(s.mid_blocks), 0.f);
       if (s.cut.banded) {
-        image_rows rows{in, s.b.in_size};
+        image_rows<Value> rows{in, s.b.in_size};
         bands(s, rows, in, out, thread);
       } else {
         chunks(s, in, thread);
@@ -86,7 +116,7 @@ private:
   static bool projects_bands(const step& s) { return s.cut.banded && s.b.se_channels == 0; }
 
   /// What has to wait for the whole depthwise output: squeeze-excite, and a projection that was not done band by band.
-  void finish(const step& s, const float* in, float* out) const {
+  void finish(const step& s, const Value* in, Value* out) const {
     const bool gated = s.b.se_channels > 0;
     if (gated) squeeze_excite(s);
     if (projects_bands(s)) return;
@@ -114,28 +144,44 @@ private:
 
   /// An input row's channel blocks [first, first + count), expanded (or for the separable block as it is) into a kept
   /// row.
-  void fill_row(const step& s, const float* in, std::size_t plane, int first, int count, float* row,
-                const float* ahead) const {
+  void fill_row(const step& s, const Value* in, std::size_t plane, int first, int count, float* row,
+                const void* ahead) const {
     row += at(s.b.kernel / 2);
     if (!s.expand) {
-      for (int c = 0; c < count; ++c)
-        std::memcpy(row + static_cast<std::size_t>(c) * s.cut.ring_plane,
-                    in + static_cast<std::size_t>(first + c) * plane, at(s.b.in_size) * sizeof(float));
+      for (int c = 0; c < count; ++c) {
+        float* const to = row + static_cast<std::size_t>(c) * s.cut.ring_plane;
+        const Value* const from = in + static_cast<std::size_t>(first + c) * plane;
+        if constexpr (bf16)
+          kernels_.widen(from, to, s.b.in_size);
+        else
+          std::memcpy(to, from, at(s.b.in_size) * sizeof(float));
+      }
       return;
     }
-    kernels_.pointwise({in, plane, s.expand + static_cast<std::size_t>(first) * s.expand_panel, s.expand_panel,
-                        s.b.in_channels, row, s.cut.ring_plane, s.scale[0] + at(first), s.shift[0] + at(first), nullptr,
-                        0, ahead, 0, s.act},
-                       count, s.b.in_size);
+    const pointwise_of<Value, float> product{in,
+                                             plane,
+                                             values(s.expand) + static_cast<std::size_t>(first) * s.expand_panel,
+                                             s.expand_panel,
+                                             s.b.in_channels,
+                                             row,
+                                             s.cut.ring_plane,
+                                             s.scale[0] + at(first),
+                                             s.shift[0] + at(first),
+                                             nullptr,
+                                             0,
+                                             ahead,
+                                             0,
+                                             s.act};
+    pointwise(kernels_, product, count, s.b.in_size);
   }
 
-  void depthwise_rows(const step& s, const float* ring, const std::int32_t* row_offset, int block, share ys, float* out,
+  void depthwise_rows(const step& s, const float* ring, const std::int32_t* row_offset, int block, share ys, Value* out,
                       float* sums) const {
     const int norm = s.expand ? 1 : 0;
     const auto taps = static_cast<std::size_t>(s.b.kernel * s.b.kernel) * lane_block;
     kernels_.depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](
         {ring, row_offset, s.b.in_size, out, s.b.out_size, s.depthwise + static_cast<std::size_t>(block) * taps,
-         s.scale[norm] + at(block), s.shift[norm] + at(block), sums + at(block), ys.begin, ys.end, s.act});
+         s.scale[norm] + at(block), s.shift[norm] + at(block), sums + at(block), ys.begin, ys.end, s.act, bf16});
   }
 
   /// What this thread reads after the chunks, as much as half of L2 holds: squeeze-excite, else the projection.
@@ -154,22 +200,22 @@ private:
       l.add(static_cast<const std::byte*>(s.se_expand) + static_cast<std::size_t>(q.begin) * step2, bytes2, step2,
             rows2);
     } else {
-      const std::size_t bytes = floats_of(s.b.mid_channels) * sizeof(float);
-      l.add(s.project, bytes, s.project_panel * sizeof(float),
+      const std::size_t bytes = floats_of(s.b.mid_channels) * sizeof(Value);
+      l.add(s.project, bytes, s.project_panel * sizeof(Value),
             std::min(s.out_blocks, static_cast<int>(budget / bytes)));
     }
     return l;
   }
 
   /// Whole images, chunk after chunk of channels; threads share the channels.
-  void chunks(const step& s, const float* in, int thread) const {
+  void chunks(const step& s, const Value* in, int thread) const {
     const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
     const share blocks = share::of(s.mid_blocks, thread, engine_.threads());
     for (int y = 0; y < s.b.in_size; ++y) own.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * y;
     clear_sides(s, own.ring);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
     const auto taps = floats_of(s.b.kernel * s.b.kernel);
-    const std::size_t slice = static_cast<std::size_t>(s.b.in_channels) * lane_block * sizeof(float);
+    const std::size_t slice = static_cast<std::size_t>(s.b.in_channels) * lane_block * sizeof(Value);
     lookahead later = behind_chunks(s, thread); // fetched during the last rows, so that it is still there when wanted
     int later_slices = later.slices(slice),
         calls = (blocks.end - blocks.begin + chunk_panels - 1) / chunk_panels * s.b.in_size;
@@ -179,17 +225,18 @@ private:
       soon.add(s.depthwise + static_cast<std::size_t>(first) * taps,
                static_cast<std::size_t>(count) * taps * sizeof(float));
       if (first + count < blocks.end)
-        soon.add(s.expand + static_cast<std::size_t>(first + count) * s.expand_panel,
-                 static_cast<std::size_t>(next_chunk(blocks.end - first - count)) * s.expand_panel * sizeof(float));
+        soon.add(values(s.expand) + static_cast<std::size_t>(first + count) * s.expand_panel,
+                 static_cast<std::size_t>(next_chunk(blocks.end - first - count)) * s.expand_panel * sizeof(Value));
       for (int y = 0; y < s.b.in_size; ++y, --calls) {
-        const float* ahead = soon.next(slice);
+        const void* ahead = soon.next(slice);
         if (!ahead && calls <= later_slices) ahead = later.next(slice), --later_slices;
         fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count,
                  own.ring + static_cast<std::size_t>(y) * s.cut.row_step, ahead);
       }
       for (int c = 0; c < count; ++c)
         depthwise_rows(s, own.ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c,
-                       {0, s.b.out_size}, arena_.mid + static_cast<std::size_t>(first + c) * out_plane, own.sums);
+                       {0, s.b.out_size}, values(arena_.mid) + static_cast<std::size_t>(first + c) * out_plane,
+                       own.sums);
     }
   }
 
@@ -199,7 +246,7 @@ private:
 
   /// Bands of output rows with a ring of expanded rows; threads share the rows and expand those at the seam twice.
   template <class Rows>
-  void bands(const step& s, Rows& source, const float* in, float* out, int thread) const {
+  void bands(const step& s, Rows& source, const Value* in, Value* out, int thread) const {
     const bool project_bands = projects_bands(s);
     const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
     const share rows = share::of(s.b.out_size, thread, engine_.threads());
@@ -213,7 +260,7 @@ private:
       const share band{y, std::min(y + s.cut.band_rows, rows.end)};
       const int needed = std::min(s.b.in_size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
       const int band_pixels = (band.end - band.begin) * s.b.out_size;
-      float* const to = project_bands ? own.band : arena_.mid + at(y * s.b.out_size);
+      Value* const to = project_bands ? values(own.band) : values(arena_.mid) + at(y * s.b.out_size);
       const std::size_t to_plane = project_bands ? at(band_pixels) : out_plane;
       source.bring(made, needed);
       for (int first = 0, count; first < s.mid_blocks; first += count) {
@@ -229,10 +276,21 @@ private:
       if (project_bands) {
         const int norm = s.expand ? 2 : 1;
         const std::size_t pixel = at(y * s.b.out_size);
-        kernels_.pointwise({own.band, to_plane, s.project, s.project_panel, s.b.mid_channels, out + pixel, out_plane,
-                            s.scale[norm], s.shift[norm], s.b.residual ? in + pixel : nullptr, out_plane, nullptr, 0,
-                            epilogue::identity},
-                           s.out_blocks, band_pixels);
+        const pointwise_of<Value, Value> product{to,
+                                                 to_plane,
+                                                 values(s.project),
+                                                 s.project_panel,
+                                                 s.b.mid_channels,
+                                                 out + pixel,
+                                                 out_plane,
+                                                 s.scale[norm],
+                                                 s.shift[norm],
+                                                 s.b.residual ? in + pixel : nullptr,
+                                                 out_plane,
+                                                 nullptr,
+                                                 0,
+                                                 epilogue::identity};
+        pointwise(kernels_, product, s.out_blocks, band_pixels);
       }
     }
   }
@@ -264,46 +322,76 @@ private:
               s.se_expand_bias + at(p.begin), arena_.gate + at(p.begin), p.end - p.begin, epilogue::h_sigmoid});
       if (!gates_weights(s))
         for (int c = p.begin; c < p.end; ++c)
-          kernels_.scale_pixels(arena_.mid + static_cast<std::size_t>(c) * at(pixels), arena_.gate + at(c), pixels);
+          scale_pixels(values(arena_.mid) + static_cast<std::size_t>(c) * at(pixels), arena_.gate + at(c), pixels);
     });
   }
 
-  void project(const step& s, const float* in, float* out, int thread, share pixels, share panels, bool gate) const {
+  void scale_pixels(float* data, const float* gate, int pixels) const { kernels_.scale_pixels(data, gate, pixels); }
+  void scale_pixels(bfloat16* data, const float* gate, int pixels) const {
+    kernels_.scale_pixels_bf16(data, gate, pixels);
+  }
+  void scale_weights(const float* in, float* out, int k) const { kernels_.scale_rows(in, arena_.gate, out, k); }
+  void scale_weights(const bfloat16* in, bfloat16* out, int k) const {
+    kernels_.scale_pairs_bf16(in, arena_.gate, out, k);
+  }
+
+  void project(const step& s, const Value* in, Value* out, int thread, share pixels, share panels, bool gate) const {
     const std::size_t plane = area(s.b.out_size) * lane_block, pixel = at(pixels.begin);
-    float* const scaled = arena_.own[static_cast<std::size_t>(thread)].scaled;
+    Value* const scaled = values(arena_.own[static_cast<std::size_t>(thread)].scaled);
     const std::size_t scaled_panel = at(s.b.mid_channels);
     for (int first = panels.begin, count; first < panels.end; first += count) {
       count = gate ? next_chunk(panels.end - first) : panels.end - panels.begin;
-      const float* weights = s.project + static_cast<std::size_t>(first) * s.project_panel;
+      const Value* weights = values(s.project) + static_cast<std::size_t>(first) * s.project_panel;
       if (gate)
         for (int c = 0; c < count; ++c)
-          kernels_.scale_rows(weights + static_cast<std::size_t>(c) * s.project_panel, arena_.gate,
-                              scaled + static_cast<std::size_t>(c) * scaled_panel, s.b.mid_channels);
+          scale_weights(weights + static_cast<std::size_t>(c) * s.project_panel,
+                        scaled + static_cast<std::size_t>(c) * scaled_panel, s.b.mid_channels);
       const std::size_t to = static_cast<std::size_t>(first) * plane + pixel;
-      kernels_.pointwise(
-          {arena_.mid + pixel, plane, gate ? scaled : weights, gate ? scaled_panel : s.project_panel, s.b.mid_channels,
-           out + to, plane, s.scale[2] + at(first), s.shift[2] + at(first), s.b.residual ? in + to : nullptr, plane,
-           first + count < panels.end ? weights + static_cast<std::size_t>(count) * s.project_panel : s.following,
-           first + count < panels.end ? s.project_panel : floats_of(s.b.mid_channels), epilogue::identity},
-          count, pixels.end - pixels.begin);
+      const bool more = first + count < panels.end;
+      const pointwise_of<Value, Value> product{values(arena_.mid) + pixel,
+                                               plane,
+                                               gate ? scaled : weights,
+                                               gate ? scaled_panel : s.project_panel,
+                                               s.b.mid_channels,
+                                               out + to,
+                                               plane,
+                                               s.scale[2] + at(first),
+                                               s.shift[2] + at(first),
+                                               s.b.residual ? in + to : nullptr,
+                                               plane,
+                                               more ? weights + static_cast<std::size_t>(count) * s.project_panel
+                                                    : s.following,
+                                               more ? s.project_panel : floats_of(s.b.mid_channels),
+                                               epilogue::identity};
+      pointwise(kernels_, product, count, pixels.end - pixels.begin);
     }
   }
 
   /// The wide map is pooled chunk by chunk and never stored.
-  void final_expand(const step& s, const float* in, float* out) const {
+  void final_expand(const step& s, const Value* in, float* out) const {
     const int pixels = s.b.in_size * s.b.in_size;
     engine_.parallel([&](int thread) {
       const share p = share::of(s.out_blocks, thread, engine_.threads());
       float* const map = arena_.own[static_cast<std::size_t>(thread)].ring;
       for (int first = p.begin, count; first < p.end; first += count) {
         count = next_chunk(p.end - first);
-        const float* weights = s.project + static_cast<std::size_t>(first) * s.project_panel;
-        kernels_.pointwise(
-            {in, at(pixels), weights, s.project_panel, s.b.in_channels, map, at(pixels), s.scale[0] + at(first),
-             s.shift[0] + at(first), nullptr, 0,
-             first + count < p.end ? weights + static_cast<std::size_t>(count) * s.project_panel : nullptr,
-             s.project_panel, s.act},
-            count, pixels);
+        const Value* weights = values(s.project) + static_cast<std::size_t>(first) * s.project_panel;
+        const pointwise_of<Value, float> product{
+            in,
+            at(pixels),
+            weights,
+            s.project_panel,
+            s.b.in_channels,
+            map,
+            at(pixels),
+            s.scale[0] + at(first),
+            s.shift[0] + at(first),
+            nullptr,
+            0,
+            first + count < p.end ? weights + static_cast<std::size_t>(count) * s.project_panel : nullptr,
+            s.project_panel,
+            s.act};
+        pointwise(kernels_, product, count, pixels);
         for (int c = 0; c < count; ++c)
           kernels_.mean(map + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
       }
@@ -316,7 +404,7 @@ private:
     engine_.parallel([&](int thread) {
       const share p = share::of(s.out_blocks, thread, engine_.threads());
       const std::size_t start = static_cast<std::size_t>(p.begin) * s.project_panel * (half ? 2 : 4);
-      matvec({in, s.b.in_channels, reinterpret_cast<const std::byte*>(s.project) + start, s.project_panel,
+      matvec({in, s.b.in_channels, static_cast<const std::byte*>(s.project) + start, s.project_panel,
               bias ? bias + at(p.begin) : nullptr, out + at(p.begin), p.end - p.begin, s.act});
     });
   }

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu/caches.hpp"
 #include "dynofa/backend/cpu/isa.hpp"
+#include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
 #include "dynofa/core/error.hpp"
 
@@ -15,11 +16,11 @@ namespace dynofa::backend::cpu_detail {
 /// What a cpu backend chose at construction: the kernels, and the threads they run on.
 class engine {
 public:
-  engine(std::string_view isa_name, int threads, executor brought, bool half_weights)
+  engine(std::string_view isa_name, int threads, executor brought, number_format format)
       : isa_{find_isa(isa_name)}
       , threads_{threads}
       , brought_{brought}
-      , half_weights_{half_weights} {
+      , format_{format} {
     if (threads < 1 || threads > 256)
       throw error(errc::invalid_argument, "cpu backend threads", "1 … 256", std::to_string(threads));
     if (threads > 1 && !brought.run) pool_ = std::make_unique<thread_pool>(threads);
@@ -29,7 +30,7 @@ public:
   std::string_view isa_name() const { return isa_.name; }
   int threads() const { return threads_; }
   const caches& cache_sizes() const { return caches_; }
-  bool half_weights() const { return half_weights_; }
+  number_format format() const { return format_; } ///< of what is packed without a word
 
   /// f(i) for i in 0 … threads − 1; with one thread a plain call.
   template <class F>
@@ -51,7 +52,7 @@ private:
   isa isa_;
   int threads_;
   executor brought_;
-  bool half_weights_;
+  number_format format_;
   caches caches_ = query_caches();
   std::unique_ptr<thread_pool> pool_;
   mutable std::mutex mutex_;

@@ -7,11 +7,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 // The first blocks of a network, row by row. Their tensors are the largest of all (112×112 pixels, 1–2 MB) with the
 // least arithmetic per value: run one after the other they are bound by the L3 cache.
 
 namespace dynofa::backend::cpu_detail {
+
+/// The pointwise kernel for these types.
+inline void pointwise(const kernel_table& k, const pointwise_of<float, float>& g, int panels, int pixels) {
+  k.pointwise(g, panels, pixels);
+}
+inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, float>& g, int panels, int pixels) {
+  k.expand_bf16(g, panels, pixels);
+}
+inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, bfloat16>& g, int panels, int pixels) {
+  k.project_bf16(g, panels, pixels);
+}
 
 /// Rows of the stem, in order.
 class stem_rows {
@@ -31,7 +43,7 @@ public:
   void compute(int y, float* out, std::size_t plane) {
     bring(2 * y), bring(2 * y + 1);
     kernels_.stem({{slot(2 * y - 1), slot(2 * y), slot(2 * y + 1)},
-                   step_.project,
+                   static_cast<const float*>(step_.project),
                    out,
                    plane,
                    step_.b.out_size,
@@ -60,20 +72,23 @@ private:
 };
 
 /// Rows of a whole image that is already there.
+template <class Value>
 struct image_rows {
-  const float* data;
+  const Value* data;
   std::size_t row_floats, plane;
 
-  image_rows(const float* in, int size)
+  image_rows(const Value* in, int size)
       : data{in}
       , row_floats{floats_of(size)}
       , plane{static_cast<std::size_t>(size) * row_floats} {}
-  const float* row(int y) const { return data + static_cast<std::size_t>(y) * row_floats; }
+  const Value* row(int y) const { return data + static_cast<std::size_t>(y) * row_floats; }
   void bring(int, int) const {}
 };
 
 /// Rows of the separable block, made from the image when they are asked for: stem rows → depthwise → projection, three
-/// stem rows and as many output rows at a time as the block behind wants at once.
+/// stem rows and as many output rows at a time as the block behind wants at once. Stem and depthwise rows are fp32;
+/// Value is what the projection reads and writes.
+template <class Value>
 class front_rows {
 public:
   std::size_t plane;
@@ -89,8 +104,8 @@ public:
       , stem_plane_{arena_sizes::stem_rows_kept * stem_row_floats_}
       , row_offset_{own.front_row_offset}
       , sums_{own.front}
-      , ring_{own.front + lane_block}
-      , stem_ring_{ring_ + plane * static_cast<std::size_t>(step_.out_blocks)}
+      , ring_{reinterpret_cast<Value*>(own.front + lane_block)}
+      , stem_ring_{own.front + lane_block + plane * static_cast<std::size_t>(step_.out_blocks)}
       , wide_{stem_ring_ + stem_plane_ * static_cast<std::size_t>(step_.mid_blocks)}
       , stem_made_{std::max(0, first - 1)}
       , stem_{kernels, stem, image, wide_ + row_floats_ * static_cast<std::size_t>(step_.mid_blocks), stem_made_} {
@@ -100,32 +115,55 @@ public:
           static_cast<std::int32_t>(stem_row_floats_) * (y % static_cast<int>(arena_sizes::stem_rows_kept));
   }
 
-  const float* row(int y) const { return ring_ + static_cast<std::size_t>(y % kept_) * row_floats_; }
+  const Value* row(int y) const { return ring_ + static_cast<std::size_t>(y % kept_) * row_floats_; }
 
   void bring(int begin, int end) {
     for (int y = begin; y < end; ++y) {
       for (; stem_made_ < std::min(y + 2, step_.b.in_size); ++stem_made_)
         stem_.compute(stem_made_, stem_ring_ + row_offset_[stem_made_] + lane_block, stem_plane_);
+      Value* const wide = reinterpret_cast<Value*>(wide_);
       for (int c = 0; c < step_.mid_blocks; ++c)
         kernels_.depthwise[0][0]({stem_ring_ + static_cast<std::size_t>(c) * stem_plane_, row_offset_, step_.b.in_size,
-                                  wide_ + static_cast<std::size_t>(c) * row_floats_, step_.b.out_size,
+                                  wide + static_cast<std::size_t>(c) * row_floats_, step_.b.out_size,
                                   step_.depthwise + floats_of(9 * c), step_.scale[0] + floats_of(c),
-                                  step_.shift[0] + floats_of(c), sums_, y, y + 1, step_.act});
-      kernels_.pointwise({wide_, row_floats_, step_.project, step_.project_panel, step_.b.mid_channels,
-                          ring_ + static_cast<std::size_t>(y % kept_) * row_floats_, plane, step_.scale[1],
-                          step_.shift[1], step_.b.residual ? stem_ring_ + row_offset_[y] + lane_block : nullptr,
-                          stem_plane_, nullptr, 0, epilogue::identity},
-                         step_.out_blocks, step_.b.out_size);
+                                  step_.shift[0] + floats_of(c), sums_, y, y + 1, step_.act, bf16});
+      const residual_row residual = step_.b.residual ? residual_of(y) : residual_row{};
+      pointwise(kernels_,
+                {wide, row_floats_, static_cast<const Value*>(step_.project), step_.project_panel, step_.b.mid_channels,
+                 ring_ + static_cast<std::size_t>(y % kept_) * row_floats_, plane, step_.scale[1], step_.shift[1],
+                 residual.row, residual.plane, nullptr, 0, epilogue::identity},
+                step_.out_blocks, step_.b.out_size);
     }
   }
 
 private:
+  static constexpr bool bf16 = std::is_same_v<Value, bfloat16>;
+  struct residual_row {
+    const Value* row = nullptr;
+    std::size_t plane = 0;
+  };
+  /// The stem's row y; in bf16 a narrowed copy, in the half of `wide_` that the depthwise row leaves.
+  residual_row residual_of(int y) const {
+    const float* stem = stem_ring_ + row_offset_[y] + lane_block;
+    if constexpr (bf16) {
+      Value* const to = reinterpret_cast<Value*>(wide_) + row_floats_ * static_cast<std::size_t>(step_.mid_blocks);
+      for (int c = 0; c < step_.mid_blocks; ++c)
+        kernels_.narrow(stem + static_cast<std::size_t>(c) * stem_plane_,
+                        to + static_cast<std::size_t>(c) * row_floats_, step_.b.out_size);
+      return {to, row_floats_};
+    } else {
+      return {stem, stem_plane_};
+    }
+  }
+
   const kernel_table& kernels_;
   const step& step_;
   int kept_;
   std::size_t row_floats_, stem_row_floats_, stem_plane_;
   std::int32_t* row_offset_;
-  float *sums_, *ring_, *stem_ring_, *wide_;
+  float* sums_;
+  Value* ring_;
+  float *stem_ring_, *wide_;
   int stem_made_;
   stem_rows stem_;
 };

@@ -11,6 +11,7 @@
 #ifndef DYNOFA_CPU_KERNELS_LINKED
 #include "dynofa/backend/cpu/isa_avx2.hpp"
 #include "dynofa/backend/cpu/isa_avx512.hpp"
+#include "dynofa/backend/cpu/isa_avx512_bf16.hpp"
 #include "dynofa/backend/cpu/isa_neon.hpp"
 #include "dynofa/backend/cpu/isa_portable.hpp"
 #endif
@@ -25,7 +26,8 @@ struct isa {
   const kernel_table* kernels;
 };
 
-/// The instruction sets this machine can run, best first; "portable" is always the last.
+/// The instruction sets this machine can run, best first; "portable" is always the last. "avx512" has the dot products
+/// of bf16 where the machine has; "avx512f" is what it would be without.
 #ifdef DYNOFA_CPU_KERNELS_LINKED
 std::vector<isa> available_isas();
 #else
@@ -35,8 +37,10 @@ DYNOFA_CPU_KERNELS_HERE std::vector<isa> available_isas() {
   __builtin_cpu_init();
   const bool avx2_too = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (avx2_too && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    found.push_back({"avx512", &avx512::kernels});
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+    if (__builtin_cpu_supports("avx512bf16")) found.push_back({"avx512", &avx512_bf16::kernels});
+    found.push_back({found.empty() ? "avx512" : "avx512f", &avx512::kernels});
+  }
   if (avx2_too) found.push_back({"avx2", &avx2::kernels});
 #elif defined(__aarch64__)
   found.push_back({"neon", &neon::kernels});

@@ -18,40 +18,46 @@ constexpr int padded(int channels) { return blocks_of(channels) * lane_block; }
 
 constexpr std::size_t floats_of(int blocks) { return static_cast<std::size_t>(blocks) * lane_block; }
 
+/// The upper half of a float. Pointwise weights of this type lie in panels of pairs, [panel][k/2][16][2]: the two
+/// inputs that one dot-product instruction takes are neighbours, as they are in the activations.
+enum class bfloat16 : std::uint16_t {};
+
 /// What an epilogue applies after scale and shift.
 enum class epilogue : std::uint8_t { identity, relu, h_swish, h_sigmoid };
 
 /// 1×1 convolution of consecutive pixels: in [k][pixels] → out [panels·16][pixels],
-/// out = act(Σ in·weight · scale + shift) (+ residual).
-struct pointwise_args {
-  const float* in;      ///< first pixel of channel block 0
+/// out = act(Σ in·weight · scale + shift) (+ residual). Sums are fp32 whatever the types; extents are in values.
+template <class Value, class Out>
+struct pointwise_of {
+  const Value* in;      ///< first pixel of channel block 0
   std::size_t in_plane; ///< from one channel block to the next
-  const float* weights; ///< panels [panel][k][16]
+  const Value* weights; ///< panels [panel][k][16]
   std::size_t panel;    ///< from one panel to the next
   int k;                ///< input channels, a multiple of 4
-  float* out;
+  Out* out;
   std::size_t out_plane;
   const float *scale, *shift;
-  const float* residual; ///< added, or null; only with `identity`
+  const Out* residual; ///< added, or null; only with `identity`
   std::size_t residual_plane;
-  const float*
-      ahead; ///< weights that will be wanted next, or null: fetched meanwhile, k cache lines per tile of pixels …
-  std::size_t ahead_step; ///< … and panel of the last group, this far apart
-  epilogue act;
+  const void* ahead;      ///< weights that will be wanted next, or null: one panel is fetched per tile of pixels …
+  std::size_t ahead_step; ///< … for each panel of the last group, this far apart
+  epilogue act;           ///< `identity` if Out is bfloat16
 };
+using pointwise_args = pointwise_of<float, float>;
 
 /// k×k depthwise convolution of one block of 16 channels, rows [y0, y1).
 struct depthwise_args {
   const float* in;                ///< rows with kernel/2 zero pixels on both sides
   const std::int32_t* row_offset; ///< where input row i lies behind `in`: rows may be kept in a ring
   int in_rows;                    ///< of the whole image: rows outside are not there, and cost nothing
-  float* out;                     ///< row y0
+  void* out;                      ///< row y0, of float or bfloat16
   int out_width;
   const float* weights; ///< [kernel·kernel][16]
   const float *scale, *shift;
   float* sum; ///< [16], the sum of all outputs is added: the mean that squeeze-excite wants
   int y0, y1;
   epilogue act;
+  bool to_bf16 = false; ///< the type of `out`
 };
 
 /// One output row of the 3×3 stride-2 convolution of three-channel pixels.
@@ -90,6 +96,15 @@ struct kernel_table {
   void (*scale_pixels)(float* data, const float* gate, int pixels);
   /// out[16] = mean over pixels of in [pixels][16]
   void (*mean)(const float* in, int pixels, float* out);
+
+  // The bf16 levels.
+  void (*expand_bf16)(const pointwise_of<bfloat16, float>&, int panels, int pixels);
+  void (*project_bf16)(const pointwise_of<bfloat16, bfloat16>&, int panels, int pixels);
+  /// out [k/2][16][2] = in · gate[k]
+  void (*scale_pairs_bf16)(const bfloat16* in, const float* gate, bfloat16* out, int k);
+  void (*scale_pixels_bf16)(bfloat16* data, const float* gate, int pixels);
+  void (*narrow)(const float* in, bfloat16* out, int blocks); ///< 16 · blocks values, round to nearest even
+  void (*widen)(const bfloat16* in, float* out, int blocks);
 };
 
 } // namespace dynofa::backend::cpu_detail

@@ -8,8 +8,6 @@
 // Nothing here may be a lambda or a template of someone else's: those would not get the region's target. No include
 // guard: it is included once per instruction set.
 
-#define DYNOFA_CPU_FN static inline __attribute__((always_inline))
-
 constexpr int vectors_per_block = lane_block / lanes;
 
 DYNOFA_CPU_FN vec activate(vec y, epilogue act) {
@@ -27,129 +25,62 @@ DYNOFA_CPU_FN constexpr std::size_t register_offset(int v, std::size_t plane) {
          static_cast<std::size_t>(v % vectors_per_block * lanes);
 }
 
-template <int P, int V, epilogue Act>
-DYNOFA_CPU_FN void store_tile(const vec (&acc)[P][V], float* out, std::size_t plane, const float* scale,
-                              const float* shift) {
-  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
-    const vec s = load(scale + v * lanes), t = load(shift + v * lanes);
-    float* const to = out + register_offset(v, plane);
-    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) store(to + p * lane_block, activate(fma(acc[p][v], s, t), Act));
-  }
+// bf16 is widened by a shift and narrowed by integer arithmetic, the same on every instruction set.
+typedef std::uint32_t words __attribute__((vector_size(lanes * 4)));
+typedef std::uint16_t halves __attribute__((vector_size(lanes * 2)));
+
+DYNOFA_CPU_FN words load_words(const bfloat16* p) {
+  words w;
+  __builtin_memcpy(&w, p, sizeof(w));
+  return w;
+}
+DYNOFA_CPU_FN vec load(const bfloat16* p) {
+  halves h;
+  __builtin_memcpy(&h, p, sizeof(h));
+  return (vec)(__builtin_convertvector(h, words) << 16);
+}
+/// Rounded to nearest even in the upper half of each word; the lower half is of no meaning.
+DYNOFA_CPU_FN words rounded(vec v) {
+  const words w = (words)v;
+  return w + 0x7fff + (w >> 16 & 1);
+}
+DYNOFA_CPU_FN void store(bfloat16* p, vec v) {
+  const halves h = __builtin_convertvector(rounded(v) >> 16, halves);
+  __builtin_memcpy(p, &h, sizeof(h));
 }
 
-template <int P, int V>
-DYNOFA_CPU_FN void store_tile(const vec (&acc)[P][V], float* out, std::size_t plane, const float* scale,
-                              const float* shift, epilogue act) {
-  switch (act) {
-  case epilogue::relu: return store_tile<P, V, epilogue::relu>(acc, out, plane, scale, shift);
-  case epilogue::h_swish: return store_tile<P, V, epilogue::h_swish>(acc, out, plane, scale, shift);
-  default: return store_tile<P, V, epilogue::identity>(acc, out, plane, scale, shift);
+/// One step of a pointwise tile over `channels` inputs. bf16 without a dot product: one channel of each pair at a time.
+template <class Value>
+struct operands {
+  static constexpr int channels = 1;
+  static inline __attribute__((always_inline)) vec weights(const float* p, int j) { return load(p + j * lane_block); }
+  static inline __attribute__((always_inline)) vec input(const float* p) { return broadcast(*p); }
+  static inline __attribute__((always_inline)) void multiply(vec& sum, vec a, vec b) { accumulate(sum, a, b); }
+};
+template <>
+struct operands<bfloat16> {
+  static constexpr int channels = 1;
+  static inline __attribute__((always_inline)) vec weights(const bfloat16* p, int j) {
+    const words pairs = load_words(p + j / 2 * 2 * lane_block);
+    return (vec)(j % 2 ? pairs & 0xffff0000u : pairs << 16);
   }
-}
-
-template <int P, int V>
-DYNOFA_CPU_FN void store_tile_plus(const vec (&acc)[P][V], float* out, std::size_t plane, const float* scale,
-                                   const float* shift, const float* residual, std::size_t residual_plane) {
-  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
-    const vec s = load(scale + v * lanes), t = load(shift + v * lanes);
-    float* const to = out + register_offset(v, plane);
-    const float* const old = residual + register_offset(v, residual_plane);
-    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
-        store(to + p * lane_block, add(fma(acc[p][v], s, t), load(old + p * lane_block)));
+  static inline __attribute__((always_inline)) vec input(const bfloat16* p) {
+    const std::uint32_t bits = static_cast<std::uint32_t>(*p) << 16;
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof(value));
+    return broadcast(value);
   }
-}
-
-/// P pixels × V registers of output stay in registers over all of k: each step loads V weights and broadcasts P inputs.
-template <int P, int V>
-static void pointwise_tile(const pointwise_args& g, const float* in, const float* weights, float* out,
-                           const float* residual, const float* scale, const float* shift, const float* ahead) {
-  vec acc[P][V];
-  DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
-  for (int k = g.k;;) {
-    const float* a = in;
-    for (const float* const end = in + (k < lane_block ? k : lane_block); a != end; a += 4) {
-      DYNOFA_CPU_UNROLL for (int j = 0; j < 4; ++j) {
-        vec w[V];
-        DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
-            load(weights + register_offset(v, g.panel) + j * lane_block);
-        DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
-          const vec b = broadcast(a[p * lane_block + j]);
-          DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[p][v], b, w[v]);
-        }
-        __builtin_prefetch(ahead + j * lane_block, 0, 2);
-      }
-      weights += 4 * lane_block;
-      ahead += 4 * lane_block;
-    }
-    k -= lane_block;
-    if (k <= 0) break;
-    in += g.in_plane;
-  }
-  if (residual) return store_tile_plus(acc, out, g.out_plane, scale, shift, residual, g.residual_plane);
-  store_tile(acc, out, g.out_plane, scale, shift, g.act);
-}
-
-using pointwise_tile_function = void (*)(const pointwise_args&, const float*, const float*, float*, const float*,
-                                         const float*, const float*, const float*);
-
-template <int V, int P = 1>
-struct pointwise_tiles {
-  static pointwise_tile_function of(int pixels) {
-    if constexpr (P < tile_pixels[V])
-      return pixels == P ? &pointwise_tile<P, V> : pointwise_tiles<V, P + 1>::of(pixels);
-    else
-      return &pointwise_tile<P, V>;
-  }
+  static inline __attribute__((always_inline)) void multiply(vec& sum, vec a, vec b) { accumulate(sum, a, b); }
 };
 
-/// One group of V registers for all pixels, in tiles of nearly equal size: no tile is left with so few accumulators
-/// that it waits for its own sums.
-template <int V>
-static void pointwise_group(const pointwise_args& g, int first, int vectors, int pixels) {
-  const int tiles = (pixels + tile_pixels[V] - 1) / tile_pixels[V], size = pixels / tiles, larger = pixels % tiles;
-  const pointwise_tile_function small = pointwise_tiles<V>::of(size);
-  const pointwise_tile_function large = larger ? pointwise_tiles<V>::of(size + 1) : small;
-  const float* weights = g.weights + register_offset(first, g.panel);
-  const std::size_t out = register_offset(first, g.out_plane), residual = register_offset(first, g.residual_plane);
-  // While this group computes, its successor's panels come nearer: one panel per tile.
-  const bool more = first + V < vectors;
-  const float* ahead = more ? g.weights + register_offset(first + V, g.panel) : g.ahead;
-  const std::size_t ahead_step = more ? g.panel : g.ahead_step;
-  constexpr int ahead_panels = (V + vectors_per_block - 1) / vectors_per_block;
-  int pixel = 0;
-  for (int t = 0; t < tiles; ++t) {
-    const std::size_t at = static_cast<std::size_t>(pixel) * lane_block;
-    (t < larger ? large
-                : small)(g, g.in + at, weights, g.out + out + at, g.residual ? g.residual + residual + at : nullptr,
-                         g.scale + first * lanes, g.shift + first * lanes,
-                         ahead && t < ahead_panels ? ahead + static_cast<std::size_t>(t) * ahead_step : weights);
-    pixel += t < larger ? size + 1 : size;
-  }
-}
-
-static void pointwise(const pointwise_args& g, int panels, int pixels) {
-  const int vectors = panels * vectors_per_block;
-  for (int v = 0; v < vectors;) {
-    const int left = vectors - v;
-    if constexpr (tile_vectors == 3) { // 3 + 3 + … and an even rest: a single register has too few sums in flight
-      if (left == 1)
-        pointwise_group<1>(g, v, vectors, pixels), v += 1;
-      else if (left == 2 || left == 4)
-        pointwise_group<2>(g, v, vectors, pixels), v += 2;
-      else
-        pointwise_group<3>(g, v, vectors, pixels), v += 3;
-    } else {
-      pointwise_group<tile_vectors>(g, v, vectors, pixels), v += tile_vectors;
-    }
-  }
-}
+#include "dynofa/backend/cpu/pointwise.inl"
 
 /// T output pixels of one row stay in registers; each loaded input serves all the taps that want it.
 template <int K, int S, int T>
 static void depthwise_strip(const depthwise_args& g, int x, int lane) {
   const vec scale = load(g.scale + lane), shift = load(g.shift + lane);
   vec sum = zero();
-  float* out = g.out + x * lane_block + lane;
+  int out = x * lane_block + lane;
   for (int y = g.y0; y < g.y1; ++y, out += g.out_width * lane_block) {
     const int top = y * S - K / 2;
     const int first = top < 0 ? -top : 0, last = g.in_rows - top < K ? g.in_rows - top : K;
@@ -173,10 +104,12 @@ static void depthwise_strip(const depthwise_args& g, int x, int lane) {
     } else {
       DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = fma(acc[t], scale, shift);
     }
-    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) {
-      store(out + t * lane_block, acc[t]);
-      sum = add(sum, acc[t]);
+    if (g.to_bf16) {
+      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) store(static_cast<bfloat16*>(g.out) + out + t * lane_block, acc[t]);
+    } else {
+      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) store(static_cast<float*>(g.out) + out + t * lane_block, acc[t]);
     }
+    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) sum = add(sum, acc[t]);
   }
   store(g.sum + lane, add(load(g.sum + lane), sum));
 }
@@ -294,7 +227,8 @@ static void scale_rows(const float* in, const float* gate, float* out, int k) {
   }
 }
 
-static void scale_pixels(float* data, const float* gate, int pixels) {
+template <class Value>
+static void scale_pixels(Value* data, const float* gate, int pixels) {
   vec s[vectors_per_block];
   DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) s[v] = load(gate + v * lanes);
   for (int i = 0; i < pixels; ++i, data += lane_block) {
@@ -313,15 +247,39 @@ static void mean(const float* in, int pixels, float* out) {
       store(out + v * lanes, mul(sum[v], broadcast(1.f / static_cast<float>(pixels))));
 }
 
+static void scale_pairs_bf16(const bfloat16* in, const float* gate, bfloat16* out, int k) {
+  for (int i = 0; i < k; i += 2, in += 2 * lane_block, out += 2 * lane_block) {
+    const vec even = broadcast(gate[i]), odd = broadcast(gate[i + 1]);
+    DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) {
+      const words pairs = load_words(in + v * 2 * lanes);
+      const words scaled =
+          rounded(mul((vec)(pairs << 16), even)) >> 16 | (rounded(mul((vec)(pairs & 0xffff0000u), odd)) & 0xffff0000u);
+      __builtin_memcpy(out + v * 2 * lanes, &scaled, sizeof(scaled));
+    }
+  }
+}
+
+static void narrow(const float* in, bfloat16* out, int blocks) {
+  for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
+}
+
+static void widen(const bfloat16* in, float* out, int blocks) {
+  for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
+}
+
 inline constexpr kernel_table kernels{
-    &pointwise,
+    &pointwise<float, float>,
     {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
     &stem,
     &matvec_of<false>,
     &matvec_of<true>,
     &scale_rows,
-    &scale_pixels,
+    &scale_pixels<float>,
     &mean,
+    &pointwise<bfloat16, float>,
+    &pointwise<bfloat16, bfloat16>,
+    &scale_pairs_bf16,
+    &scale_pixels<bfloat16>,
+    &narrow,
+    &widen,
 };
-
-#undef DYNOFA_CPU_FN

@@ -21,13 +21,14 @@ struct step {
   tiling cut;
   int in_blocks, mid_blocks, out_blocks; ///< channels / 16, rounded up
   epilogue act;
-  const float *expand, *depthwise, *project;
+  const void *expand, *project; ///< of the level's number format
+  const float* depthwise;
   std::size_t expand_panel, project_panel;
   const void *se_reduce, *se_expand;
   std::size_t se_reduce_panel, se_expand_panel;
   const float *se_reduce_bias, *se_expand_bias;
   const float *scale[3], *shift[3];
-  const float* following; ///< the weights that the next step reads first, or null
+  const void* following; ///< the weights that the next step reads first, or null
 };
 
 constexpr epilogue epilogue_of(activation a) {

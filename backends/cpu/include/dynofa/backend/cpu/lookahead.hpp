@@ -15,7 +15,7 @@ public:
       regions_[count_++] = {static_cast<const std::byte*>(start), bytes, step, rows};
   }
   /// The next piece, at most `size` bytes of it; null if nothing is left.
-  const float* next(std::size_t size) {
+  const void* next(std::size_t size) {
     if (first_ == count_) return nullptr;
     region& r = regions_[first_];
     const std::byte* piece = r.start + done_;
@@ -25,7 +25,7 @@ public:
       r.start += r.step;
       if (--r.rows == 0) ++first_;
     }
-    return reinterpret_cast<const float*>(piece);
+    return piece;
   }
   /// How many calls of next(size) give something.
   int slices(std::size_t size) const {

@@ -12,22 +12,33 @@
 
 namespace dynofa::backend::cpu_detail {
 
+/// How weights are stored, and with bf16 the activations between pointwise products too. Sums are fp32 always, and so
+/// are stem, depthwise kernels, biases and batch norm.
+enum class number_format : std::uint8_t {
+  fp32,
+  fp16, ///< squeeze-excite, feature mix and classifier in IEEE half precision, the rest in fp32
+  bf16  ///< as fp16, and the weights and activations of all 1×1 convolutions in bf16
+};
+
 /// The super-network as the kernels read it. Pointwise weights lie in panels of 16 output channels,
 /// [c_out/16][c_in][16], so that fewer outputs are fewer panels and fewer inputs the front of each panel; depthwise
-/// weights as [c/16][k·k][16]. Every sub-network is a prefix: nothing is copied for a level. Immutable, one allocation.
+/// weights as [c/16][k·k][16]; bf16 panels hold pairs of inputs, [c_out/16][c_in/2][16][2]. Every sub-network is a
+/// prefix: nothing is copied for a level. Immutable, one allocation.
 struct packed_supernet {
   /// Panels: where they start and how far apart they are, in values.
   struct panels {
     std::size_t start = 0, step = 0;
   };
   struct elastic_block {
-    panels expand, project, se_reduce, se_expand; ///< the two of squeeze-excite in half precision if `half`
-    std::array<panels, 3> depthwise;              ///< k = 3, 5, 7
+    panels expand, project;          ///< bf16 if `format` is
+    panels se_reduce, se_expand;     ///< half precision if `half`
+    std::array<panels, 3> depthwise; ///< k = 3, 5, 7
     panels se_reduce_bias, se_expand_bias;
     int mid_channels = 0, se_channels = 0;
   };
 
   space_description space;
+  number_format format = number_format::fp32;
   bool half = false; ///< squeeze-excite, feature mix and classifier are stored in half precision
   panels stem, final_expand, feature_mix, classifier, classifier_bias;
   std::vector<elastic_block> blocks;
@@ -36,9 +47,10 @@ struct packed_supernet {
   std::size_t bytes() const { return data.size(); }
   const float* floats(const panels& p) const { return data.as<const float>(p.start); }
 
-  packed_supernet(const supernet& net, bool half_precision)
+  packed_supernet(const supernet& net, number_format stored)
       : space{net.space}
-      , half{half_precision} {
+      , format{stored}
+      , half{stored != number_format::fp32} {
     lay_out(net);                 // once to count …
     data = aligned_bytes{cursor}; // … and once to write
     writing = true;
@@ -50,7 +62,7 @@ private:
   bool writing = false;
 
   /// Rows of `from` [outs][ins] become panels; the order of the inputs stays. k is padded to the kernels' step of 4.
-  panels pack(const std::vector<float>& from, int outs, int ins, bool as_half = false) {
+  panels pack(const std::vector<float>& from, int outs, int ins, number_format as = number_format::fp32) {
     const auto depth = static_cast<std::size_t>(ins + 3) / 4 * 4;
     const panels p{cursor, depth * lane_block};
     if (writing)
@@ -58,20 +70,25 @@ private:
         for (int i = 0; i < ins; ++i) {
           const float w =
               from[static_cast<std::size_t>(o) * static_cast<std::size_t>(ins) + static_cast<std::size_t>(i)];
-          const std::size_t at = static_cast<std::size_t>(o / lane_block) * p.step +
-                                 static_cast<std::size_t>(i * lane_block + o % lane_block);
-          if (as_half)
-            data.as<std::uint16_t>(cursor)[at] = float_to_half(w);
-          else
-            data.as<float>(cursor)[at] = w;
+          const std::size_t panel = static_cast<std::size_t>(o / lane_block) * p.step;
+          const std::size_t at = panel + static_cast<std::size_t>(i * lane_block + o % lane_block);
+          const std::size_t in_pairs =
+              panel + static_cast<std::size_t>((i / 2 * lane_block + o % lane_block) * 2 + i % 2);
+          switch (as) {
+          case number_format::fp32: data.as<float>(cursor)[at] = w; break;
+          case number_format::fp16: data.as<std::uint16_t>(cursor)[at] = float_to_half(w); break;
+          case number_format::bf16: data.as<std::uint16_t>(cursor)[in_pairs] = float_to_bfloat16(w); break;
+          }
         }
-    const std::size_t size = static_cast<std::size_t>(blocks_of(outs)) * p.step * (as_half ? 2 : 4);
+    const std::size_t size = static_cast<std::size_t>(blocks_of(outs)) * p.step * (as == number_format::fp32 ? 4 : 2);
     cursor += (size + 63) / 64 * 64;
     return p;
   }
 
   void lay_out(const supernet& net) {
     cursor = 0;
+    const number_format pointwise = format == number_format::bf16 ? format : number_format::fp32;
+    const number_format vectors = half ? number_format::fp16 : number_format::fp32;
     // [out][channel][row][column] → k in the order (row, column, channel) in which an interleaved image is read
     std::vector<float> stem_weights(net.stem.size());
     for (std::size_t o = 0; o < net.stem.size() / 27; ++o)
@@ -84,21 +101,21 @@ private:
       elastic_block& to = blocks[n];
       to.mid_channels = from.mid_channels;
       to.se_channels = from.se_channels;
-      if (!from.expand.empty()) to.expand = pack(from.expand, from.mid_channels, from.in_channels);
+      if (!from.expand.empty()) to.expand = pack(from.expand, from.mid_channels, from.in_channels, pointwise);
       for (std::size_t k = 0; k < 3; ++k)
         if (!from.depthwise[k].empty()) to.depthwise[k] = pack_taps(from.depthwise[k], from.mid_channels);
       if (from.se_channels > 0) {
-        to.se_reduce = pack(from.se_reduce, from.se_channels, from.mid_channels, half);
+        to.se_reduce = pack(from.se_reduce, from.se_channels, from.mid_channels, vectors);
         to.se_reduce_bias = pack_bias(from.se_reduce_bias);
-        to.se_expand = pack(from.se_expand, from.mid_channels, from.se_channels, half);
+        to.se_expand = pack(from.se_expand, from.mid_channels, from.se_channels, vectors);
         to.se_expand_bias = pack_bias(from.se_expand_bias);
       }
-      to.project = pack(from.project, from.out_channels, from.mid_channels);
+      to.project = pack(from.project, from.out_channels, from.mid_channels, pointwise);
     }
     const int last_width = space.stages.size() ? space.stages[space.stages.size() - 1].width : space.stem_width;
-    final_expand = pack(net.final_expand, space.final_width, last_width);
-    feature_mix = pack(net.feature_mix, space.mix_width, space.final_width, half);
-    classifier = pack(net.classifier, space.classes, space.mix_width, half);
+    final_expand = pack(net.final_expand, space.final_width, last_width, pointwise);
+    feature_mix = pack(net.feature_mix, space.mix_width, space.final_width, vectors);
+    classifier = pack(net.classifier, space.classes, space.mix_width, vectors);
     classifier_bias = pack_bias(net.classifier_bias);
   }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#define DYNOFA_CPU_FN static inline __attribute__((always_inline))
+
 // Fully unrolls the loop that follows: its trip count is a constant, its arrays are registers.
 #if defined(__clang__)
 #define DYNOFA_CPU_UNROLL _Pragma("clang loop unroll(full)")

@@ -31,7 +31,8 @@ struct arena_sizes {
     most(image, out_area * wide(b.out_channels));
     most(vectors, std::max({wide(b.in_channels), wide(b.mid_channels), wide(b.out_channels), wide(b.se_channels)}));
     most(rows, static_cast<std::size_t>(b.in_size));
-    if (b.kind == block_kind::stem) most(ring, 3 * stem_row(b.in_size));
+    if (b.kind == block_kind::stem)
+      most(ring, 3 * stem_row(b.in_size) + static_cast<std::size_t>(b.out_size) * wide(b.out_channels));
     if (b.kind == block_kind::final_expand) most(ring, in_area * lane_block * chunk_panels);
     if (b.mid_channels > 0) {
       const tiling t = tiling::of(b, c);

@@ -1,0 +1,153 @@
+#include "dynofa/backend/cpu/isa.hpp"
+#include "dynofa/core/half.hpp"
+#include "dynofa/core/random.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+using namespace dynofa;
+using namespace dynofa::backend::cpu_detail;
+
+// The pointwise kernels of every instruction set, over odd numbers of pixels, panels and channels, against sums in
+// double precision of the same stored operands: what remains is the rounding of fp32 sums, and of a bf16 output.
+
+namespace {
+
+std::size_t z(int i) { return static_cast<std::size_t>(i); }
+
+template <class Value>
+Value stored(double v) {
+  if constexpr (sizeof(Value) == 4)
+    return static_cast<float>(v);
+  else
+    return Value{float_to_bfloat16(static_cast<float>(v))};
+}
+double read(float v) { return v; }
+double read(bfloat16 v) { return double(bfloat16_to_float(static_cast<std::uint16_t>(v))); }
+
+template <class T>
+struct aligned {
+  std::vector<T> room;
+  T* data;
+  explicit aligned(std::size_t n)
+      : room(n + 64) {
+    const auto address = reinterpret_cast<std::uintptr_t>(room.data());
+    data = room.data() + (64 - address % 64) % 64 / sizeof(T);
+  }
+};
+
+/// The worst difference in units of Σ|in·weight|·|scale| + |shift| + |residual|.
+template <class Value, class Out, class Kernel>
+double worst_error(Kernel kernel, int k, int panels, int pixels, bool with_residual, epilogue act) {
+  random_stream random(z(k * 1000 + panels * 100 + pixels), "pointwise");
+  const int in_blocks = blocks_of(k), outs = panels * lane_block;
+  const std::size_t plane = z(pixels + 2) * lane_block, panel = z(k) * lane_block;
+  aligned<Value> in(plane * z(in_blocks)), weights(panel * z(panels));
+  aligned<Out> out(plane * z(panels)), residual(plane * z(panels));
+  aligned<float> scale(z(outs)), shift(z(outs));
+  for (std::size_t i = 0; i < plane * z(in_blocks); ++i) in.data[i] = stored<Value>(random.normal());
+  for (std::size_t i = 0; i < panel * z(panels); ++i) weights.data[i] = stored<Value>(random.normal());
+  for (std::size_t i = 0; i < plane * z(panels); ++i) residual.data[i] = stored<Out>(random.normal());
+  for (int o = 0; o < outs; ++o)
+    scale.data[o] = static_cast<float>(random.normal()), shift.data[o] = static_cast<float>(random.normal());
+  const pointwise_of<Value, Out> g{in.data,
+                                   plane,
+                                   weights.data,
+                                   panel,
+                                   k,
+                                   out.data,
+                                   plane,
+                                   scale.data,
+                                   shift.data,
+                                   with_residual ? residual.data : nullptr,
+                                   plane,
+                                   nullptr,
+                                   0,
+                                   act};
+  kernel(g, panels, pixels);
+  double worst = 0;
+  for (int o = 0; o < outs; ++o)
+    for (int p = 0; p < pixels; ++p) {
+      double sum = 0, size = 0;
+      for (int c = 0; c < k; ++c) {
+        const std::size_t at = sizeof(Value) == 4 ? z(c * lane_block + o % lane_block)
+                                                  : z((c / 2 * lane_block + o % lane_block) * 2 + c % 2);
+        const double product = read(in.data[z(c / lane_block) * plane + z(p * lane_block + c % lane_block)]) *
+                               read(weights.data[z(o / lane_block) * panel + at]);
+        sum += product, size += std::abs(product);
+      }
+      const std::size_t at = z(o / lane_block) * plane + z(p * lane_block + o % lane_block);
+      const double s = double(scale.data[o]), t = double(shift.data[o]);
+      double wanted = sum * s + t;
+      size = size * std::abs(s) + std::abs(t);
+      if (with_residual) wanted += read(residual.data[at]), size += std::abs(read(residual.data[at]));
+      if (act == epilogue::relu) wanted = std::max(wanted, 0.0);
+      if (act == epilogue::h_swish) wanted *= std::min(std::max(wanted / 6 + 0.5, 0.0), 1.0), size *= 2;
+      worst = std::max(worst, std::abs(read(out.data[at]) - wanted) / size);
+    }
+  return worst;
+}
+
+} // namespace
+
+TEST_CASE("pointwise products of fp32 and bf16 on every instruction set") {
+  for (const isa& i : available_isas()) {
+    CAPTURE(std::string(i.name));
+    double fp32 = 0, expand = 0, project = 0;
+    for (int k : {4, 12, 16, 24, 52})
+      for (int panels : {1, 2, 3, 4, 5})
+        for (int pixels : {1, 2, 5, 9, 13, 14, 27, 31}) {
+          const epilogue act = pixels % 2 ? epilogue::relu : epilogue::h_swish;
+          fp32 = std::max(fp32, worst_error<float, float>(i.kernels->pointwise, k, panels, pixels, false, act));
+          expand =
+              std::max(expand, worst_error<bfloat16, float>(i.kernels->expand_bf16, k, panels, pixels, false, act));
+          for (bool residual : {false, true})
+            project = std::max(project, worst_error<bfloat16, bfloat16>(i.kernels->project_bf16, k, panels, pixels,
+                                                                        residual, epilogue::identity));
+        }
+    CHECK(fp32 < 1e-6);
+    CHECK(expand < 1e-6);
+    CHECK(project < 0x1p-8 * 1.001); // half a unit in the last of bf16's eight bits
+    CHECK(project > 0x1p-12);        // and it is rounded
+  }
+}
+
+TEST_CASE("bf16 is narrowed to the nearest, widened exactly, and gated in place") {
+  for (const isa& i : available_isas()) {
+    CAPTURE(std::string(i.name));
+    constexpr int blocks = 7, n = blocks * lane_block;
+    random_stream random(5, "narrow");
+    aligned<float> in(n), back(n), gate(n);
+    aligned<bfloat16> narrow(n), scaled(n);
+    for (int c = 0; c < n; ++c) {
+      in.data[c] = static_cast<float>(random.normal() * std::exp(20 * random.normal()));
+      gate.data[c] = static_cast<float>(random.uniform());
+    }
+    in.data[0] = 1.00390625f, in.data[1] = 1.01171875f, in.data[2] = 0, in.data[3] = -0.f; // two ties
+    i.kernels->narrow(in.data, narrow.data, blocks);
+    i.kernels->widen(narrow.data, back.data, blocks);
+    bool nearest = true, exact = true, pairs = true, pixels = true;
+    for (int c = 0; c < n; ++c) {
+      nearest &= static_cast<std::uint16_t>(narrow.data[c]) == float_to_bfloat16(in.data[c]);
+      exact &= double(back.data[c]) == read(narrow.data[c]);
+    }
+    CHECK(nearest);
+    CHECK(exact);
+    // [k/2][16][2], k = 6
+    i.kernels->scale_pairs_bf16(narrow.data, gate.data, scaled.data, 6);
+    for (int c = 0; c < 6 * lane_block; ++c) {
+      const float wanted = back.data[c] * gate.data[c / (2 * lane_block) * 2 + c % 2];
+      pairs &= static_cast<std::uint16_t>(scaled.data[c]) == float_to_bfloat16(wanted);
+    }
+    CHECK(pairs);
+    i.kernels->scale_pixels_bf16(narrow.data, gate.data, blocks);
+    for (int c = 0; c < n; ++c)
+      pixels &=
+          static_cast<std::uint16_t>(narrow.data[c]) == float_to_bfloat16(back.data[c] * gate.data[c % lane_block]);
+    CHECK(pixels);
+  }
+}
