@@ -12,8 +12,8 @@ namespace dynofa::runtime {
 struct monitor_options {
   /// Images that the sliding window holds. 10, as in the paper (§4.3).
   std::size_t window = 10;
-  /// First images of each level that are marked cold: their weights and code are not in the caches yet. 1: measured
-  /// networks are warm from the second image on.
+  /// First images of each level that are marked cold: their weights and code are not in the caches yet. 1: an
+  /// assumption.
   std::size_t cold_images = 1;
   /// An image above this multiple of the median of its level's window is marked as an outlier. 1.5: far outside the
   /// noise of a quiet machine (some per cent), below the doubling that a second process on the core brings.

@@ -15,7 +15,7 @@ struct slow_down_options {
   /// Deviation of the slow-down factor before the first image. 0.32, as in ALERT (variance 0.1): the first level is
   /// chosen with care, and the first image decides nearly all.
   double start_deviation = 0.32;
-  /// Noise of single images before any is seen; the filter learns the true figure. 0.04: twice that of a quiet machine.
+  /// Noise of single images before any is seen; the filter learns the true figure. 0.04: a guess on the safe side.
   double start_noise = 0.04;
   /// The least noise believed in. 0.005: below it a timer's resolution and a degree of temperature would look like
   /// news.
@@ -32,13 +32,13 @@ struct slow_down_options {
   std::size_t confirm_slow = 2;
   /// The same on the quick side. 3: acting late costs a little accuracy only.
   std::size_t confirm_quick = 3;
-  /// How much a level's own factor may differ from the table, beyond what slows all of them. 0.03: tables made by
-  /// `profiler` are within 1 to 3 % of whole networks.
+  /// How much a level's own factor may differ from the table, beyond what slows all of them. 0.03: an assumption about
+  /// the error of a table.
   double level_deviation = 0.02;
 };
 
 /// A Kalman filter of one factor by which a processor is slower than the table says, after ALERT (Wan et al., USENIX
-/// ATC 2020), with four changes that measurements asked for:
+/// ATC 2020), with four changes of ours (not compared with ALERT's own form):
 /// 1. Logarithms, so that a factor of 0.5 and of 4 behave alike and noise is a share of the latency.
 /// 2. Noise of images (R) and drift of the factor (Q) are told apart and both learnt: ALERT's fixed R = 0.001 with Q ≥
 /// 0.1
