@@ -26,8 +26,8 @@ DYNOFA_CPU_FN constexpr std::size_t register_offset(int v, std::size_t plane) {
 }
 
 // bf16 is widened by a shift and narrowed by integer arithmetic, the same on every instruction set.
-typedef std::uint32_t words __attribute__((vector_size(lanes * 4)));
-typedef std::uint16_t halves __attribute__((vector_size(lanes * 2)));
+using words = std::uint32_t __attribute__((vector_size(lanes * 4)));
+using halves = std::uint16_t __attribute__((vector_size(lanes * 2)));
 
 DYNOFA_CPU_FN words load_words(const bfloat16* p) {
   words w;

@@ -7,7 +7,7 @@
 template <class Value>
 DYNOFA_CPU_FN constexpr std::size_t weight_offset(int v, std::size_t panel) {
   return static_cast<std::size_t>(v / vectors_per_block) * panel +
-         static_cast<std::size_t>(v % vectors_per_block * lanes) * (sizeof(float) / sizeof(Value));
+         static_cast<std::size_t>(v % vectors_per_block * lanes) * (sizeof(Value) == sizeof(float) ? 1 : 2);
 }
 
 template <int P, int V, epilogue Act, class Out>
