@@ -20,8 +20,9 @@ std::string device_name(Backend& backend) {
   return processor.empty() ? name : text(name, ", ", processor);
 }
 
-/// Times every level on `backend`, batch 1: `rounds` times one untimed and two timed images of each level in turn, so
-/// that whatever else the machine does falls on all levels alike. In the order of `f.levels()`; throws what binding
+/// Times every level on `backend`, batch 1: `rounds` times six untimed and four timed images of each level in turn, so
+/// that whatever else the machine does falls on all levels alike. Fewer untimed ones charge a small level for the
+/// caches that the large one before it has emptied. In the order of `f.levels()`; throws what binding
 /// throws, and errc::invalid_argument for less than 1 round.
 template <inference_backend Backend>
 std::vector<measured_latency> measure_latencies(Backend backend, const family& f, int rounds = 30) {
@@ -40,11 +41,11 @@ std::vector<measured_latency> measure_latencies(Backend backend, const family& f
   for (int round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < bound.size(); ++i) {
       const std::size_t r = f.levels()[i].arch.r;
-      for (int run = 0; run < 3; ++run) {
+      for (int run = 0; run < 10; ++run) {
         const auto start = std::chrono::steady_clock::now();
         runner.run(bound[i], std::span(image).first(r * r * 3), logits);
         const auto spent = std::chrono::steady_clock::now() - start;
-        if (run > 0) times[i].push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
+        if (run >= 6) times[i].push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
       }
     }
   std::vector<measured_latency> result;
