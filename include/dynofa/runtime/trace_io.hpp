@@ -30,6 +30,19 @@ inline std::vector<std::string> csv_columns(const std::string& line) {
   return columns;
 }
 
+/// The next line without its end; false behind the last one. Throws for one that is too long, before it is held.
+inline bool next_line(std::istream& in, std::string& line, const std::string& file, std::size_t number) {
+  line.clear();
+  int c = in.get();
+  const bool any = c != std::istream::traits_type::eof();
+  for (; c != '\n' && c != std::istream::traits_type::eof(); c = in.get()) {
+    if (line.size() == most_trace_line)
+      throw error(errc::bad_file, text(file, " line ", number), "at most 64 KiB", "a longer line");
+    line += static_cast<char>(c);
+  }
+  return any;
+}
+
 } // namespace detail
 
 /// Reads recorded images as a trace that any policy can be replayed on: JSON-lines (one object per image, the first
@@ -46,15 +59,7 @@ inline trace read_trace(std::istream& in, const std::string& name, std::span<con
   std::vector<std::string> header;
   const bool json = in.peek() == '{';
   std::string line;
-  for (std::size_t number = 1;; ++number) {
-    line.clear();
-    int c = in.get();
-    for (; c != '\n' && c != std::istream::traits_type::eof(); c = in.get()) {
-      if (line.size() == detail::most_trace_line)
-        throw error(errc::bad_file, text(name, " line ", number), "at most 64 KiB", "a longer line");
-      line += static_cast<char>(c);
-    }
-    if (c == std::istream::traits_type::eof() && line.empty()) break;
+  for (std::size_t number = 1; detail::next_line(in, line, name, number); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const auto fail = [&](const std::string& expected, const std::string& got) {
       return error(errc::bad_file, text(name, " line ", number), expected, got);

@@ -1,0 +1,149 @@
+#pragma once
+#include "dynofa/backend/concept.hpp"
+#include "dynofa/data/image.hpp"
+#include "dynofa/family/family.hpp"
+#include "dynofa/family/measure.hpp"
+#include "dynofa/runtime/level_figures.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace dynofa::runtime {
+
+/// Memory of a dynamic network: `weights` are shared by all levels (and by whatever else has the same packed weights),
+/// `levels` is what all of them cost together, `workspace` are activations and the image.
+struct network_bytes {
+  std::size_t weights = 0, levels = 0, workspace = 0;
+  std::size_t total() const { return weights + levels + workspace; }
+};
+
+/// One network that runs as any level of a family.
+///
+///     runtime::dynamic_network net(backend::cpu{}, family);     // once: binds all levels; allocates
+///     net.switch_to(3);                                         // any time, any thread: one atomic store
+///     net.run(prepare, logits);                                 // again and again; allocates nothing
+///
+/// All levels are bound when it is made, with one workspace and one image buffer that fit each of them, so a switch is
+/// a change of an index. `switch_to` and `level` may be called from any thread while an image runs: that image is never
+/// disturbed, the next one runs on the new level. Everything else is for one thread at a time. Levels are numbered as
+/// in the family: ascending in top-1. Movable, not copyable; the family may go away.
+template <inference_backend Backend>
+class dynamic_network {
+public:
+  using packed = typename Backend::packed;
+
+  /// Throws errc::invalid_argument for a family without levels, and what packing and binding throw. `weights`, where
+  /// given, are what another network or engine has packed already from the same super-network.
+  dynamic_network(Backend backend, const family& f, std::shared_ptr<const packed> weights = nullptr)
+      : backend_{std::move(backend)}
+      , preprocessing_{f.preprocessing()}
+      , classes_{static_cast<std::size_t>(f.space().classes)}
+      , packed_{weights ? std::move(weights) : backend_.pack(f.net())}
+      , wanted_{std::make_unique<std::atomic<std::size_t>>(0)} {
+    if (f.levels().empty()) throw error(errc::invalid_argument, "dynamic network", "a family with levels", "none");
+    std::vector<plan> plans;
+    std::size_t pixels = 0;
+    levels_.reserve(f.levels().size());
+    for (const family_level& l : f.levels()) {
+      plans.push_back(make_plan(f.space(), l.arch));
+      levels_.push_back({l.arch, l.accuracy.top1(), l.latency,
+                         backend_.bind(packed_, plans.back(), fold(*f.net(), plans.back(), l.statistics))});
+      pixels = std::max(pixels, levels_.back().values());
+    }
+    workspace_ = std::make_unique<typename Backend::workspace>(backend_.make_workspace(plans));
+    image_.resize(pixels);
+    if constexpr (requires(one_level & l) { backend_.prepare(l.bound, *workspace_); })
+      for (one_level& l : levels_) backend_.prepare(l.bound, *workspace_); // CUDA graphs are captured here
+  }
+
+  /// The next image runs on `level`. Throws errc::invalid_argument if there is none such. Cost: one atomic store.
+  void switch_to(std::size_t level) {
+    require(level);
+    wanted_->store(level, std::memory_order_relaxed); // an index guards no other data
+  }
+  /// The level that the next image will run on.
+  std::size_t level() const noexcept { return wanted_->load(std::memory_order_relaxed); }
+  std::size_t size() const noexcept { return levels_.size(); }
+  std::size_t classes() const noexcept { return classes_; }
+  const arch& arch_of(std::size_t level) const { return require(level), levels_[level].arch; }
+
+  /// One image: calls `prepare(int r, std::span<float> image)`, which writes all of image [r,r,3], then runs the level:
+  /// → logits [classes]. Returns the level that ran. What `prepare` throws goes to the caller. Throws
+  /// errc::invalid_argument unless `logits` holds one value per class. Allocates nothing itself.
+  template <std::invocable<int, std::span<float>> Prepare>
+  std::size_t run(Prepare&& prepare, std::span<float> logits) {
+    if (logits.size() != classes_)
+      throw error(errc::invalid_argument, "dynamic network", text("room for ", classes_, " logits"),
+                  text("room for ", logits.size()));
+    const std::size_t level = this->level(); // read once: whoever switches now means the next image
+    one_level& l = levels_[level];
+    const auto image = std::span(image_).first(l.values());
+    std::forward<Prepare>(prepare)(static_cast<int>(l.arch.r), image);
+    backend_.run(l.bound, *workspace_, std::span<const float>(image), logits);
+    return level;
+  }
+  /// The same for a picture of any size, with the family's preprocessing: its resize allocates.
+  std::size_t run(const data::image& picture, std::span<float> logits) {
+    return run([&](int r, std::span<float> image) { preprocessing_.apply(picture, r, image); }, logits);
+  }
+
+  /// What a run-time policy needs to know of the levels: median latency on `device` and measured top-1. Throws
+  /// errc::missing_key for a level that was not measured there (`remeasure_latencies` does it). Policies want a front:
+  /// `family::keep_front` before the network is made.
+  std::vector<level_figures> figures(std::string_view device) const {
+    std::vector<level_figures> all;
+    for (const one_level& l : levels_) {
+      const auto found = std::find_if(l.latency.begin(), l.latency.end(),
+                                      [&](const measured_latency& m) { return m.device == device; });
+      if (found == l.latency.end())
+        throw error(errc::missing_key, text("level ", l.arch), text("a latency on ", printable(device)),
+                    "none; remeasure_latencies measures it");
+      all.push_back({found->median_ms, l.top1});
+    }
+    return all;
+  }
+  /// The same for this machine and backend.
+  std::vector<level_figures> figures() { return figures(device_name(backend_)); }
+
+  network_bytes bytes() const {
+    network_bytes b{packed_->bytes(), 0, workspace_->bytes() + image_.size() * sizeof(float)};
+    for (const one_level& l : levels_) b.levels += l.bound.bytes();
+    return b;
+  }
+  const std::shared_ptr<const packed>& weights() const { return packed_; }
+  const data::preprocessing& preprocessing() const { return preprocessing_; }
+  Backend& backend() { return backend_; }
+
+private:
+  struct one_level {
+    dynofa::arch arch;
+    double top1;
+    std::vector<measured_latency> latency;
+    typename Backend::bound bound;
+    std::size_t values() const { return std::size_t(arch.r) * arch.r * 3; }
+  };
+
+  void require(std::size_t level) const {
+    if (level >= levels_.size())
+      throw error(errc::invalid_argument, "dynamic network", text("a level below ", levels_.size()), text(level));
+  }
+
+  Backend backend_;
+  data::preprocessing preprocessing_;
+  std::size_t classes_;
+  std::shared_ptr<const packed> packed_;
+  std::vector<one_level> levels_;
+  std::unique_ptr<typename Backend::workspace> workspace_; // behind a pointer: graphs point to it
+  std::vector<float> image_;                               // of the largest resolution
+  std::unique_ptr<std::atomic<std::size_t>> wanted_;
+};
+
+} // namespace dynofa::runtime

@@ -1,0 +1,241 @@
+#pragma once
+#include "dynofa/model/file.hpp"
+#include "dynofa/runtime/run_log.hpp"
+#include "dynofa/runtime/trace_io.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <limits>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace dynofa::runtime {
+
+// A log file has one image per line and stands for itself line by line, so that files may be cut and joined, and
+// `read_trace` reads them too. What is absent or without limit is left out (JSON) or empty (CSV). Numbers are written
+// with as many digits as it takes to read back the same bits.
+
+namespace detail {
+
+constexpr std::size_t most_log_images = 1'000'000;
+
+template <class T>
+constexpr bool is_optional = false;
+template <class T>
+constexpr bool is_optional<std::optional<T>> = true;
+
+/// A field as text; empty if it has none. A deadline of −∞, which JSON cannot say, becomes the lowest number: the image
+/// is late either way.
+template <class T>
+std::string field_text(const T& value) {
+  if constexpr (is_optional<T>) {
+    return value ? field_text(*value) : std::string();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return value ? "true" : "false";
+  } else if constexpr (std::is_same_v<T, reason>) {
+    return std::string(name(value));
+  } else {
+    T finite = value;
+    if constexpr (std::is_floating_point_v<T>) {
+      if (value == -std::numeric_limits<T>::infinity()) finite = std::numeric_limits<T>::lowest();
+      if (!std::isfinite(finite)) return {};
+    }
+    if (value == 0 && std::signbit(static_cast<double>(value))) return "-0.0"; // "-0" is an integer to JSON
+    std::array<char, 32> room{};
+    return {room.data(), std::to_chars(room.data(), room.data() + room.size(), finite).ptr};
+  }
+}
+
+/// `content` as the value of a field; false if it is none.
+template <class T>
+bool read_field(std::string_view content, T& value) {
+  if constexpr (is_optional<T>) {
+    typename T::value_type inner{};
+    if (!read_field(content, inner)) return false;
+    value = inner;
+    return true;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    value = content == "true";
+    return value || content == "false";
+  } else if constexpr (std::is_same_v<T, reason>) {
+    for (int r = 0; r <= static_cast<int>(reason::infeasible); ++r)
+      if (content == name(static_cast<reason>(r))) return value = static_cast<reason>(r), true;
+    return false;
+  } else {
+    const char* const end = content.data() + content.size();
+    const auto [stop, fault] = std::from_chars(content.data(), end, value);
+    bool good = fault == std::errc() && stop == end;
+    if constexpr (std::is_floating_point_v<T>) good = good && std::isfinite(value);
+    return good;
+  }
+}
+
+/// Reads fields by name into a record: from a column of CSV or a member of a JSON object.
+class record_reader {
+public:
+  explicit record_reader(std::string where)
+      : where_{std::move(where)} {}
+
+  image_record record;
+  std::string policy;
+  std::vector<std::pair<std::string, double>> state;
+
+  /// Takes one field; those of unknown names are passed over.
+  void take(std::string_view key, std::string_view content) {
+    if (content.empty()) return;
+    if (key == "policy") {
+      policy = content;
+    } else if (key.starts_with("state.")) {
+      double value = 0;
+      if (!read_field(content, value)) fail(key, content);
+      state.emplace_back(key.substr(6), value);
+    } else {
+      visit_fields(record, [&](const char* name, auto& field) {
+        if (key != name) return;
+        if (!read_field(content, field)) fail(key, content);
+        for (std::size_t i = 0; i < required.size(); ++i) seen_[i] = seen_[i] || key == required[i];
+      });
+    }
+  }
+  /// Throws unless the record is one that a manager could have written.
+  void finish() const {
+    for (std::size_t i = 0; i < required.size(); ++i)
+      if (!seen_[i]) throw error(errc::bad_file, where_, text("a value for ", required[i]), "none");
+    if (policy.empty()) throw error(errc::bad_file, where_, "the policy's name", "none");
+    if (!(record.latency_ms >= 0))
+      throw error(errc::bad_file, where_, "a latency of at least 0", text(record.latency_ms));
+    try {
+      validate(record.wanted);
+    } catch (const error& e) {
+      throw error(errc::bad_file, where_ + ", " + e.where(), e.expected(), e.got());
+    }
+  }
+
+private:
+  [[noreturn]] void fail(std::string_view key, std::string_view content) const {
+    throw error(errc::bad_file, where_, text("a value for ", key), "\"" + printable(content.substr(0, 40)) + "\"");
+  }
+
+  static constexpr std::array<std::string_view, 4> required = {"image", "level", "latency_ms", "reason"};
+  std::string where_;
+  std::array<bool, 4> seen_{};
+};
+
+} // namespace detail
+
+/// The log's images as JSON lines, appended to `out`. Clear the log afterwards. Throws errc::io if `out` fails.
+inline void write_json_lines(std::ostream& out, const run_log& log) {
+  std::string line;
+  const auto put = [&](std::string_view key, const std::string& value, const char* quote = "") {
+    if (value.empty()) return;
+    line += line.empty() ? "{\"" : ",\"";
+    line.append(key).append("\":").append(quote).append(value).append(quote);
+  };
+  for (std::size_t i = 0; i < log.size(); ++i) {
+    line.clear();
+    visit_fields(log[i], [&](const char* key, const auto& field) {
+      using type = std::remove_cvref_t<decltype(field)>;
+      put(key, detail::field_text(field), std::is_same_v<type, reason> ? "\"" : "");
+    });
+    put("limit_ms", detail::field_text(log[i].wanted.limit_ms()));
+    put("policy", log.policy(), "\"");
+    for (std::size_t s = 0; s < log[i].state.size() && s < log.state_names().size(); ++s)
+      put("state." + log.state_names()[s], detail::field_text(log[i].state[s]));
+    out << line << "}\n";
+  }
+  if (!out.flush()) throw error(errc::io, "run log", "to write it", "a stream that failed");
+}
+
+/// The same as CSV: `write_csv_header` once, then the images as often as the log is emptied.
+inline void write_csv_header(std::ostream& out, const run_log& log) {
+  const image_record r;
+  visit_fields(r, [&](const char* key, const auto&) { out << key << ','; });
+  out << "limit_ms,policy";
+  for (const std::string& name : log.state_names()) out << ",state." << name;
+  out << '\n';
+}
+inline void write_csv(std::ostream& out, const run_log& log) {
+  for (std::size_t i = 0; i < log.size(); ++i) {
+    visit_fields(log[i], [&](const char*, const auto& field) { out << detail::field_text(field) << ','; });
+    out << detail::field_text(log[i].wanted.limit_ms()) << ',' << log.policy();
+    for (std::size_t s = 0; s < log.state_names().size(); ++s)
+      out << ',' << (s < log[i].state.size() ? detail::field_text(log[i].state[s]) : std::string());
+    out << '\n';
+  }
+  if (!out.flush()) throw error(errc::io, "run log", "to write it", "a stream that failed");
+}
+
+/// Reads what either writer wrote. The numbers of images must rise; a gap means lost images. Unknown fields are passed
+/// over. Throws errc::bad_file with the line for anything else: a line above 64 KiB, more than a million images, lines
+/// of several policies, values that no manager writes.
+inline run_log read_run_log(std::istream& in, const std::string& name) {
+  std::vector<image_record> images;
+  std::string policy, line;
+  std::vector<std::string> header, states;
+  const bool json = in.peek() == '{';
+  constexpr double absent = std::numeric_limits<double>::quiet_NaN(); // a figure of state that was not finite
+  for (std::size_t number = 1; detail::next_line(in, line, name, number); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string where = text(name, " line ", number);
+    detail::record_reader one(where);
+    if (json) {
+      const auto object = nlohmann::ordered_json::parse(line, nullptr, false);
+      if (!object.is_object()) throw error(errc::bad_file, where, "a JSON object", "something else");
+      for (const auto& [key, value] : object.items()) {
+        if (value.is_null() || value.is_structured()) continue;
+        one.take(key, value.is_string() ? value.get_ref<const std::string&>() : value.dump());
+      }
+    } else if (header.empty()) {
+      header = detail::csv_columns(line);
+      continue;
+    } else {
+      const auto columns = detail::csv_columns(line);
+      if (columns.size() != header.size())
+        throw error(errc::bad_file, where, text(header.size(), " columns, as in the header"), text(columns.size()));
+      for (std::size_t i = 0; i < columns.size(); ++i) one.take(header[i], columns[i]);
+    }
+    one.finish();
+    if (images.size() == detail::most_log_images)
+      throw error(errc::bad_file, where, "at most a million images", "more");
+    if (policy.empty()) policy = one.policy;
+    if (one.policy != policy)
+      throw error(errc::bad_file, where, "an image of " + policy, "one of " + printable(one.policy.substr(0, 40)));
+    if (!images.empty() && one.record.image <= images.back().image)
+      throw error(errc::bad_file, where, text("an image after ", images.back().image), text(one.record.image));
+    for (const auto& [key, value] : one.state) {
+      const auto known = std::find(states.begin(), states.end(), key);
+      const auto at = static_cast<std::size_t>(known - states.begin());
+      if (at == image_record::most_state) continue;
+      if (known == states.end()) states.push_back(key);
+      if (one.record.state.size() <= at) one.record.state.resize(at + 1, absent);
+      one.record.state[at] = value;
+    }
+    images.push_back(one.record);
+  }
+  if (images.empty()) throw error(errc::bad_file, name, "at least one image", "none");
+  run_log log(policy, states, images.size());
+  for (image_record& r : images) {
+    r.state.resize(states.size(), absent);
+    log.add(r);
+  }
+  return log;
+}
+inline run_log read_run_log(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw error(errc::io, path.string(), "a readable file", "none");
+  return read_run_log(in, path.string());
+}
+
+} // namespace dynofa::runtime

@@ -1,0 +1,182 @@
+#pragma once
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace dynofa::runtime {
+
+/// What the machine tells about itself. Each is absent where the machine does not tell: virtual machines tell little,
+/// energy counters are often readable by root only.
+struct sensor_readings {
+  std::optional<double> cpu_mhz;       ///< clock of one processor, now
+  std::optional<double> temperature_c; ///< of the processor
+  std::optional<double> busy_share; ///< 0 to 1: share of all processors' time that was not idle since the last reading
+  std::optional<double> package_mj; ///< energy of all processor packages since the last reading, millijoules
+  std::optional<double> battery_mw; ///< power drawn from the battery, milliwatts
+  friend bool operator==(const sensor_readings&, const sensor_readings&) = default;
+};
+
+namespace detail {
+
+/// A small file of /sys or /proc that stays open: reading it anew is one system call.
+class kernel_file {
+public:
+  kernel_file() = default;
+  explicit kernel_file(const std::filesystem::path& path)
+      : descriptor_{open(path.c_str(), O_RDONLY | O_CLOEXEC)} {}
+  kernel_file(kernel_file&& other) noexcept
+      : descriptor_{std::exchange(other.descriptor_, -1)} {}
+  kernel_file& operator=(kernel_file&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~kernel_file() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+
+  /// Its first 255 bytes, in `room`; empty if it cannot be read.
+  std::string_view read(std::array<char, 256>& room) const noexcept {
+    const ssize_t got = descriptor_ < 0 ? -1 : pread(descriptor_, room.data(), room.size() - 1, 0);
+    room[static_cast<std::size_t>(std::max<ssize_t>(got, 0))] = '\0'; // ends what strtod reads
+    return {room.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
+  }
+  /// Its content as one number.
+  std::optional<double> number() const noexcept {
+    std::array<char, 256> room; // NOLINT: filled by `read`
+    const std::string_view content = read(room);
+    char* end = nullptr;
+    const double value = std::strtod(content.data(), &end);
+    return end == content.data() ? std::nullopt : std::optional(value);
+  }
+
+private:
+  int descriptor_ = -1;
+};
+
+} // namespace detail
+
+/// Reads clock, temperature, load and energy from Linux' /sys and /proc; elsewhere every reading is absent.
+///
+/// Finds its files when made and keeps them open. Cost of a reading: a system call per sensor that is there; measured:
+/// see docs/guide/run-time-manager.md. For one thread at a time. Movable.
+class sensors {
+public:
+  /// `root` stands for "/" (tests bring a folder of their own); `processor` is the one whose clock is read.
+  explicit sensors(const std::filesystem::path& root = "/", int processor = 0) {
+    const auto cpu = root / "sys/devices/system/cpu" / ("cpu" + std::to_string(processor));
+    clock_ = detail::kernel_file(cpu / "cpufreq/scaling_cur_freq");
+    load_ = detail::kernel_file(root / "proc/stat");
+    find_temperature(root / "sys/class");
+    for (const auto& zone : entries(root / "sys/class/powercap", "intel-rapl:")) { // AMD's counters have this name too
+      if (std::count(zone.native().begin(), zone.native().end(), ':') > 1) continue; // a part of a package
+      packages_.push_back({detail::kernel_file(zone / "energy_uj"),
+                           detail::kernel_file(zone / "max_energy_range_uj").number().value_or(0), 0});
+      if (!packages_.back().file.number()) packages_.pop_back();
+    }
+    for (const auto& supply : entries(root / "sys/class/power_supply", "")) {
+      if (!word(supply / "type").starts_with("Battery")) continue;
+      power_ = detail::kernel_file(supply / "power_now");
+      current_ = detail::kernel_file(supply / "current_now");
+      voltage_ = detail::kernel_file(supply / "voltage_now");
+      break;
+    }
+    read(); // "since the last reading" begins here
+  }
+
+  sensor_readings read() noexcept {
+    sensor_readings now;
+    if (const auto khz = clock_.number()) now.cpu_mhz = *khz / 1000;
+    if (const auto thousandths = temperature_.number()) now.temperature_c = *thousandths / 1000;
+    now.busy_share = read_load();
+    now.package_mj = read_packages();
+    if (const auto microwatts = power_.number()) {
+      now.battery_mw = *microwatts / 1000;
+    } else if (const auto microamperes = current_.number()) {
+      if (const auto microvolts = voltage_.number()) now.battery_mw = *microamperes * *microvolts * 1e-9;
+    }
+    return now;
+  }
+
+private:
+  using path = std::filesystem::path;
+  struct package {
+    detail::kernel_file file;
+    double range_uj, last_uj; // the counter starts anew at `range_uj`
+  };
+
+  static std::vector<path> entries(const path& folder, std::string_view prefix) {
+    std::vector<path> found;
+    std::error_code fault;
+    for (std::filesystem::directory_iterator i(folder, fault), end; !fault && i != end; i.increment(fault))
+      if (i->path().filename().native().starts_with(prefix)) found.push_back(i->path());
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+  static std::string word(const path& file) {
+    std::array<char, 256> room; // NOLINT: filled by `read`
+    return std::string(detail::kernel_file(file).read(room));
+  }
+
+  /// A thermal zone of the processor, or the chip that measures it; never that of a battery or a disk.
+  void find_temperature(const path& folder) {
+    for (const auto& zone : entries(folder / "thermal", "thermal_zone")) {
+      const std::string type = word(zone / "type");
+      for (const char* processor : {"x86_pkg_temp", "cpu", "soc", "CPU"})
+        if (type.find(processor) != std::string::npos) return void(temperature_ = detail::kernel_file(zone / "temp"));
+    }
+    for (const auto& chip : entries(folder / "hwmon", "hwmon")) {
+      const std::string name = word(chip / "name");
+      for (const char* processor : {"coretemp", "k10temp", "zenpower", "cpu_thermal"})
+        if (name.starts_with(processor)) return void(temperature_ = detail::kernel_file(chip / "temp1_input"));
+    }
+  }
+
+  /// /proc/stat: "cpu  user nice system idle iowait irq softirq steal …" in ticks since the machine started.
+  std::optional<double> read_load() noexcept {
+    std::array<char, 256> room; // NOLINT: filled by `read`
+    const std::string_view content = load_.read(room);
+    if (!content.starts_with("cpu ")) return std::nullopt;
+    double all = 0, idle = 0;
+    char* at = room.data() + 4;
+    for (int i = 0; i < 8; ++i) { // guest time is in user time already
+      const double ticks = std::strtod(at, &at);
+      all += ticks;
+      if (i == 3 || i == 4) idle += ticks;
+    }
+    const double passed = all - all_ticks_, idled = idle - idle_ticks_;
+    all_ticks_ = all, idle_ticks_ = idle;
+    if (!(passed > 0)) return std::nullopt; // the same tick as the last reading
+    return std::clamp(1 - idled / passed, 0.0, 1.0);
+  }
+
+  std::optional<double> read_packages() noexcept {
+    double sum = 0;
+    bool all = !packages_.empty();
+    for (package& p : packages_) {
+      const auto now = p.file.number();
+      all &= now.has_value();
+      if (!now) continue;
+      sum += *now >= p.last_uj ? *now - p.last_uj : *now - p.last_uj + p.range_uj;
+      p.last_uj = *now;
+    }
+    return all ? std::optional(sum / 1000) : std::nullopt;
+  }
+
+  detail::kernel_file clock_, temperature_, load_, power_, current_, voltage_;
+  std::vector<package> packages_;
+  double all_ticks_ = 0, idle_ticks_ = 0;
+};
+
+} // namespace dynofa::runtime

@@ -1,0 +1,50 @@
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/runtime/forecast.hpp"
+#include "dynofa/runtime/manager.hpp"
+
+#include <doctest/doctest.h>
+
+#include "runtime/made_up.hpp"
+#include "support/allocations.hpp"
+
+#if SUPPORT_COUNTS_ALLOCATIONS
+TEST_CASE("switching, running and managing images allocates nothing") {
+  using namespace dynofa;
+  const auto half = [](int, std::span<float> image) { std::fill(image.begin(), image.end(), 0.5f); };
+  const long before_all = support::allocations.load();
+  family f = made_up::front(4);
+  const std::string device = remeasure_latencies(f, backend::cpu{}, 1);
+  CHECK(support::allocations.load() > before_all);      // the hooks count
+  for (std::size_t i = 0; i < f.levels().size(); ++i) { // a front, whatever this machine says of networks this small
+    const double ms = static_cast<double>(1 + i);
+    f.set_latency(i, {device, ms, ms, ms, 1});
+  }
+  runtime::dynamic_network net(backend::cpu{.threads = 2}, f);
+  std::vector<float> logits(net.classes());
+  long before = support::allocations.load();
+  for (std::size_t i = 0; i < 12; ++i) { // the very first runs too
+    net.switch_to(i * 3 % 4);
+    net.run(half, logits);
+  }
+  CHECK(support::allocations.load() == before);
+
+  int switches = 0;
+  const runtime::forecast policy(net.figures(device));
+  runtime::manager m(std::move(net), policy, {.latency_ms = 2.5},
+                     {.log_images = 8,
+                      .sensors_every = 2,
+                      .on_switch = [&](const runtime::image_record&) { ++switches; },
+                      .on_log_full = [](runtime::run_log& log) { log.clear(); }},
+                     runtime::sensors{});
+  before = support::allocations.load();
+  for (int i = 0; i < 40; ++i) {
+    if (i == 10) m.set_target({.min_top1 = 1});
+    if (i == 20) m.set_target({.latency_ms = 1e-9});
+    if (i == 30) m.set_target({.latency_ms = 100});
+    m.run(half, logits);
+  }
+  CHECK(support::allocations.load() == before);
+  CHECK(switches > 0);
+  CHECK(m.images() == 40);
+}
+#endif

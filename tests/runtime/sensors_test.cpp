@@ -1,0 +1,92 @@
+#include "dynofa/runtime/sensors.hpp"
+
+#include <doctest/doctest.h>
+
+#include "support/scratch_folder.hpp"
+#include <fstream>
+
+using namespace dynofa::runtime;
+namespace fs = std::filesystem;
+
+namespace {
+
+void put(const fs::path& file, const std::string& content) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file) << content << '\n';
+}
+
+} // namespace
+
+TEST_CASE("a machine that tells everything") {
+  const support::scratch_folder folder;
+  const fs::path root = folder.path(), sys = root / "sys/class";
+  const auto ticks = [&](const char* line) { put(root / "proc/stat", line); };
+  put(root / "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq", "2400000");
+  ticks("cpu  100 0 100 700 100 0 0 0 50 0");
+  put(sys / "thermal/thermal_zone0/type", "acpitz-wifi");
+  put(sys / "thermal/thermal_zone0/temp", "20000");
+  put(sys / "thermal/thermal_zone1/type", "cpu-thermal");
+  put(sys / "thermal/thermal_zone1/temp", "54500");
+  for (const char* package : {"intel-rapl:0", "intel-rapl:1"}) {
+    put(sys / "powercap" / package / "energy_uj", "1000");
+    put(sys / "powercap" / package / "max_energy_range_uj", "10000");
+  }
+  put(sys / "powercap/intel-rapl:0:0/energy_uj", "77777"); // a part of package 0
+  put(sys / "power_supply/AC/type", "Mains");
+  put(sys / "power_supply/BAT0/type", "Battery");
+  put(sys / "power_supply/BAT0/current_now", "500000");
+  put(sys / "power_supply/BAT0/voltage_now", "12000000");
+
+  sensors s(root, 1);
+  ticks("cpu  150 0 110 730 110 0 0 0 60 0"); // 100 ticks later, 40 of them idle or waiting
+  put(sys / "powercap/intel-rapl:0/energy_uj", "4000");
+  put(sys / "powercap/intel-rapl:1/energy_uj", "500"); // began anew at 10000
+  const sensor_readings now = s.read();
+  CHECK(now.cpu_mhz == 2400);
+  CHECK(now.temperature_c == 54.5);
+  CHECK(now.busy_share == doctest::Approx(0.6));
+  CHECK(now.package_mj == doctest::Approx(3 + 9.5));
+  CHECK(now.battery_mw == doctest::Approx(6000));
+
+  CHECK(s.read().busy_share == std::nullopt); // no tick has passed
+  put(sys / "thermal/thermal_zone1/temp", "60000");
+  CHECK(s.read().temperature_c == 60);
+  sensors moved = std::move(s);
+  CHECK(moved.read().cpu_mhz == 2400);
+}
+
+TEST_CASE("other names: the chip that measures, a battery that knows its power") {
+  const support::scratch_folder folder;
+  const fs::path sys = folder.path() / "sys/class";
+  put(sys / "hwmon/hwmon0/name", "nvme");
+  put(sys / "hwmon/hwmon0/temp1_input", "10000");
+  put(sys / "hwmon/hwmon1/name", "k10temp");
+  put(sys / "hwmon/hwmon1/temp1_input", "41000");
+  put(sys / "power_supply/BAT1/type", "Battery");
+  put(sys / "power_supply/BAT1/power_now", "7500000");
+  sensors s(folder.path());
+  CHECK(s.read().temperature_c == 41);
+  CHECK(s.read().battery_mw == 7500);
+  CHECK(s.read().cpu_mhz == std::nullopt);
+}
+
+TEST_CASE("a machine that tells nothing, or nonsense") {
+  const support::scratch_folder folder;
+  CHECK(sensors(folder.path()).read() == sensor_readings{});
+  put(folder.path() / "proc/stat", "cpu");
+  put(folder.path() / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "<unknown>");
+  put(folder.path() / "sys/class/powercap/intel-rapl:0/energy_uj", "");
+  fs::create_directories(folder.path() / "sys/class/thermal/thermal_zone0/type");
+  CHECK(sensors(folder.path()).read() == sensor_readings{});
+}
+
+TEST_CASE("this machine, whatever it tells") {
+  sensors s;
+  for (int i = 0; i < 3; ++i) {
+    const sensor_readings now = s.read();
+    CHECK(now.cpu_mhz.value_or(1) > 0);
+    CHECK(now.busy_share.value_or(0) >= 0);
+    CHECK(now.busy_share.value_or(0) <= 1);
+    CHECK(now.package_mj.value_or(0) >= 0);
+  }
+}
