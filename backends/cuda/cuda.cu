@@ -1,11 +1,13 @@
 // The one translation unit that nvcc compiles: memory, streams, graphs and the launches of all kernels.
 #include "dynofa/backend/cuda/device.hpp"
 #include "dynofa/backend/cuda/dispatch.cuh"
+#include "dynofa/backend/cuda/traffic.hpp"
 #include "dynofa/core/error.hpp"
 
 #include <cuda_runtime.h>
 
 #include <string>
+#include <vector>
 
 namespace dynofa::backend::cuda_detail {
 
@@ -54,6 +56,27 @@ double time_on(cudaStream_t stream, int repeats, Work&& work) {
   float ms = 0;
   check(cudaEventElapsedTime(&ms, begin.handle, end.handle), "cudaEventElapsedTime");
   return static_cast<double>(ms) / repeats;
+}
+
+/// `overlap`: every kernel but the first may start while the one before it still runs (see wait_for_activations).
+void launch_all(std::span<const step> steps, void* stream, bool overlap) {
+  bool first = true;
+  for (const step& s : steps)
+    dispatch(s, [&](auto kernel, const auto& arguments) {
+      cudaLaunchAttribute early{};
+      early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      early.val.programmaticStreamSerializationAllowed = 1;
+      cudaLaunchConfig_t how{};
+      how.gridDim = dim3(s.grid[0], s.grid[1], s.grid[2]);
+      how.blockDim = dim3(static_cast<unsigned>(s.threads));
+      how.dynamicSmemBytes = s.shared_bytes;
+      how.stream = stream_of(stream);
+      how.attrs = &early;
+      how.numAttrs = overlap && !first ? 1 : 0;
+      check(cudaLaunchKernelEx(&how, kernel, arguments),
+            text("kernel ", kernel_name(s.kernel), " of block ", s.block).c_str());
+      first = false;
+    });
 }
 
 } // namespace
@@ -127,21 +150,16 @@ void download(void* to, const void* from, std::size_t bytes, void* stream) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream)), "cudaMemcpyAsync from the device");
 }
 
-void launch(std::span<const step> steps, void* stream) {
-  for (const step& s : steps)
-    dispatch(s, [&](auto kernel, const auto& arguments) {
-      kernel<<<dim3(s.grid[0], s.grid[1], s.grid[2]), threads_per_block, s.shared_bytes, stream_of(stream)>>>(
-          arguments);
-      check(cudaGetLastError(), text("kernel ", int(s.kernel), " of block ", s.block).c_str());
-    });
-}
+void launch(std::span<const step> steps, void* stream) { launch_all(steps, stream, false); }
 
 std::shared_ptr<void> capture(int device, std::span<const step> steps, void* stream) {
   const current_device scope(device);
+  int major = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
   check(cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   cudaGraph_t graph = nullptr;
   try {
-    launch(steps, stream);
+    launch_all(steps, stream, major >= 9);
   } catch (...) {
     cudaStreamEndCapture(stream_of(stream), &graph);
     if (graph != nullptr) cudaGraphDestroy(graph);
@@ -165,6 +183,16 @@ double time_replays(void* graph, void* stream, int repeats) {
 }
 double time_launches(std::span<const step> steps, void* stream, int repeats) {
   return time_on(stream_of(stream), repeats, [&] { launch(steps, stream); });
+}
+std::vector<double> time_steps(int device, std::span<const step> steps, void* stream, int repeats) {
+  constexpr int replays = 5;
+  std::vector<double> ms;
+  for (const step& s : steps) {
+    const std::vector<step> copies(static_cast<std::size_t>(repeats), s);
+    const auto graph = capture(device, copies, stream);
+    ms.push_back(time_replays(graph.get(), stream, replays) / repeats);
+  }
+  return ms;
 }
 
 } // namespace dynofa::backend::cuda_detail

@@ -20,7 +20,8 @@ static_assert(inference_backend<backend::cuda>);
 
 namespace {
 
-/// Why there is no GPU here, or nothing.
+/// Why there is no GPU here, or nothing. Asked inside the cases: when doctest lists them, the kernels may not have been
+/// registered with CUDA yet.
 const std::optional<std::string>& absence() {
   static const std::optional<std::string> reason = []() -> std::optional<std::string> {
     try {
@@ -53,7 +54,8 @@ double difference(std::span<const float> got, std::span<const float> wanted) {
 
 } // namespace
 
-TEST_CASE("a machine without a GPU is told so in one sentence" * doctest::skip(!absence())) {
+TEST_CASE("a machine without a GPU is told so in one sentence") {
+  if (!absence()) return;
   try {
     (void)backend::cuda{};
     FAIL("no error");
@@ -68,7 +70,8 @@ TEST_CASE("wrong choices are refused before a device is looked for") {
                        error);
 }
 
-TEST_CASE("every block and whole networks agree with the reference" * doctest::skip(absence().has_value())) {
+TEST_CASE("every block and whole networks agree with the reference") {
+  if (absence()) return;
   const auto net = support::tiny_supernet();
   for (const std::string values : {"fp32", "fp16"})
     for (const int batch : {1, 3}) {
@@ -103,7 +106,8 @@ TEST_CASE("every block and whole networks agree with the reference" * doctest::s
     }
 }
 
-TEST_CASE("levels share the weights and one arena" * doctest::skip(absence().has_value())) {
+TEST_CASE("levels share the weights and one arena") {
+  if (absence()) return;
   const auto net = support::tiny_supernet();
   engine on_gpu(backend::cuda{}, net);
   auto small = on_gpu.load(smallest(net->space));

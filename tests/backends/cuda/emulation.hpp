@@ -17,6 +17,7 @@
 #define DYNOFA_KERNEL void
 #define DYNOFA_DEVICE inline
 #define DYNOFA_UNROLL
+#define DYNOFA_UNROLL_8
 #define DYNOFA_SHARED(name) unsigned char* const name = ::dynofa::backend::cuda_detail::emulated().shared.data()
 
 namespace dynofa::backend::cuda_detail {
@@ -29,12 +30,15 @@ struct half {
 class emulated_block {
 public:
   std::vector<unsigned char> shared;
-  int thread = 0;
+  int thread = 0, threads = 0;
   std::array<int, 3> block{}, grid{};
 
   /// Runs `body` on every thread of every block.
-  void launch(std::array<int, 3> blocks, std::size_t shared_bytes, const std::function<void()>& body) {
+  void launch(std::array<int, 3> blocks, int threads_of_block, std::size_t shared_bytes,
+              const std::function<void()>& body) {
     grid = blocks;
+    threads = threads_of_block;
+    waits_.fill(wait::end);
     body_ = &body;
     for (block[2] = 0; block[2] < grid[2]; ++block[2])
       for (block[1] = 0; block[1] < grid[1]; ++block[1])
@@ -54,7 +58,7 @@ public:
   /// Everybody in the warp sees what everybody put.
   template <class T>
   const T* exchange(const T& mine) {
-    static std::array<T, threads_per_block> values;
+    static std::array<T, most_threads> values;
     pause(wait::warp); // nobody still reads the last exchange
     values[std::size_t(thread)] = mine;
     pause(wait::warp);
@@ -65,14 +69,14 @@ private:
   static constexpr std::size_t stack_bytes = 256 * 1024;
   const std::function<void()>* body_ = nullptr;
   ucontext_t scheduler_{};
-  std::array<ucontext_t, threads_per_block> fibres_{};
-  std::array<wait, threads_per_block> waits_{};
-  std::vector<char> stacks_ = std::vector<char>(stack_bytes * threads_per_block);
+  std::array<ucontext_t, most_threads> fibres_{};
+  std::array<wait, most_threads> waits_{};
+  std::vector<char> stacks_ = std::vector<char>(stack_bytes * most_threads);
 
   static void enter();
 
   void run_block() {
-    for (int t = 0; t < threads_per_block; ++t) {
+    for (int t = 0; t < threads; ++t) {
       auto& fibre = fibres_[std::size_t(t)];
       getcontext(&fibre);
       fibre.uc_stack.ss_sp = stacks_.data() + stack_bytes * std::size_t(t);
@@ -82,7 +86,7 @@ private:
       waits_[std::size_t(t)] = wait::nothing;
     }
     for (bool running = true; running;) {
-      for (thread = 0; thread < threads_per_block; ++thread)
+      for (thread = 0; thread < threads; ++thread)
         if (waits_[std::size_t(thread)] == wait::nothing) swapcontext(&scheduler_, &fibres_[std::size_t(thread)]);
       running = release();
     }
@@ -95,7 +99,7 @@ private:
       all_done = all_done && w == wait::end;
       block_complete = block_complete && (w == wait::block || w == wait::end);
     }
-    for (std::size_t first = 0; first < threads_per_block; first += 32) {
+    for (std::size_t first = 0; first < std::size_t(threads); first += 32) {
       bool warp_complete = true;
       for (std::size_t t = first; t < first + 32; ++t)
         warp_complete = warp_complete && (waits_[t] == wait::warp || waits_[t] == wait::end);
@@ -117,25 +121,47 @@ inline void emulated_block::enter() {
 }
 
 inline int thread_index() { return emulated().thread; }
+inline int block_threads() { return emulated().threads; }
 inline int block_x() { return emulated().block[0]; }
 inline int block_y() { return emulated().block[1]; }
 inline int block_z() { return emulated().block[2]; }
 inline int blocks_x() { return emulated().grid[0]; }
 inline int blocks_y() { return emulated().grid[1]; }
+inline void let_next_start() {}
+inline void wait_for_activations() {}
 inline void block_barrier() { emulated().pause(emulated_block::wait::block); }
 inline void warp_barrier() { emulated().pause(emulated_block::wait::warp); }
 inline float from_lane_xor(float x, int mask) { return emulated().exchange(x)[(thread_index() % 32) ^ mask]; }
 
+inline float saturate(float x) { return x < 0.f ? 0.f : x > 1.f ? 1.f : x; }
 inline float to_float(half h) { return half_to_float(h.bits); }
 inline void from_float(float x, half& to) { to.bits = float_to_half(x); }
 
+inline void load_pair(const half* from, float& x, float& y) { x = to_float(from[0]), y = to_float(from[1]); }
+inline void store_pair(half* to, float x, float y) { from_float(x, to[0]), from_float(y, to[1]); }
+inline std::uint32_t multiply_halves(std::uint32_t a, std::uint32_t b) {
+  auto product = [&](int shift) -> std::uint32_t {
+    return float_to_half(half_to_float(static_cast<std::uint16_t>(a >> shift)) *
+                         half_to_float(static_cast<std::uint16_t>(b >> shift)));
+  };
+  return product(0) | product(16) << 16;
+}
+inline void load_matrices(const half* row, std::uint32_t (&to)[4]) {
+  const half* const* rows = emulated().exchange(row);
+  const int lane = thread_index() % 32;
+  for (int i = 0; i < 4; ++i) {
+    const half* pair = rows[i * 8 + lane / 4] + lane % 4 * 2;
+    to[i] = pair[0].bits | std::uint32_t(pair[1].bits) << 16;
+  }
+}
+
 /// The register layout of mma.m16n8k16 (PTX ISA, "Matrix fragments for mma.m16n8k16"): group = lane / 4, pair = lane %
 /// 4; a = rows (group, group + 8) × k (2·pair, 2·pair + 8), b = k × column group, c = rows × columns 2·pair.
-inline void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+inline void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
   struct fragments {
     std::uint32_t a[4], b[2];
   };
-  const fragments* lanes = emulated().exchange(fragments{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
+  const fragments* lanes = emulated().exchange(fragments{{a[0], a[1], a[2], a[3]}, {b0, b1}});
   auto half_of = [](std::uint32_t pair, int which) {
     return half_to_float(static_cast<std::uint16_t>(pair >> (16 * which)));
   };

@@ -32,13 +32,13 @@ std::vector<float> normals(std::size_t n, std::uint64_t seed) {
 
 /// A level on the emulated device.
 struct emulated_level {
-  emulated_level(const supernet& net, const plan& p, const scale_shift& affine, precision values, std::size_t shared)
+  emulated_level(const supernet& net, const plan& p, const scale_shift& affine, precision values, device_limits device)
       : of{p}
       , weights{net, values}
-      , layout{std::span(&p, 1), values, shared}
+      , layout{std::span(&p, 1), values, device}
       , arena(layout.bytes + 15)
       , norms{interleave_norms(p, affine.scale, affine.shift)}
-      , steps{weights, of, layout, {weights.bytes.data(), norms.data(), aligned()}, shared} {}
+      , steps{weights, of, layout, {weights.bytes.data(), norms.data(), aligned()}, device} {}
 
   std::byte* aligned() {
     return reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(arena.data()) + 15) / 16 * 16);
@@ -46,7 +46,8 @@ struct emulated_level {
   void run(const std::vector<step>& launches) {
     for (const step& s : launches)
       dispatch(s, [&](auto kernel, const auto& args) {
-        emulated().launch({int(s.grid[0]), int(s.grid[1]), int(s.grid[2])}, s.shared_bytes, [&] { kernel(args); });
+        emulated().launch({int(s.grid[0]), int(s.grid[1]), int(s.grid[2])}, s.threads, s.shared_bytes,
+                          [&] { kernel(args); });
       });
   }
   void put(std::size_t offset, std::span<const float> from, bool as_values) {
@@ -87,14 +88,15 @@ double difference(std::span<const float> got, std::span<const float> wanted) {
 
 using block_case = std::tuple<int, int, activation, bool>;
 
-void compare(const supernet_ptr& net, const plan& p, precision values, std::size_t shared, std::set<block_case>* seen) {
+void compare(const supernet_ptr& net, const plan& p, precision values, device_limits device,
+             std::set<block_case>* seen) {
   const double block_tolerance = values == precision::fp16 ? 1e-2 : 2e-5;
   const double network_tolerance = values == precision::fp16 ? 5e-2 : 2e-4;
   const backend::reference judge;
   const scale_shift affine = fold(*net, p, stored_statistics(*net, p));
   auto truth = judge.bind(judge.pack(net), p, affine);
   auto space = judge.make_workspace(std::span(&p, 1));
-  emulated_level level(*net, p, affine, values, shared);
+  emulated_level level(*net, p, affine, values, device);
 
   const auto batch = static_cast<std::size_t>(p.batch);
   const std::vector<float> image = normals(batch * static_cast<std::size_t>(p.blocks[0].in_values()), 5);
@@ -128,7 +130,7 @@ TEST_CASE("every block and whole networks agree with the reference, fp32 and fp1
       arch a = random_arch(net->space, random);
       a.r = 32;
       std::fill(a.ks.begin(), a.ks.end(), kernel);
-      compare(net, make_plan(net->space, a), values, 96 * 1024, &seen);
+      compare(net, make_plan(net->space, a), values, {96 * 1024, 16}, &seen);
     }
     CHECK(seen.size() >= 12); // 3 kernel sizes × (stride 1, 2) × at least two of (activation, squeeze-excite)
   }
@@ -141,34 +143,79 @@ TEST_CASE("batches, odd sizes and little shared memory") {
        {std::tuple{3, 37, std::size_t(96 * 1024)}, std::tuple{6, 32, std::size_t(40 * 1024)}}) {
     arch a = random_arch(net->space, random);
     a.r = static_cast<std::uint16_t>(r);
-    compare(net, make_plan(net->space, a, batch, true), precision::fp16, shared, nullptr);
-    compare(net, make_plan(net->space, a, batch, true), precision::fp32, shared, nullptr);
+    compare(net, make_plan(net->space, a, batch, true), precision::fp16, {shared, 4}, nullptr);
+    compare(net, make_plan(net->space, a, batch, true), precision::fp32, {shared, 4}, nullptr);
   }
 }
 
-TEST_CASE("wide tiles give what deep ones give") {
-  const int m = 130, k = 40, n = 72;
-  std::vector<float> a = normals(std::size_t(m * k), 1), w = normals(std::size_t(n * k), 2), out(std::size_t(m * n));
-  std::vector<float> gates = normals(std::size_t(2 * k), 3), scale = normals(std::size_t(n), 4), wide = out;
-  for (const bool deep : {true, false}) {
-    step s{};
-    s.kernel = deep ? kernel_id::pointwise_deep : kernel_id::pointwise_wide;
-    s.values = precision::fp32;
-    s.pointwise = {a.data(), w.data(), gates.data(), scale.data(),     scale.data(), a.data(), out.data(), m, k,
-                   n,        k,        65,           activation::relu, false};
-    s.pointwise.residual = nullptr;
-    const int tile = deep ? 32 : 64;
-    dispatch(s, [&](auto kernel, const auto& args) {
-      emulated().launch({ceil_div(n, tile), ceil_div(m, tile), 1}, pointwise_bytes(s.values, deep),
-                        [&] { kernel(args); });
-    });
-    for (int i = 0; i < m; ++i)
-      for (int j = 0; j < n; ++j) {
-        double sum = 0;
-        for (int c = 0; c < k; ++c)
-          sum += double(a[std::size_t(i * k + c)]) * gates[std::size_t(i / 65 * k + c)] * w[std::size_t(j * k + c)];
-        sum = std::max(sum * scale[std::size_t(j)] + scale[std::size_t(j)], 0.0);
-        REQUIRE(out[std::size_t(i * n + j)] == doctest::Approx(sum).epsilon(1e-4).scale(10));
-      }
+TEST_CASE("every shape of a matrix product, with gates, norm, activation and residual") {
+  const int m = 130, k = 88, n = 72;
+  const std::vector<float> a = normals(std::size_t(m * k), 1), w = normals(std::size_t(n * k), 2),
+                           gates = normals(std::size_t(2 * k), 3), scale = normals(std::size_t(n), 4),
+                           before = normals(std::size_t(m * n), 5);
+  auto halves = [](const std::vector<float>& from) {
+    std::vector<std::uint16_t> to(from.size());
+    std::transform(from.begin(), from.end(), to.begin(), float_to_half);
+    return to;
+  };
+  const auto half_a = halves(a), half_w = halves(w), half_gates = halves(gates), half_before = halves(before);
+  for (const precision values : {precision::fp32, precision::fp16})
+    for (const kernel_id kernel : {kernel_id::pointwise_wide, kernel_id::pointwise_narrow, kernel_id::pointwise_deep,
+                                   kernel_id::pointwise_deepest}) {
+      const bool half = values == precision::fp16;
+      std::vector<float> out(std::size_t(m * n));
+      auto as = [&](const auto& halves_of, const auto& floats) -> const void* {
+        return half ? static_cast<const void*>(halves_of.data()) : floats.data();
+      };
+      step s{};
+      s.kernel = kernel;
+      s.values = values;
+      s.pointwise = {as(half_a, a),
+                     as(half_w, w),
+                     as(half_gates, gates),
+                     scale.data(),
+                     scale.data(),
+                     nullptr,
+                     out.data(),
+                     m,
+                     k,
+                     n,
+                     k,
+                     65,
+                     activation::h_swish,
+                     false};
+      if (kernel != kernel_id::pointwise_deep) s.pointwise.residual = as(half_before, before);
+      const pointwise_shape shape = shape_of(kernel);
+      dispatch(s, [&](auto device_kernel, const auto& args) {
+        emulated().launch({ceil_div(n, shape.tile_n()), ceil_div(m, shape.tile_m()), 1}, shape.threads(),
+                          shape.bytes(values), [&] { device_kernel(args); });
+      });
+      for (int i = 0; i < m; ++i)
+        for (int j = 0; j < n; ++j) {
+          double sum = 0;
+          for (int c = 0; c < k; ++c)
+            sum += double(a[std::size_t(i * k + c)]) * gates[std::size_t(i / 65 * k + c)] * w[std::size_t(j * k + c)];
+          sum = sum * scale[std::size_t(j)] + scale[std::size_t(j)];
+          sum *= std::clamp(sum + 3, 0.0, 6.0) / 6;
+          if (s.pointwise.residual) sum += before[std::size_t(i * n + j)];
+          const float got = half ? half_to_float(reinterpret_cast<std::uint16_t*>(out.data())[i * n + j])
+                                 : out[std::size_t(i * n + j)];
+          REQUIRE(got == doctest::Approx(sum).epsilon(half ? 4e-3 : 1e-4).scale(10));
+        }
+    }
+}
+
+TEST_CASE("tiles: many for one image on a large device, large ones for a batch, and always within shared memory") {
+  const auto net = ofa_w1_2::description;
+  const plan p = make_plan(net, largest(net));
+  for (const block& b : p.blocks) {
+    if (b.kind != block_kind::inverted_residual) continue;
+    for (const precision values : {precision::fp16, precision::fp32}) {
+      const tiles one = tiles_of(b, values, 1, {227 * 1024, 132}), batch = tiles_of(b, values, 64, {227 * 1024, 132});
+      CHECK(one.count >= batch.count);
+      CHECK(batch.height * batch.width >= std::min(b.out_size * b.out_size, 32));
+      CHECK(tiles_of(b, values, 1, {64 * 1024, 40}).shared_bytes <= 64 * 1024); // compute capability 7.5
+      CHECK_THROWS_AS(tiles_of(b, values, 1, {8 * 1024, 40}), error);
+    }
   }
 }

@@ -2,6 +2,7 @@
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/cuda/device.hpp"
 #include "dynofa/backend/cuda/schedule.hpp"
+#include "dynofa/backend/cuda/traffic.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -107,7 +109,7 @@ struct cuda {
   }
 
   workspace make_workspace(std::span<const plan> plans) const {
-    workspace made{{plans, open->values, open->info.shared_bytes}, nullptr, nullptr, nullptr};
+    workspace made{{plans, open->values, open->info.limits()}, nullptr, nullptr, nullptr};
     std::size_t image = 0, logits = 0;
     for (const plan& p : plans) {
       const auto batch = static_cast<std::size_t>(p.batch);
@@ -184,6 +186,27 @@ struct cuda {
     return schedule_of(level, space).network().size();
   }
 
+  /// One launch of a level: which kernel for which block of the plan, how many thread blocks, the bytes it cannot avoid
+  /// moving, and its device time within a graph.
+  struct launch_profile {
+    std::string_view kernel;
+    std::size_t block;
+    std::int64_t thread_blocks, least_bytes;
+    double ms;
+  };
+  std::vector<launch_profile> profile(bound& level, workspace& space, int repeats) const {
+    const std::lock_guard turn(open->turn);
+    const auto steps = schedule_of(level, space).network();
+    const auto ms = cuda_detail::time_steps(open->info.index, steps, open->stream.get(), repeats);
+    std::vector<launch_profile> all;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const auto& s = steps[i];
+      all.push_back({cuda_detail::kernel_name(s.kernel), static_cast<std::size_t>(s.block),
+                     std::int64_t(s.grid[0]) * s.grid[1] * s.grid[2], cuda_detail::least_bytes(s), ms[i]});
+    }
+    return all;
+  }
+
 private:
   static std::shared_ptr<state> start(int device, const std::string& precision, bool urgent) {
     if (precision != "fp16" && precision != "fp32")
@@ -202,7 +225,7 @@ private:
             space.layout,
             {static_cast<const std::byte*>(level.weights->memory.get()), static_cast<const float*>(level.norms.get()),
              arena(space)},
-            open->info.shared_bytes};
+            open->info.limits()};
   }
   void prepare_in_turn(bound& level, const workspace& space) const {
     if (level.graph_arena == space.arena) return;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 // What the one CUDA translation unit (backends/cuda/cuda.cu) offers to the rest, free of CUDA's own headers. Handles
 // are shared_ptr<void>: the last owner frees. Every failure of CUDA becomes a dynofa::error (errc::device) that names
@@ -19,6 +20,7 @@ struct device_info {
   int multiprocessors = 0;
   std::size_t memory_bytes = 0;
   std::size_t shared_bytes = 0; ///< that one thread block may have at most
+  device_limits limits() const { return {shared_bytes, multiprocessors}; }
 };
 
 /// Readies device `index` for the kernels. Throws `error`, with the reason, if there is no such device or no driver.
@@ -44,5 +46,7 @@ void replay(void* graph, void* stream);
 /// Milliseconds that the device took for `repeats` replays, by events, per replay.
 double time_replays(void* graph, void* stream, int repeats);
 double time_launches(std::span<const step> steps, void* stream, int repeats);
+/// The same of each step, launched `repeats` times within one graph: what the step adds to a level's graph.
+std::vector<double> time_steps(int device, std::span<const step> steps, void* stream, int repeats);
 
 } // namespace dynofa::backend::cuda_detail

@@ -7,8 +7,10 @@
 
 namespace dynofa::backend::cuda_detail {
 
-/// Every (kernel size, stride) of a depthwise convolution:  #define X(kernel, stride) …
+/// Every (kernel size, stride) of a depthwise convolution, and every shape of a pointwise kernel:  #define X(kernel,
+/// stride) …
 #define DYNOFA_FOR_EACH_DEPTHWISE(X) X(3, 1) X(3, 2) X(5, 1) X(5, 2) X(7, 1) X(7, 2)
+#define DYNOFA_FOR_EACH_POINTWISE(X) X(pointwise_wide) X(pointwise_narrow) X(pointwise_deep) X(pointwise_deepest)
 
 /// Calls `launch(kernel, arguments)` for the kernel of a step whose values are T.
 template <class T, class Launch>
@@ -23,8 +25,10 @@ void dispatch_as(const step& s, Launch&& launch) {
 #undef DYNOFA_CASE
     break;
   case kernel_id::gate: launch(gate<T>, s.gate); break;
-  case kernel_id::pointwise_wide: launch(pointwise<T, false>, s.pointwise); break;
-  case kernel_id::pointwise_deep: launch(pointwise<T, true>, s.pointwise); break;
+#define DYNOFA_CASE(id)                                                                                                \
+  case kernel_id::id: launch(pointwise<T, kernel_id::id>, s.pointwise); break;
+    DYNOFA_FOR_EACH_POINTWISE(DYNOFA_CASE)
+#undef DYNOFA_CASE
   case kernel_id::vector: launch(vector_product<T>, s.pointwise); break;
   case kernel_id::expand_pool: launch(expand_pool<T>, s.expand_pool); break;
   }
@@ -42,8 +46,10 @@ void dispatch(const step& s, Launch&& launch) {
 template <class Visit>
 void for_each_kernel(Visit&& visit) {
   auto of_type = [&]<class T>(T) {
-    visit(front<T>), visit(gate<T>), visit(pointwise<T, false>), visit(pointwise<T, true>), visit(vector_product<T>);
-    visit(expand_pool<T>);
+    visit(front<T>), visit(gate<T>), visit(vector_product<T>), visit(expand_pool<T>);
+#define DYNOFA_VISIT(id) visit(pointwise<T, kernel_id::id>);
+    DYNOFA_FOR_EACH_POINTWISE(DYNOFA_VISIT)
+#undef DYNOFA_VISIT
 #define DYNOFA_VISIT(kernel, step_of) visit(expand_depthwise<T, kernel, step_of>);
     DYNOFA_FOR_EACH_DEPTHWISE(DYNOFA_VISIT)
 #undef DYNOFA_VISIT

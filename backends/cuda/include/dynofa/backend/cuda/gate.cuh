@@ -8,27 +8,57 @@ namespace dynofa::backend::cuda_detail {
 template <class T>
 DYNOFA_KERNEL gate(gate_args p) {
   DYNOFA_SHARED(shared);
-  float* hidden = reinterpret_cast<float*>(shared);
-  const int lane = thread_index() % 32, warp = thread_index() / 32, image = block_y();
-  const float* shares = p.partials + static_cast<std::int64_t>(image) * p.parts * p.hidden;
-  for (int h = thread_index(); h < p.hidden; h += threads_per_block) {
-    float total = p.reduce_bias[h];
+  const gate_room room{precision_of<T>, p.hidden};
+  float* hidden = reinterpret_cast<float*>(shared);                 // [hidden]
+  float* sums = hidden + p.hidden;                                  // [groups][hidden]
+  T* weights = reinterpret_cast<T*>(sums + room.groups * p.hidden); // [32][pitch]
+  let_next_start();
+  const int packets = p.hidden / packet_values<T>, first_channel = block_x() * channel_chunk;
+  for (int i = thread_index(); i < channel_chunk * packets; i += gate_room::threads) {
+    const int c = i / packets, at = i % packets * packet_values<T>;
+    if (first_channel + c < p.mid_channels)
+      store_packet(weights + c * room.pitch + at,
+                   load_packet(static_cast<const T*>(p.se_expand) +
+                               static_cast<std::int64_t>(first_channel + c) * p.pitch + at));
+  }
+  wait_for_activations();
+
+  // Groups of threads take every `groups`-th share, four hidden values each, and add up in a fixed order.
+  const int quads = p.hidden / 4;
+  const float* shares = p.partials + static_cast<std::int64_t>(block_y()) * p.parts * p.hidden;
+  for (int i = thread_index(); i < room.groups * quads; i += gate_room::threads) {
+    const int group = i / quads, at = i % quads * 4;
+    float total[4] = {};
+    DYNOFA_UNROLL_8
+    for (int part = group; part < p.parts; part += room.groups) {
+      const packet_view<float> share{load_packet(shares + static_cast<std::int64_t>(part) * p.hidden + at)};
+      DYNOFA_UNROLL
+      for (int j = 0; j < 4; ++j) total[j] += share.values[j];
+    }
     DYNOFA_UNROLL
-    for (int i = 0; i < p.parts; ++i) total += shares[static_cast<std::int64_t>(i) * p.hidden + h];
+    for (int j = 0; j < 4; ++j) sums[group * p.hidden + at + j] = total[j];
+  }
+  block_barrier();
+  for (int h = thread_index(); h < p.hidden; h += gate_room::threads) {
+    float total = p.reduce_bias[h];
+    for (int group = 0; group < room.groups; ++group) total += sums[group * p.hidden + h];
     hidden[h] = activate(activation::relu, total);
   }
   block_barrier();
-  for (int i = warp; i < channel_chunk; i += threads_per_block / 32) {
-    const int c = block_x() * channel_chunk + i;
-    if (c >= p.mid_channels) break;
-    const T* row = static_cast<const T*>(p.se_expand) + static_cast<std::int64_t>(c) * p.pitch;
-    float total = 0.f;
-    for (int h = lane; h < p.hidden; h += 32) total += to_float(row[h]) * hidden[h];
-    total = sum_over_warp(total);
-    if (lane != 0) continue;
-    const float x = total + p.expand_bias[c] + 3.f;
-    p.gates[static_cast<std::int64_t>(image) * p.mid_channels + c] = (x < 0.f ? 0.f : x > 6.f ? 6.f : x) * (1.f / 6.f);
-  }
+
+  constexpr int lanes = gate_room::threads / channel_chunk; // that share a channel
+  const int row = thread_index() / lanes, c = first_channel + row;
+  float total = 0.f;
+  if (c < p.mid_channels)
+    for (int i = thread_index() % lanes; i < packets; i += lanes) {
+      const packet_view<T> w{load_packet(weights + row * room.pitch + i * packet_values<T>)};
+      DYNOFA_UNROLL
+      for (int j = 0; j < packet_values<T>; ++j) total += to_float(w.values[j]) * hidden[i * packet_values<T> + j];
+    }
+  total = sum_over_lanes<lanes>(total);
+  if (thread_index() % lanes == 0 && c < p.mid_channels)
+    from_float(h_sigmoid(total + p.expand_bias[c]),
+               static_cast<T*>(p.gates)[static_cast<std::int64_t>(block_y()) * p.mid_channels + c]);
 }
 
 } // namespace dynofa::backend::cuda_detail

@@ -17,88 +17,141 @@ DYNOFA_DEVICE void finish(const pointwise_args& p, int m, int n, float sum) {
     from_float(sum, static_cast<T*>(p.out)[at]);
 }
 
+/// The same for outputs (m, n) … (m, n + 7).
+template <class T>
+DYNOFA_DEVICE void finish_eight(const pointwise_args& p, int m, int n, const float* from) {
+  if (p.float_out) { // the logits: as many as there are classes, perhaps no multiple of eight
+    for (int j = 0; j < 8 && n + j < p.n; ++j) finish<T>(p, m, n + j, from[j]);
+    return;
+  }
+  float sums[8];
+  DYNOFA_UNROLL
+  for (int j = 0; j < 8; j += 4) {
+    const packet_view<float> sum{load_packet(from + j)};
+    const packet_view<float> scale{p.scale != nullptr ? load_packet(p.scale + n + j) : zero_packet()};
+    const packet_view<float> shift{p.shift != nullptr ? load_packet(p.shift + n + j) : zero_packet()};
+    DYNOFA_UNROLL
+    for (int i = 0; i < 4; ++i)
+      sums[j + i] = activate(p.act, sum.values[i] * (p.scale != nullptr ? scale.values[i] : 1.f) + shift.values[i]);
+  }
+  const std::int64_t at = static_cast<std::int64_t>(m) * p.n + n;
+  if (p.residual != nullptr) {
+    DYNOFA_UNROLL
+    for (int j = 0; j < 8; j += packet_values<T>) {
+      const packet_view<T> before{load_packet(static_cast<const T*>(p.residual) + at + j)};
+      DYNOFA_UNROLL
+      for (int i = 0; i < packet_values<T>; ++i) sums[j + i] += to_float(before.values[i]);
+    }
+  }
+  store_floats(sums, static_cast<T*>(p.out) + at);
+}
+
 /// A matrix product with a batch norm, an activation and a residual in its epilogue and squeeze-excite gates on its
-/// input. Grid: (tiles of n, tiles of m).
-///
-/// Deep = false: 64×64 outputs, each warp 32×32. Deep = true, for the few pixels and many channels of the last stages:
-/// 32×32 outputs, four warps share the inner dimension and add up in the end, in a fixed order. The next slice of the
-/// operands waits in registers while the current one is multiplied.
-template <class T, bool Deep>
+/// input. Grid: (tiles of n, tiles of m), of `shape_of(Id)`. Warps that share the inner dimension add up in the end, in
+/// a fixed order. The next step of the operands waits in registers while the current one is multiplied.
+template <class T, kernel_id Id>
 DYNOFA_KERNEL pointwise(pointwise_args p) {
   DYNOFA_SHARED(shared);
-  constexpr int tile = Deep ? 32 : 64, depth = Deep ? 4 * slice : slice;
+  constexpr pointwise_shape shape = shape_of(Id);
+  constexpr int threads = shape.threads(), tile_m = shape.tile_m(), tile_n = shape.tile_n();
+  constexpr int depth = shape.depth(precision_of<T>), warp_depth = depth / shape.warps_k;
   constexpr int pitch = operand_pitch(precision_of<T>, depth), packets = depth / packet_values<T>;
-  constexpr int loads = tile * packets / threads_per_block;
+  constexpr int rows_at_once = threads / packets, a_loads = tile_m / rows_at_once, w_loads = tile_n / rows_at_once;
   T* left = reinterpret_cast<T*>(shared);
-  T* right = left + tile * pitch;
+  T* right = left + tile_m * pitch;
   const int warp = thread_index() / 32;
-  const int m0 = block_y() * tile, n0 = block_x() * tile;
+  const int m0 = block_y() * tile_m, n0 = block_x() * tile_n;
+  const int own_row = thread_index() / packets, own_k = thread_index() % packets * packet_values<T>;
 
-  packet a[loads], w[loads];
-  auto fetch = [&](int k0) {
+  packet a[a_loads], w[w_loads];
+  auto fetch_weights = [&](int k) {
+    const T* from = static_cast<const T*>(p.w) + static_cast<std::int64_t>(n0 + own_row) * p.pitch + k;
     DYNOFA_UNROLL
-    for (int i = 0; i < loads; ++i) {
-      const int index = i * threads_per_block + thread_index();
-      const int row = index / packets, k = k0 + index % packets * packet_values<T>;
-      a[i] = m0 + row < p.m && k < p.k
-                 ? load_packet(static_cast<const T*>(p.a) + static_cast<std::int64_t>(m0 + row) * p.k + k)
-                 : zero_packet();
-      w[i] = n0 + row < p.n && k < p.k
-                 ? load_packet(static_cast<const T*>(p.w) + static_cast<std::int64_t>(n0 + row) * p.pitch + k)
-                 : zero_packet();
-      if (p.gates != nullptr && m0 + row < p.m && k < p.k) {
-        packet_view<T> gated{a[i]};
-        const float* gate = p.gates + static_cast<std::int64_t>((m0 + row) / p.pixels) * p.k + k;
-        DYNOFA_UNROLL
-        for (int j = 0; j < packet_values<T>; ++j) from_float(to_float(gated.values[j]) * gate[j], gated.values[j]);
-        a[i] = gated.bits;
-      }
+    for (int i = 0; i < w_loads; ++i)
+      w[i] = n0 + own_row + i * rows_at_once < p.n && k < p.k ? load_packet(from + i * rows_at_once * p.pitch)
+                                                              : zero_packet();
+  };
+  auto fetch_activations = [&](int k) {
+    const T* from = static_cast<const T*>(p.a) + static_cast<std::int64_t>(m0 + own_row) * p.k + k;
+    DYNOFA_UNROLL
+    for (int i = 0; i < a_loads; ++i) {
+      const int m = m0 + own_row + i * rows_at_once;
+      const bool inside = m < p.m && k < p.k;
+      a[i] = inside ? load_packet(from + i * rows_at_once * p.k) : zero_packet();
+      if (p.gates != nullptr && inside)
+        a[i] = product_of<T>(a[i], load_packet(static_cast<const T*>(p.gates) + m / p.pixels * p.k + k));
     }
   };
 
+  let_next_start();
+  fetch_weights(own_k);
+  wait_for_activations();
+  fetch_activations(own_k);
   warp_tile<T> sums;
-  const int warp_m = Deep ? 0 : warp / 2 * 32, warp_n = Deep ? 0 : warp % 2 * 32, warp_k = Deep ? warp * slice : 0;
-  fetch(0);
+  const int warp_k = warp % shape.warps_k, warp_n = warp / shape.warps_k % shape.warps_n,
+            warp_m = warp / shape.warps_k / shape.warps_n;
   for (int k0 = 0; k0 < p.k; k0 += depth) {
     DYNOFA_UNROLL
-    for (int i = 0; i < loads; ++i) {
-      const int index = i * threads_per_block + thread_index();
-      const int at = index / packets * pitch + index % packets * packet_values<T>;
-      store_packet(left + at, a[i]);
-      store_packet(right + at, w[i]);
-    }
+    for (int i = 0; i < a_loads; ++i) store_packet(left + (own_row + i * rows_at_once) * pitch + own_k, a[i]);
+    DYNOFA_UNROLL
+    for (int i = 0; i < w_loads; ++i) store_packet(right + (own_row + i * rows_at_once) * pitch + own_k, w[i]);
     block_barrier();
-    if (k0 + depth < p.k) fetch(k0 + depth);
-    sums.multiply(left + warp_m * pitch + warp_k, pitch, right + warp_n * pitch + warp_k, pitch, slice);
+    if (k0 + depth < p.k) fetch_activations(k0 + depth + own_k), fetch_weights(k0 + depth + own_k);
+    sums.multiply(left + warp_m * 32 * pitch + warp_k * warp_depth, pitch,
+                  right + warp_n * 32 * pitch + warp_k * warp_depth, pitch, warp_depth);
     block_barrier();
   }
 
-  // The sums pass through shared memory so that neighbouring threads write neighbouring channels.
-  float* totals = reinterpret_cast<float*>(shared); // Deep: [warp][32][32], else [64][64]
-  float* mine = Deep ? totals + warp * 32 * 32 : totals + warp_m * tile + warp_n;
+  // The sums pass through shared memory so that a thread writes eight neighbouring channels.
+  constexpr int sum_pitch = tile_n + 4;
+  float* totals = reinterpret_cast<float*>(shared); // [warps_k][tile_m][sum_pitch]
   DYNOFA_UNROLL
-  for (int i = 0; i < 32; ++i) mine[sums.row(i) * tile + sums.column(i)] = sums.value(i);
+  for (int r = 0; r < warp_tile<T>::rows; ++r) {
+    float values[warp_tile<T>::columns];
+    DYNOFA_UNROLL
+    for (int c = 0; c < warp_tile<T>::columns; ++c) values[c] = sums.value(r, c);
+    warp_tile<T>::store(totals + (warp_k * tile_m + warp_m * 32 + warp_tile<T>::row(r)) * sum_pitch + warp_n * 32,
+                        values);
+  }
   block_barrier();
-  for (int i = thread_index(); i < tile * tile; i += threads_per_block) {
-    const int m = m0 + i / tile, n = n0 + i % tile;
-    if (m >= p.m || n >= p.n) continue;
-    float total = totals[i];
-    if (Deep)
-      for (int other = 1; other < 4; ++other) total += totals[other * tile * tile + i];
-    finish<T>(p, m, n, total);
+  for (int i = thread_index(); i < tile_m * tile_n / 8; i += threads) {
+    const int m = i / (tile_n / 8), n = i % (tile_n / 8) * 8;
+    if (m0 + m >= p.m || n0 + n >= p.n) continue;
+    float* total = totals + m * sum_pitch + n;
+    DYNOFA_UNROLL
+    for (int j = 0; j < 8 && shape.warps_k > 1; j += 4) {
+      packet_view<float> sum{load_packet(total + j)};
+      DYNOFA_UNROLL
+      for (int other = 1; other < shape.warps_k; ++other) {
+        const packet_view<float> more{load_packet(total + other * tile_m * sum_pitch + j)};
+        DYNOFA_UNROLL
+        for (int c = 0; c < 4; ++c) sum.values[c] += more.values[c];
+      }
+      store_packet(total + j, sum.bits);
+    }
+    finish_eight<T>(p, m0 + m, n0 + n, total);
   }
 }
 
 /// The same for a few rows (m ≤ 4, without gates): the feature mix and the classifier of one image, bound by reading
-/// their weights once. Grid: (groups of four outputs); each warp makes one output of every row.
+/// their weights once. Grid: (groups of four outputs); each warp makes one output of every row. The first packets of
+/// weights are on their way before the activations are there.
 template <class T>
 DYNOFA_KERNEL vector_product(pointwise_args p) {
-  const int lane = thread_index() % 32, n = block_x() * (threads_per_block / 32) + thread_index() / 32;
+  let_next_start();
+  constexpr int ahead = 6, step = 32 * packet_values<T>;
+  const int lane = thread_index() % 32, n = block_x() * (block_threads() / 32) + thread_index() / 32;
+  const T* weights = static_cast<const T*>(p.w) + static_cast<std::int64_t>(n < p.n ? n : 0) * p.pitch;
+  const int first = lane * packet_values<T>;
+  packet early[ahead];
+  DYNOFA_UNROLL
+  for (int i = 0; i < ahead; ++i)
+    early[i] = first + i * step < p.k ? load_packet(weights + first + i * step) : zero_packet();
+  wait_for_activations();
   if (n >= p.n) return;
-  const T* weights = static_cast<const T*>(p.w) + static_cast<std::int64_t>(n) * p.pitch;
   float sums[4] = {};
-  for (int k = lane * packet_values<T>; k < p.k; k += 32 * packet_values<T>) {
-    const packet_view<T> w{load_packet(weights + k)};
+  auto add = [&](int k, const packet& bits) {
+    const packet_view<T> w{bits};
     DYNOFA_UNROLL
     for (int m = 0; m < 4; ++m) {
       if (m >= p.m) break;
@@ -106,11 +159,15 @@ DYNOFA_KERNEL vector_product(pointwise_args p) {
       DYNOFA_UNROLL
       for (int i = 0; i < packet_values<T>; ++i) sums[m] += to_float(w.values[i]) * to_float(a.values[i]);
     }
-  }
+  };
+  DYNOFA_UNROLL
+  for (int i = 0; i < ahead; ++i)
+    if (first + i * step < p.k) add(first + i * step, early[i]);
+  for (int k = first + ahead * step; k < p.k; k += step) add(k, load_packet(weights + k));
   DYNOFA_UNROLL
   for (int m = 0; m < 4; ++m) {
     if (m >= p.m) break;
-    const float total = sum_over_warp(sums[m]);
+    const float total = sum_over_lanes(sums[m]);
     if (lane == 0) finish<T>(p, m, n, total);
   }
 }

@@ -9,9 +9,10 @@
 #if defined(__CUDACC__)
 #include <cuda_fp16.h>
 
-#define DYNOFA_KERNEL __global__ void __launch_bounds__(::dynofa::backend::cuda_detail::threads_per_block)
+#define DYNOFA_KERNEL __global__ void __launch_bounds__(::dynofa::backend::cuda_detail::most_threads)
 #define DYNOFA_DEVICE __device__ __forceinline__
 #define DYNOFA_UNROLL _Pragma("unroll")
+#define DYNOFA_UNROLL_8 _Pragma("unroll 8")
 #define DYNOFA_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 
 namespace dynofa::backend::cuda_detail {
@@ -19,32 +20,69 @@ namespace dynofa::backend::cuda_detail {
 using half = __half;
 
 DYNOFA_DEVICE int thread_index() { return static_cast<int>(threadIdx.x); }
+DYNOFA_DEVICE int block_threads() { return static_cast<int>(blockDim.x); }
 DYNOFA_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
 DYNOFA_DEVICE int block_y() { return static_cast<int>(blockIdx.y); }
 DYNOFA_DEVICE int block_z() { return static_cast<int>(blockIdx.z); }
 DYNOFA_DEVICE int blocks_x() { return static_cast<int>(gridDim.x); }
 DYNOFA_DEVICE int blocks_y() { return static_cast<int>(gridDim.y); }
 
+// From compute capability 9.0 on a kernel of a graph starts as soon as all thread blocks of the one before have started
+// (`let_next_start`): it fetches its weights and then waits (`wait_for_activations`) until that one has finished. Every
+// thread block of every kernel waits, so that whoever passes knows all earlier kernels finished.
+DYNOFA_DEVICE void let_next_start() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+DYNOFA_DEVICE void wait_for_activations() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 DYNOFA_DEVICE void block_barrier() { __syncthreads(); }
 DYNOFA_DEVICE void warp_barrier() { __syncwarp(); }
 DYNOFA_DEVICE float from_lane_xor(float x, int mask) { return __shfl_xor_sync(0xFFFFFFFFu, x, mask); }
 
+DYNOFA_DEVICE float saturate(float x) { return __saturatef(x); }
 DYNOFA_DEVICE float to_float(half x) { return __half2float(x); }
 DYNOFA_DEVICE void from_float(float x, half& to) { to = __float2half_rn(x); }
 
+/// Two values at once.
+DYNOFA_DEVICE std::uint32_t multiply_halves(std::uint32_t a, std::uint32_t b) {
+  const __half2 product = __hmul2(*reinterpret_cast<__half2*>(&a), *reinterpret_cast<__half2*>(&b));
+  return *reinterpret_cast<const std::uint32_t*>(&product);
+}
+DYNOFA_DEVICE void load_pair(const half* from, float& x, float& y) {
+  const float2 both = __half22float2(*reinterpret_cast<const __half2*>(from));
+  x = both.x, y = both.y;
+}
+DYNOFA_DEVICE void store_pair(half* to, float x, float y) { *reinterpret_cast<__half2*>(to) = __floats2half2_rn(x, y); }
+
+/// Four 8×8 matrices from shared memory into the registers of `multiply_fragments`: lane i names row i % 8 of matrix
+/// i / 8, eight values at a multiple of 16 bytes.
+DYNOFA_DEVICE void load_matrices(const half* row, std::uint32_t (&to)[4]) {
+  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(at)
+               : "memory");
+}
+
 /// c [16×8] += a [16×16] · b [16×8] by the warp's tensor cores, in the register layout of mma.m16n8k16.
-DYNOFA_DEVICE void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+DYNOFA_DEVICE void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else // Turing multiplies half as deep
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(b[0]));
+               : "r"(a[0]), "r"(a[1]), "r"(b0));
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-               : "r"(a[2]), "r"(a[3]), "r"(b[1]));
+               : "r"(a[2]), "r"(a[3]), "r"(b1));
 #endif
 }
 
@@ -61,17 +99,48 @@ namespace dynofa::backend::cuda_detail {
 DYNOFA_DEVICE float to_float(float x) { return x; }
 DYNOFA_DEVICE void from_float(float x, float& to) { to = x; }
 
+DYNOFA_DEVICE void load_pair(const float* from, float& x, float& y) { x = from[0], y = from[1]; }
+DYNOFA_DEVICE void store_pair(float* to, float x, float y) { to[0] = x, to[1] = y; }
+
+DYNOFA_DEVICE float h_sigmoid(float x) { return saturate(x * (1.f / 6.f) + 0.5f); }
+
 DYNOFA_DEVICE float activate(activation act, float x) {
   if (act == activation::relu) return x > 0.f ? x : 0.f;
-  if (act == activation::h_swish) {
-    const float gate = x + 3.f;
-    return x * (gate < 0.f ? 0.f : gate > 6.f ? 6.f : gate) * (1.f / 6.f);
-  }
+  if (act == activation::h_swish) return x * h_sigmoid(x);
   return x;
 }
 
-DYNOFA_DEVICE float sum_over_warp(float x) {
-  for (int mask = 16; mask > 0; mask /= 2) x += from_lane_xor(x, mask);
+/// Calls `work` with the activation as a constant: a loop inside then holds no choice.
+template <activation Act>
+struct constant_activation {
+  DYNOFA_DEVICE float operator()(float x) const { return activate(Act, x); }
+};
+template <class Work>
+DYNOFA_DEVICE void with_activation(activation act, Work work) {
+  if (act == activation::relu)
+    work(constant_activation<activation::relu>{});
+  else if (act == activation::h_swish)
+    work(constant_activation<activation::h_swish>{});
+  else
+    work(constant_activation<activation::identity>{});
+}
+
+/// Division by a number that the compiler does not know, exact while dividend · divisor < 65536.
+class small_division {
+public:
+  DYNOFA_DEVICE explicit small_division(int divisor)
+      : factor_{65536u / static_cast<std::uint32_t>(divisor) + 1} {}
+  DYNOFA_DEVICE int operator()(int x) const { return static_cast<int>(static_cast<std::uint32_t>(x) * factor_ >> 16); }
+
+private:
+  std::uint32_t factor_;
+};
+
+/// The sum over `Lanes` neighbouring lanes, which all get it.
+template <int Lanes = 32>
+DYNOFA_DEVICE float sum_over_lanes(float x) {
+  DYNOFA_UNROLL
+  for (int mask = Lanes / 2; mask > 0; mask /= 2) x += from_lane_xor(x, mask);
   return x;
 }
 
@@ -93,6 +162,35 @@ union packet_view {
   DYNOFA_DEVICE explicit packet_view(const packet& p)
       : bits{p} {}
 };
+
+/// Value by value.
+template <class T>
+DYNOFA_DEVICE packet product_of(const packet& a, const packet& b) {
+  if constexpr (sizeof(T) == 2) {
+    packet both;
+    DYNOFA_UNROLL
+    for (int i = 0; i < 4; ++i) both.word[i] = multiply_halves(a.word[i], b.word[i]);
+    return both;
+  } else {
+    packet_view<T> x{a};
+    const packet_view<T> y{b};
+    DYNOFA_UNROLL
+    for (int i = 0; i < packet_values<T>; ++i) x.values[i] *= y.values[i];
+    return x.bits;
+  }
+}
+
+/// Eight values from registers to memory.
+template <class T>
+DYNOFA_DEVICE void store_floats(const float (&from)[8], T* to) {
+  DYNOFA_UNROLL
+  for (int i = 0; i < 8; i += packet_values<T>) {
+    packet_view<T> values{zero_packet()};
+    DYNOFA_UNROLL
+    for (int j = 0; j < packet_values<T>; ++j) from_float(from[i + j], values.values[j]);
+    store_packet(to + i, values.bits);
+  }
+}
 
 template <class T>
 inline constexpr precision precision_of = sizeof(T) == 2 ? precision::fp16 : precision::fp32;

@@ -10,32 +10,57 @@
 
 namespace dynofa::backend::cuda_detail {
 
-/// Tiles of the fused kernel for one block: as large as shared memory allows, since halos are computed twice, but no
-/// larger than the image.
+/// How the fused kernel cuts the outputs of one block, and with how many threads.
 struct tiles {
-  std::int32_t height, width, across, count;
+  std::int32_t height, width, across, count, threads;
   std::uint32_t shared_bytes;
 };
-inline tiles tiles_of(const block& b, precision p, std::size_t shared_limit) {
-  struct shape {
-    int height, width;
-  };
-  for (const shape s : {shape{8, 8}, shape{4, 8}, shape{4, 4}, shape{2, 4}, shape{1, 4}}) {
-    const std::uint32_t bytes =
-        expand_depthwise_bytes(p, b.in_channels, halo_of(b.kernel, b.stride, s.height, s.width));
-    if (bytes > shared_limit) continue;
-    const int across = ceil_div(b.out_size, s.width);
-    return {s.height, s.width, across, across * ceil_div(b.out_size, s.height), bytes};
-  }
-  throw error(errc::unsupported, "cuda backend", text("a block that fits ", shared_limit, " bytes of shared memory"),
-              text("kernel ", int(b.kernel), " on ", b.in_channels, " channels"));
+
+/// The tiles with the least estimated time. Large ones compute less twice (halos), small ones fill a large GPU with one
+/// image. The estimate counts instructions per warp, as read off the compiled kernels, to ± 30 %: 32 pixels expanded, a
+/// run of four outputs slid over. A thread block alone on a multiprocessor waits some six cycles per instruction; many
+/// share its four schedulers.
+inline tiles tiles_of(const block& b, precision p, int batch, device_limits device) {
+  const bool half = p == precision::fp16;
+  const int slices = padded_depth(p, b.in_channels) / slice_of(p), chunks = ceil_div(b.mid_channels, channel_chunk);
+  const int per_strip = half ? 180 + slices * 45 : 250 + slices * 590;
+  const int per_row = (3 * b.stride + b.kernel) * (half ? 3 : 1) + 9 * b.kernel; // of the window
+  const int per_run = b.kernel * per_row + 60, setup = 300;
+  tiles best{};
+  double least = 0;
+  for (const int threads : {256, 128})
+    for (const int rows : {1, 2, 4, 6, 8, 11, 12, 14, 16})
+      for (const int width : {4, 8, 12, 16}) {
+        const int height = std::min(rows, b.out_size), warps = threads / 32;
+        if (width >= b.out_size + 4) continue;
+        const halo span = halo_of(b.kernel, b.stride, height, width);
+        const std::uint32_t bytes = expand_depthwise_room(p, b.in_channels, b.kernel, span, warps).bytes;
+        if (bytes > device.shared_bytes) continue;
+        const int across = ceil_div(b.out_size, width), count = across * ceil_div(b.out_size, height);
+        const int pixels = std::min(span.height, b.in_size) * std::min(span.width, b.in_size);
+        const double instructions = setup + ceil_div(ceil_div(pixels, 32), warps) * per_strip +
+                                    ceil_div(height * width / 4, threads / 16) * per_run;
+        const int resident = std::max(1, std::min(static_cast<int>(device.shared_bytes / bytes), 640 / threads));
+        const int share = ceil_div(chunks * count * batch, device.multiprocessors);
+        const double cycles =
+            ceil_div(share, resident) * std::max(6.0, 1.2 * std::min(share, resident) * warps / 4) * instructions +
+            0.075 * chunks * count * b.se_channels; // the gate kernel adds up as many shares
+        if (least > 0 && cycles >= least) continue;
+        least = cycles;
+        best = {height, width, across, count, threads, bytes};
+      }
+  if (least == 0)
+    throw error(errc::unsupported, "cuda backend",
+                text("a block that fits ", device.shared_bytes, " bytes of shared memory"),
+                text("kernel ", int(b.kernel), " on ", b.in_channels, " channels"));
+  return best;
 }
 
 /// Where the activations of one stream lie: offsets into one allocation that serves every level.
 struct arena_layout {
   std::size_t image = 0, ping = 0, pong = 0, middle = 0, partials = 0, gates = 0, logits = 0, bytes = 0;
 
-  arena_layout(std::span<const plan> plans, precision p, std::size_t shared_limit) {
+  arena_layout(std::span<const plan> plans, precision p, device_limits device) {
     std::size_t image_size = 0, activation = 0, mid = 0, shares = 0, gate = 0, classes = 0;
     for (const plan& q : plans) {
       const auto batch = static_cast<std::size_t>(q.batch);
@@ -47,7 +72,7 @@ struct arena_layout {
         const auto channels = static_cast<std::size_t>(b.mid_channels);
         mid = std::max(mid, batch * std::size_t(b.out_size) * std::size_t(b.out_size) * channels * value_bytes(p));
         if (b.se_channels == 0) continue;
-        const tiles t = tiles_of(b, p, shared_limit);
+        const tiles t = tiles_of(b, p, q.batch, device);
         shares = std::max(shares, batch * std::size_t(t.count) * std::size_t(ceil_div(b.mid_channels, channel_chunk)) *
                                       std::size_t(b.se_channels) * 4);
         gate = std::max(gate, batch * channels * 4);
@@ -75,13 +100,12 @@ struct addresses {
 /// launch, an inverted residual two, or three with squeeze-excite, the head three.
 class schedule {
 public:
-  schedule(const packed_layout& weights, const plan& p, const arena_layout& arena, addresses at,
-           std::size_t shared_limit)
+  schedule(const packed_layout& weights, const plan& p, const arena_layout& arena, addresses at, device_limits device)
       : weights_{weights}
       , plan_{p}
       , arena_{arena}
       , at_{at}
-      , shared_limit_{shared_limit} {
+      , device_{device} {
     if (!(p.space == weights.space))
       throw error(errc::mismatch, "cuda backend bind", "a plan of the packed super-network's space",
                   text("a plan of another space, ", p.arch));
@@ -112,7 +136,7 @@ private:
   const plan& plan_;
   const arena_layout& arena_;
   addresses at_;
-  std::size_t shared_limit_;
+  device_limits device_;
 
   std::byte* buffer(int which) const { return at_.arena + (which == 0 ? arena_.ping : arena_.pong); }
   const float* floats(const packed_layout::matrix& m) const {
@@ -153,7 +177,7 @@ private:
                        w.pitch,
                        b.act};
       s.grid[0] = grid(ceil_div(b.out_channels, channel_chunk)), s.grid[1] = grid(plan_.batch);
-      s.shared_bytes = expand_pool_bytes(weights_.values, b.in_channels);
+      s.shared_bytes = expand_pool_bytes(weights_.values, b.in_channels, s.threads / 32);
       steps.push_back(s);
       break;
     }
@@ -196,11 +220,11 @@ private:
   void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out) const {
     const block& b = plan_.blocks[index];
     const auto& w = weights_.blocks[static_cast<std::size_t>(b.supernet_index)];
-    const tiles cut = tiles_of(b, weights_.values, shared_limit_);
+    const tiles cut = tiles_of(b, weights_.values, plan_.batch, device_);
     const int chunks = ceil_div(b.mid_channels, channel_chunk);
     auto* middle = at_.arena + arena_.middle;
     auto* partials = reinterpret_cast<float*>(at_.arena + arena_.partials);
-    auto* gates = reinterpret_cast<float*>(at_.arena + arena_.gates);
+    auto* gates = at_.arena + arena_.gates;
     const auto& taps = w.depthwise[static_cast<std::size_t>(b.kernel / 2 - 1)];
 
     step first = new_step(kernel_id::expand_depthwise, index);
@@ -226,6 +250,7 @@ private:
                               cut.across,
                               b.act};
     first.grid[0] = grid(chunks), first.grid[1] = grid(cut.count), first.grid[2] = grid(plan_.batch);
+    first.threads = cut.threads;
     first.shared_bytes = cut.shared_bytes;
     steps.push_back(first);
 
@@ -241,7 +266,8 @@ private:
                    b.mid_channels,
                    w.se_expand.pitch};
       gate.grid[0] = grid(chunks), gate.grid[1] = grid(plan_.batch);
-      gate.shared_bytes = static_cast<std::uint32_t>(b.se_channels) * 4;
+      gate.threads = gate_room::threads;
+      gate.shared_bytes = gate_room(weights_.values, b.se_channels).bytes;
       steps.push_back(gate);
     }
 
@@ -260,22 +286,28 @@ private:
                            b.out_channels, w.pitch, 1, b.act, b.kind == block_kind::classifier});
   }
 
-  /// Which kernel a matrix product takes: rows one by one for a few; else the wide tiles if they fill the machine,
-  /// about one per multiprocessor of a mid-sized GPU; else the deep ones.
+  /// Which kernel a matrix product takes: rows one by one for a few; else wide or narrow tiles, whichever leaves fewer
+  /// channels idle, if they fill the device; else small ones whose warps share the inner dimension.
   step product(std::size_t index, const pointwise_args& a) const {
-    const int wide_tiles = ceil_div(a.m, 64) * ceil_div(a.n, 64);
-    const kernel_id kernel = a.m <= 4 && a.gates == nullptr ? kernel_id::vector
-                             : wide_tiles >= 100            ? kernel_id::pointwise_wide
-                                                            : kernel_id::pointwise_deep;
+    const bool narrow = ceil_div(a.n, 32) % 2 == 1;
+    auto blocks = [&](kernel_id id) {
+      return ceil_div(a.m, shape_of(id).tile_m()) * ceil_div(a.n, shape_of(id).tile_n());
+    };
+    const kernel_id large = narrow ? kernel_id::pointwise_narrow : kernel_id::pointwise_wide;
+    const kernel_id kernel = a.m <= 4 && a.gates == nullptr             ? kernel_id::vector
+                             : blocks(large) >= device_.multiprocessors ? large
+                             : a.k <= 192                               ? kernel_id::pointwise_deep
+                                                                        : kernel_id::pointwise_deepest;
     step s = new_step(kernel, index);
     s.pointwise = a;
     if (kernel == kernel_id::vector) {
-      s.grid[0] = grid(ceil_div(a.n, threads_per_block / 32));
+      s.grid[0] = grid(ceil_div(a.n, s.threads / 32));
       return s;
     }
-    const int tile = kernel == kernel_id::pointwise_wide ? 64 : 32;
-    s.grid[0] = grid(ceil_div(a.n, tile)), s.grid[1] = grid(ceil_div(a.m, tile));
-    s.shared_bytes = pointwise_bytes(weights_.values, kernel == kernel_id::pointwise_deep);
+    const pointwise_shape shape = shape_of(kernel);
+    s.threads = shape.threads();
+    s.grid[0] = grid(ceil_div(a.n, shape.tile_n())), s.grid[1] = grid(ceil_div(a.m, shape.tile_m()));
+    s.shared_bytes = shape.bytes(weights_.values);
     return s;
   }
 };

@@ -9,7 +9,7 @@
 
 namespace dynofa::backend::cuda_detail {
 
-inline constexpr int threads_per_block = 128;
+inline constexpr int most_threads = 256; ///< of a thread block
 inline constexpr int channel_chunk = 32; ///< channels that one thread block of the fused kernels works on
 
 /// Stem and block 0 in one kernel, or one of the two alone.
@@ -47,7 +47,7 @@ struct gate_args {
   const float* partials; ///< [N][parts][hidden]
   const float *reduce_bias, *expand_bias;
   const void* se_expand; ///< [mid][pitch]
-  float* gates;          ///< [N][mid]
+  void* gates;           ///< [N][mid]
   std::int32_t parts, hidden, mid_channels, pitch;
 };
 
@@ -55,7 +55,7 @@ struct gate_args {
 struct pointwise_args {
   const void* a;
   const void* w;
-  const float* gates;   ///< [images][k], or null
+  const void* gates;    ///< [images][k], or null
   const float* scale;   ///< null: 1
   const float* shift;   ///< null: 0
   const void* residual; ///< null: none
@@ -80,11 +80,19 @@ enum class kernel_id : std::uint8_t {
   expand_depthwise,
   gate,
   pointwise_wide,
+  pointwise_narrow,
   pointwise_deep,
+  pointwise_deepest,
   vector,
   expand_pool
 };
 enum class precision : std::uint8_t { fp32, fp16 };
+
+/// What planning has to know of a device.
+struct device_limits {
+  std::size_t shared_bytes; ///< of one thread block
+  std::int32_t multiprocessors;
+};
 
 /// One launch.
 struct step {
@@ -92,6 +100,7 @@ struct step {
   precision values;
   std::uint8_t depthwise_size = 3, stride = 1;
   std::int16_t block = 0; ///< of the plan; for profiles
+  std::int32_t threads = 128;
   std::uint32_t grid[3] = {1, 1, 1};
   std::uint32_t shared_bytes = 0;
   union {
@@ -108,11 +117,11 @@ constexpr std::int32_t ceil_div(std::int32_t a, std::int32_t b) { return (a + b 
 
 // Shared memory of the kernels, computed on the host with the same expressions as in the kernels.
 
-inline constexpr int slice = 32; ///< of the inner dimension that a warp multiplies at a time
-
+/// Values of the inner dimension that a warp multiplies at a time: 64 bytes.
+constexpr int slice_of(precision p) { return p == precision::fp16 ? 32 : 16; }
 /// Values from one row of an operand tile to the next: padded so that a warp's reads meet 32 different banks.
 constexpr int operand_pitch(precision p, int depth) { return depth + (p == precision::fp16 ? 8 : 4); }
-constexpr int padded_depth(int k) { return (k + slice - 1) / slice * slice; }
+constexpr int padded_depth(precision p, int k) { return (k + slice_of(p) - 1) / slice_of(p) * slice_of(p); }
 
 struct halo {
   std::int32_t height, width;
@@ -121,30 +130,71 @@ constexpr halo halo_of(int kernel, int stride, int tile_height, int tile_width) 
   return {(tile_height - 1) * stride + kernel, (tile_width - 1) * stride + kernel};
 }
 
-constexpr std::uint32_t expand_operands_bytes(precision p, int k) {
-  const int weights = channel_chunk * operand_pitch(p, padded_depth(k));
-  const int pixels = threads_per_block / 32 * 32 * operand_pitch(p, slice);
+/// Weights of 32 channels and a strip of 32 pixels per warp.
+constexpr std::uint32_t expand_operands_bytes(precision p, int k, int warps) {
+  const int weights = channel_chunk * operand_pitch(p, padded_depth(p, k));
+  const int pixels = warps * 32 * operand_pitch(p, slice_of(p));
   return static_cast<std::uint32_t>(weights + pixels) * static_cast<std::uint32_t>(value_bytes(p));
 }
-constexpr std::uint32_t expand_depthwise_bytes(precision p, int k, halo h) {
-  return expand_operands_bytes(p, k) +
-         static_cast<std::uint32_t>(h.height * h.width * channel_chunk) * static_cast<std::uint32_t>(value_bytes(p)) +
-         (threads_per_block / 32 + 1) * channel_chunk * 4;
+inline constexpr int expanded_pitch = channel_chunk + 8; ///< values from one expanded pixel to the next
+/// Operands of the expansion, then what it made, then the depthwise taps, then sums for the pooling.
+struct expand_depthwise_room {
+  std::uint32_t expanded, taps, sums, bytes;
+  constexpr expand_depthwise_room(precision p, int k, int kernel, halo h, int warps)
+      : expanded{expand_operands_bytes(p, k, warps)}
+      , taps{expanded + static_cast<std::uint32_t>(h.height * h.width * expanded_pitch) *
+                            static_cast<std::uint32_t>(value_bytes(p))}
+      , sums{taps + static_cast<std::uint32_t>(kernel * kernel * channel_chunk) * 4}
+      , bytes{sums + static_cast<std::uint32_t>((2 * warps + 1) * channel_chunk) * 4} {}
+};
+constexpr std::uint32_t expand_pool_bytes(precision p, int k, int warps) {
+  return expand_operands_bytes(p, k, warps) + static_cast<std::uint32_t>(warps * 8 * channel_chunk) * 4;
 }
-constexpr std::uint32_t expand_pool_bytes(precision p, int k) {
-  return expand_operands_bytes(p, k) + threads_per_block / 32 * 8 * channel_chunk * 4;
-}
-/// Operands of one step along k, or the tile of sums, whichever is larger.
-constexpr std::uint32_t pointwise_bytes(precision p, bool deep) {
-  const int tile = deep ? 32 : 64, depth = deep ? 4 * slice : slice;
-  const auto operands =
-      static_cast<std::uint32_t>(2 * tile * operand_pitch(p, depth)) * static_cast<std::uint32_t>(value_bytes(p));
-  const std::uint32_t sums = 64 * 64 * 4;
-  return operands > sums ? operands : sums;
+
+/// How the warps of a pointwise kernel share a tile of outputs, 32×32 each, and its inner dimension.
+struct pointwise_shape {
+  int warps_m, warps_n, warps_k;
+  constexpr int threads() const { return 32 * warps_m * warps_n * warps_k; }
+  constexpr int tile_m() const { return 32 * warps_m; }
+  constexpr int tile_n() const { return 32 * warps_n; }
+  /// Of the inner dimension, per step.
+  constexpr int depth(precision p) const { return slice_of(p) * (warps_k == 1 ? 2 : warps_k); }
+  /// Operands of one step or the tiles of sums, whichever is larger.
+  constexpr std::uint32_t bytes(precision p) const {
+    const auto operands = static_cast<std::uint32_t>((tile_m() + tile_n()) * operand_pitch(p, depth(p))) *
+                          static_cast<std::uint32_t>(value_bytes(p));
+    const auto sums = static_cast<std::uint32_t>(warps_k * tile_m() * (tile_n() + 4)) * 4;
+    return operands > sums ? operands : sums;
+  }
+};
+/// Many outputs: 64×64, or 128×32 where there are few channels. Few: 32×32, the inner dimension shared by 4 or 8 warps.
+constexpr pointwise_shape shape_of(kernel_id kernel) {
+  switch (kernel) {
+  case kernel_id::pointwise_narrow: return {4, 1, 1};
+  case kernel_id::pointwise_deep: return {1, 1, 4};
+  case kernel_id::pointwise_deepest: return {1, 1, 8};
+  default: return {2, 2, 1};
+  }
 }
 inline constexpr int front_tile = 8;
+inline constexpr int front_patch_side = 2 * (front_tile + 2) + 1;                         ///< of the image
+inline constexpr int front_patch = (front_patch_side * front_patch_side * 3 + 3) / 4 * 4; ///< floats
+/// Patch, stem's results, depthwise results; weights of stem, depthwise and projection.
+constexpr int front_pitch(int channels) { return channels + 4; } ///< floats from pixel to pixel
 constexpr std::uint32_t front_bytes(int channels) {
-  return static_cast<std::uint32_t>(((front_tile + 2) * (front_tile + 2) + front_tile * front_tile) * channels) * 4;
+  const int pixels = (front_tile + 2) * (front_tile + 2) + front_tile * front_tile;
+  return static_cast<std::uint32_t>(front_patch + pixels * front_pitch(channels) + (27 + 9 + channels) * channels) * 4;
 }
+/// How the gate kernel cuts its shared memory: hidden layer, its sums by group of threads, 32 rows of weights.
+struct gate_room {
+  std::int32_t groups, pitch;
+  std::uint32_t bytes;
+  static constexpr int threads = 256;
+  constexpr gate_room(precision p, int hidden)
+      : groups{hidden >= 2 * threads ? 1 : threads * 4 / hidden}
+      , pitch{operand_pitch(p, hidden)}
+      , bytes{static_cast<std::uint32_t>((1 + groups) * hidden * 4) +
+              static_cast<std::uint32_t>(channel_chunk * pitch) * static_cast<std::uint32_t>(value_bytes(p))} {}
+};
 
 } // namespace dynofa::backend::cuda_detail

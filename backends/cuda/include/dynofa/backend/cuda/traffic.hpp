@@ -1,0 +1,68 @@
+#pragma once
+#include "dynofa/backend/cuda/step.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace dynofa::backend::cuda_detail {
+
+inline std::string_view kernel_name(kernel_id kernel) {
+  switch (kernel) {
+  case kernel_id::front: return "front";
+  case kernel_id::expand_depthwise: return "expand_depthwise";
+  case kernel_id::gate: return "gate";
+  case kernel_id::pointwise_wide: return "pointwise_wide";
+  case kernel_id::pointwise_narrow: return "pointwise_narrow";
+  case kernel_id::pointwise_deep: return "pointwise_deep";
+  case kernel_id::pointwise_deepest: return "pointwise_deepest";
+  case kernel_id::vector: return "vector";
+  case kernel_id::expand_pool: return "expand_pool";
+  }
+  return "?";
+}
+
+/// Bytes that a launch cannot avoid moving: each of its operands once. What thread blocks read again, halos and
+/// weights, comes on top and mostly from the L2 cache.
+inline std::int64_t least_bytes(const step& s) {
+  const auto size = static_cast<std::int64_t>(value_bytes(s.values));
+  const auto images = [](std::uint32_t n) { return static_cast<std::int64_t>(n); };
+  switch (s.kernel) {
+  case kernel_id::front: {
+    const front_args& a = s.front;
+    const std::int64_t out = std::int64_t(a.size) * a.size * a.channels * size;
+    return images(s.grid[1]) * (out + (a.with_stem ? std::int64_t(a.image_size) * a.image_size * 12 : out));
+  }
+  case kernel_id::expand_depthwise: {
+    const expand_depthwise_args& a = s.expand_depthwise;
+    const std::int64_t in = std::int64_t(a.in_size) * a.in_size * a.in_channels;
+    const std::int64_t out = std::int64_t(a.out_size) * a.out_size * a.mid_channels;
+    const std::int64_t weights = std::int64_t(a.mid_channels) * (a.in_channels + a.hidden) * size +
+                                 std::int64_t(s.depthwise_size) * s.depthwise_size * a.mid_channels * 4;
+    const std::int64_t shares = a.hidden * images(s.grid[0]) * s.grid[1] * 4;
+    return images(s.grid[2]) * ((in + out) * size + shares) + weights;
+  }
+  case kernel_id::gate: {
+    const gate_args& a = s.gate;
+    return std::int64_t(a.mid_channels) * a.hidden * size +
+           images(s.grid[1]) * (std::int64_t(a.parts) * a.hidden * 4 + a.mid_channels * size);
+  }
+  case kernel_id::pointwise_wide:
+  case kernel_id::pointwise_narrow:
+  case kernel_id::pointwise_deep:
+  case kernel_id::pointwise_deepest:
+  case kernel_id::vector: {
+    const pointwise_args& a = s.pointwise;
+    const std::int64_t out = std::int64_t(a.m) * a.n;
+    return (std::int64_t(a.m) * a.k + std::int64_t(a.n) * a.k + out * (a.residual ? 2 : 1)) * size +
+           (a.gates ? std::int64_t(a.m / a.pixels) * a.k * size : 0);
+  }
+  case kernel_id::expand_pool: {
+    const expand_pool_args& a = s.expand_pool;
+    return (images(s.grid[1]) * (std::int64_t(a.pixels) * a.k + a.n) + std::int64_t(a.n) * a.k) * size;
+  }
+  }
+  return 0;
+}
+
+} // namespace dynofa::backend::cuda_detail

@@ -1,0 +1,104 @@
+// Where a GPU's time goes, and the networks as other programs need them.
+//
+//   gpu_figures networks                                        their blocks and shapes as JSON, for peers/torch_gpu.py
+//   gpu_figures launches [--only gpu] [--precision fp16] [--batch 1]   a table of every launch of a level
+//
+// The bytes of a launch are each of its operands once.
+#include "dynofa/backend/cuda.hpp"
+
+#include "support.hpp"
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+
+namespace {
+
+using namespace bench;
+using nlohmann::json;
+
+const char* name_of(block_kind kind) {
+  constexpr const char* names[] = {"stem",         "separable",   "inverted_residual",
+                                   "final_expand", "feature_mix", "classifier"};
+  return names[static_cast<int>(kind)];
+}
+const char* name_of(activation act) {
+  constexpr const char* names[] = {"identity", "relu", "h_swish"};
+  return names[static_cast<int>(act)];
+}
+
+json blocks_of(const plan& p) {
+  json all = json::array();
+  for (const block& b : p.blocks)
+    all.push_back({{"kind", name_of(b.kind)},
+                   {"act", name_of(b.act)},
+                   {"residual", b.residual},
+                   {"kernel", b.kernel},
+                   {"stride", b.stride},
+                   {"in_channels", b.in_channels},
+                   {"mid_channels", b.mid_channels},
+                   {"out_channels", b.out_channels},
+                   {"se_channels", b.se_channels}});
+  return all;
+}
+
+struct options {
+  std::string only, precision;
+  int batch;
+};
+
+/// Every launch, then the sum by kernel and what the graph as a whole takes.
+void print_launches(const named_network& network, const options& o) {
+  const supernet_ptr& net = paper_supernet();
+  engine runner(backend::cuda{.precision = o.precision}, net);
+  auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), o.batch);
+  const std::vector<float> image =
+      random_values(std::size_t(network.arch.r) * network.arch.r * 3 * std::size_t(o.batch), network.arch.r);
+  (void)runner.run(level, image);
+  const auto all = runner.backend().profile(level, runner.workspace(), 20);
+  std::printf("%s r=%d %s batch %d\n", network.name.c_str(), int(network.arch.r), runner.backend().name().c_str(),
+              o.batch);
+  double sum = 0;
+  std::int64_t bytes = 0;
+  std::map<std::string, std::pair<int, double>> by_kernel;
+  for (const auto& one : all) {
+    const block& b = level.plan.blocks[one.block];
+    std::printf("  %-17s block %2d %3dx%-4d-%4d-%4d k%d s%d se%-4d  %6lld blocks %8.1f KB %8.2f us %7.0f GB/s\n",
+                std::string(one.kernel).c_str(), int(one.block), b.in_size, b.in_channels, b.mid_channels,
+                b.out_channels, b.kernel, b.stride, b.se_channels, static_cast<long long>(one.thread_blocks),
+                1e-3 * double(one.least_bytes), 1e3 * one.ms, 1e-6 * double(one.least_bytes) / one.ms);
+    sum += one.ms, bytes += one.least_bytes;
+    auto& [count, ms] = by_kernel[std::string(one.kernel)];
+    ++count, ms += one.ms;
+  }
+  for (const auto& [kernel, total] : by_kernel)
+    std::printf("  sum %-17s %3d launches %9.2f us\n", kernel.c_str(), total.first, 1e3 * total.second);
+  std::vector<double> whole;
+  for (int i = 0; i < 20; ++i) whole.push_back(runner.backend().time_run(level, runner.workspace(), 20));
+  std::sort(whole.begin(), whole.end());
+  std::printf("  %zu launches, %.2f MB, sum %.2f us, graph %.2f us (median of 20 groups)\n", all.size(),
+              1e-6 * double(bytes), 1e3 * sum, 1e3 * whole[10]);
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+  const options o{take_option(argc, argv, "--only", "gpu"), take_option(argc, argv, "--precision", "fp16"),
+                  std::atoi(take_option(argc, argv, "--batch", "1").c_str())};
+  const std::string what = argc == 2 ? argv[1] : "";
+  if (what == "networks") {
+    json all = json::array();
+    for (const auto& n : networks({}))
+      all.push_back(
+          {{"name", n.name}, {"r", n.arch.r}, {"blocks", blocks_of(make_plan(ofa_w1_2::description, n.arch))}});
+    std::cout << json{{"networks", all}}.dump() << '\n';
+  } else if (what == "launches") {
+    for (const auto& n : networks({}))
+      if (n.name.starts_with(o.only)) print_launches(n, o);
+  } else {
+    std::cerr << "usage: gpu_figures networks | launches [--only NAME] [--precision fp16|fp32] [--batch N]\n";
+    return 2;
+  }
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "gpu_figures: %s\n", e.what());
+  return 1;
+}
