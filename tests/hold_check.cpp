@@ -1,0 +1,148 @@
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/family/file.hpp"
+#include "dynofa/runtime/forecast.hpp"
+#include "dynofa/runtime/manager.hpp"
+#include "dynofa/runtime/reactive.hpp"
+
+#include "support/co_runner.hpp"
+#include <algorithm>
+#include <chrono>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+// hold_check FAMILY [CORE]: holds a target on this CPU while another process comes to the same core and goes, ten
+// times. The target is 1.15 times what the most accurate level takes alone, so that level runs until then. Counts the
+// images from the first late one to the first in time again. Also: switches while nothing happens, and what the manager
+// adds to an image. Close everything else first; about two minutes.
+
+namespace {
+
+using namespace dynofa;
+using namespace dynofa::runtime;
+using clock_type = std::chrono::steady_clock;
+
+int passed = 0, failed = 0;
+void check(bool good, const std::string& what) {
+  (good ? passed : failed) += 1;
+  std::cout << (good ? "pass  " : "FAIL  ") << what << '\n';
+}
+std::string fixed(double value, int digits) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(digits) << value;
+  return out.str();
+}
+double median(std::vector<double> v) {
+  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
+  return v[v.size() / 2];
+}
+const auto ready = [](int, std::span<float>) {}; // the image lies there already
+
+struct disturbance {
+  std::size_t to_recover = 0; ///< images from the first late one to the first in time, both counted; 0: none was late
+  std::size_t late_after = 0; ///< of the images that follow, up to the end of the co-runner
+  std::size_t after = 0;
+  double slow_down = 0;      ///< of the images beside the co-runner, the median
+  std::size_t to_return = 0; ///< images until the former level runs again
+};
+
+constexpr std::size_t alone = 150, beside = 150, most_after = 400;
+
+template <class Policy>
+disturbance disturb(const family& f, std::span<const level_figures> levels, double limit, int core) {
+  manager m(dynamic_network(backend::cpu{}, f), Policy(levels), {.latency_ms = limit});
+  std::vector<float> logits(m.network().classes());
+  for (std::size_t i = 0; i < alone; ++i) m.run(ready, logits);
+  const std::size_t before = m.last().level;
+  disturbance d;
+  std::vector<double> slow_downs;
+  std::optional<support::co_runner> other(core);
+  bool late = false, recovered = false;
+  for (std::size_t i = 0; i < beside; ++i) {
+    const image_record& r = m.run(ready, logits);
+    slow_downs.push_back(r.latency_ms / levels[r.level].latency_ms);
+    if (recovered) {
+      ++d.after;
+      d.late_after += r.late();
+    } else if (late |= r.late(); late) {
+      ++d.to_recover;
+      recovered = !r.late();
+    }
+  }
+  d.slow_down = median(slow_downs);
+  other.reset();
+  while (m.last().level < before && d.to_return < most_after) m.run(ready, logits), ++d.to_return;
+  return d;
+}
+
+template <class Policy>
+std::vector<disturbance> disturb_often(const family& f, std::span<const level_figures> levels, double limit, int core) {
+  std::vector<disturbance> all;
+  for (int repeat = 0; repeat < 10; ++repeat) all.push_back(disturb<Policy>(f, levels, limit, core));
+  std::cout << "      " << std::left << std::setw(9) << std::string(Policy::name) << std::right
+            << " images to recover:";
+  for (const auto& d : all) std::cout << ' ' << d.to_recover;
+  std::vector<double> slow_downs, returns;
+  std::size_t late = 0, after = 0;
+  for (const auto& d : all) {
+    slow_downs.push_back(d.slow_down), returns.push_back(static_cast<double>(d.to_return));
+    late += d.late_after, after += d.after;
+  }
+  std::cout << "; then late "
+            << fixed(100.0 * static_cast<double>(late) / static_cast<double>(std::max<std::size_t>(after, 1)), 1)
+            << " %; slowed down " << fixed(median(slow_downs), 2) << " times; back on the former level after "
+            << median(returns) << " images\n";
+  return all;
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+  if (argc < 2 || argc > 3) {
+    std::cerr << "hold_check FAMILY [CORE]\n";
+    return 2;
+  }
+  const int core = argc == 3 ? std::atoi(argv[2]) : 0;
+  support::pin_to(core);
+  family f = load_family(argv[1]);
+  const std::string device = remeasure_latencies(f, backend::cpu{}, 40);
+  f.keep_front(device);
+  const auto levels = dynamic_network(backend::cpu{}, f).figures(device);
+  const double limit = 1.15 * levels.back().latency_ms;
+  std::cout << argv[1] << ": " << levels.size() << " levels of " << fixed(levels.front().latency_ms, 2) << " to "
+            << fixed(levels.back().latency_ms, 2) << " ms on " << device << "; target " << fixed(limit, 2) << " ms\n";
+
+  const auto held = disturb_often<forecast>(f, levels, limit, core);
+  std::vector<double> counts;
+  for (const auto& d : held) counts.push_back(static_cast<double>(d.to_recover));
+  std::sort(counts.begin(), counts.end());
+  check(counts.front() > 0 && counts.back() <= 3,
+        text("forecast, a process comes to the core, 10 times: in time again with image ", median(counts),
+             " (median), ", counts.back(), " (worst), counted from the first late one (wanted: <= 3)"));
+  disturb_often<reactive>(f, levels, limit, core); // for comparison
+
+  manager m(dynamic_network(backend::cpu{}, f), forecast(levels), {.latency_ms = limit});
+  std::vector<float> logits(m.network().classes());
+  std::vector<double> overhead;
+  std::size_t switches = 0;
+  constexpr std::size_t settle = 200, images = 3000;
+  for (std::size_t i = 0; i < settle + images; ++i) {
+    const auto start = clock_type::now();
+    const image_record& r = m.run(ready, logits);
+    overhead.push_back(std::chrono::duration<double, std::micro>(clock_type::now() - start).count() -
+                       1000 * r.latency_ms);
+    switches += i >= settle && r.switched;
+  }
+  check(1000 * switches <= images,
+        text("alone: ", switches, " switches in ", images, " images (wanted: <= 1 in 1000)"));
+  check(median(overhead) <= 2, text("the manager adds ", fixed(median(overhead), 2),
+                                    " us to an image, median, log and state included (wanted: <= 2)"));
+  std::cout << passed << " passed, " << failed << " failed\n";
+  return failed == 0 ? 0 : 1;
+} catch (const std::exception& e) {
+  std::cerr << e.what() << "\n0 passed, 1 failed\n";
+  return 1;
+}

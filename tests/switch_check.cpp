@@ -1,0 +1,184 @@
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/family/file.hpp"
+#include "dynofa/model/supernet_io.hpp"
+#include "dynofa/runtime/dynamic_network.hpp"
+
+#include "support/allocations.hpp"
+#include "support/co_runner.hpp"
+#include <algorithm>
+#include <chrono>
+#include <iomanip>
+#include <iostream>
+#include <string>
+#include <vector>
+
+// switch_check FAMILY: what a switch of level costs on this CPU, one thread. 100 000 random switches with an image
+// after every twentieth (an image after each would take a quarter of an hour); the first image after a switch against
+// the level's steady ones, interleaved; memory of the levels against copies of them; and the three ways to another
+// sub-network of the paper's Table 1. About two minutes.
+
+namespace {
+
+using namespace dynofa;
+using clock_type = std::chrono::steady_clock;
+using network = runtime::dynamic_network<backend::cpu>;
+
+int passed = 0, failed = 0;
+void check(bool good, const std::string& what) {
+  (good ? passed : failed) += 1;
+  std::cout << (good ? "pass  " : "FAIL  ") << what << '\n';
+}
+
+double microseconds(clock_type::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
+template <class F>
+double time_us(F&& f) {
+  const auto start = clock_type::now();
+  f();
+  return microseconds(clock_type::now() - start);
+}
+/// The value that a share `p` of the sorted ones does not exceed.
+double rank(std::vector<double> v, double p) {
+  std::sort(v.begin(), v.end());
+  return v[std::min(v.size() - 1, static_cast<std::size_t>(p * static_cast<double>(v.size())))];
+}
+std::string fixed(double value, int digits) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(digits) << value;
+  return out.str();
+}
+const auto half = [](int, std::span<float> image) { std::fill(image.begin(), image.end(), 0.5f); };
+
+void check_switches(network& net, std::vector<float>& logits) {
+  constexpr std::size_t switches = 100'000, per_image = 20;
+  random_stream random(1, "switches");
+  std::vector<double> times(switches);
+  for (std::size_t i = 0; i < net.size(); ++i) net.switch_to(i), net.run(half, logits);
+  const long before = support::allocations.load();
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < switches; ++i) {
+    const std::size_t level = random.below(static_cast<std::uint32_t>(net.size()));
+    times[i] = time_us([&] { net.switch_to(level); });
+    if (i % per_image == 0) wrong += net.run(half, logits) != level;
+  }
+  const long allocated = support::allocations.load() - before;
+  check(rank(times, 0.99) <= 20 && wrong == 0,
+        text("100000 random switches, ", switches / per_image, " images between: median ", fixed(rank(times, 0.5), 3),
+             " us, p99 ", fixed(rank(times, 0.99), 3), " us, most ", fixed(rank(times, 1), 1),
+             " us, the watch included (wanted: p99 <= 20); images on another level than asked for: ", wrong));
+  check(!SUPPORT_COUNTS_ALLOCATIONS || allocated == 0, text("allocations in them: ", allocated));
+}
+
+/// Rounds of: switch to a random other level, its first image, one more, then two steady ones.
+void check_first_images(network& net, std::vector<float>& logits) {
+  constexpr std::size_t rounds = 60;
+  std::vector<std::vector<double>> first(net.size()), steady(net.size());
+  random_stream random(2, "first images");
+  double start_us = 0;
+  const auto timed = [&](int, std::span<float>) { start_us = microseconds(clock_type::now().time_since_epoch()); };
+  const auto image = [&] { // the run of the network alone; the image is the same one every time
+    net.run(timed, logits);
+    return microseconds(clock_type::now().time_since_epoch()) - start_us;
+  };
+  std::vector<std::size_t> order(net.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::size_t before = net.level();
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (std::size_t i = order.size(); i > 1; --i)
+      std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
+    if (order.front() == before) std::swap(order.front(), order.back());
+    for (std::size_t level : order) {
+      net.switch_to(level);
+      first[level].push_back(image());
+      image();
+      steady[level].push_back(image());
+      steady[level].push_back(image());
+    }
+    before = order.back();
+  }
+  double worst = 0;
+  for (std::size_t i = 0; i < net.size(); ++i) {
+    const double ratio = rank(first[i], 0.5) / rank(steady[i], 0.5);
+    worst = std::max(worst, ratio);
+    std::cout << "      level " << i << ": first image after a switch " << fixed(rank(first[i], 0.5) / 1000, 3)
+              << " ms, steady " << fixed(rank(steady[i], 0.5) / 1000, 3) << " ms, ratio " << fixed(ratio, 3) << '\n';
+  }
+  check(worst <= 1.10, text("first image after a switch, medians of ", rounds, ": at most ", fixed(worst, 3),
+                            " times the level's steady median (wanted: <= 1.10)"));
+}
+
+/// Eight levels (all, where there are fewer) against a copy of each with weights of its own.
+void check_memory(const family& f) {
+  family some(f.net(), f.preprocessing(), f.classes());
+  const std::size_t count = std::min<std::size_t>(8, f.levels().size());
+  double copies = 0;
+  for (std::size_t i = 0; i < count; ++i) { // spread over the family
+    const family_level& l = f.levels()[i * (f.levels().size() - 1) / std::max<std::size_t>(1, count - 1)];
+    some.add(l);
+    for (const auto& [key, values] : extract(*f.net(), make_plan(f.space(), l.arch)))
+      copies += static_cast<double>(values.bytes.size());
+  }
+  const auto ours = network(backend::cpu{}, some).bytes();
+  const double levels = static_cast<double>(ours.weights + ours.levels);
+  std::cout << "      " << count << " levels: weights " << fixed(static_cast<double>(ours.weights) / 1e6, 2)
+            << " MB, levels " << fixed(static_cast<double>(ours.levels) / 1e6, 2) << " MB, workspace and image "
+            << fixed(static_cast<double>(ours.workspace) / 1e6, 2) << " MB; extracted copies " << fixed(copies / 1e6, 2)
+            << " MB without any workspace\n";
+  check(levels <= copies / 5, text("memory of ", count, " levels: ", fixed(levels / copies, 3),
+                                   " of that of extracted copies (wanted: <= 1/5)"));
+}
+
+/// The paper's Table 1: from one sub-network to the next by building it from the file, by copying it out of the
+/// super-network in memory, and by a switch; each to the end of the first image.
+void print_table_1(const family& f, const std::string& file, network& net, std::vector<float>& logits) {
+  const std::size_t last = f.levels().size() - 1;
+  const family_level& l = f.levels()[last];
+  const std::vector<float> image(std::size_t(l.arch.r) * l.arch.r * 3, 0.5f);
+  std::vector<double> reload, copy, ours;
+  for (int i = 0; i < 3; ++i)
+    reload.push_back(time_us([&] {
+      const family again = load_family(file);
+      engine one(backend::cpu{}, again.net());
+      auto level = one.load(again.levels()[last].arch, again.levels()[last].statistics);
+      one.run(level, image, logits);
+    }));
+  for (int i = 0; i < 5; ++i) {
+    copy.push_back(time_us([&] { extract(*f.net(), make_plan(f.space(), l.arch)); }));
+    net.switch_to(0), net.run(half, logits);
+    ours.push_back(time_us([&] { net.switch_to(last), net.run(half, logits); }));
+  }
+  const double steady = rank(
+      [&] {
+        std::vector<double> times;
+        for (int i = 0; i < 20; ++i) times.push_back(time_us([&] { net.run(half, logits); }));
+        return times;
+      }(),
+      0.5);
+  std::cout << "      Table 1, to level " << last << " (an image takes " << fixed(steady / 1000, 2) << " ms):\n"
+            << "        static: build it from the file, first image  " << fixed(rank(reload, 0.5) / 1000, 1) << " ms\n"
+            << "        copy it out of the super-network in memory   " << fixed(rank(copy, 0.5) / 1000, 2)
+            << " ms, without packing and image\n"
+            << "        ours: switch and first image                 " << fixed(rank(ours, 0.5) / 1000, 2) << " ms\n";
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+  if (argc != 2) {
+    std::cerr << "switch_check FAMILY\n";
+    return 2;
+  }
+  support::pin_to(0);
+  const family f = load_family(argv[1]);
+  network net(backend::cpu{}, f);
+  std::cout << argv[1] << ": " << net.size() << " levels on " << device_name(net.backend()) << '\n';
+  std::vector<float> logits(net.classes());
+  check_switches(net, logits);
+  check_first_images(net, logits);
+  check_memory(f);
+  print_table_1(f, argv[1], net, logits);
+  std::cout << passed << " passed, " << failed << " failed\n";
+  return failed == 0 ? 0 : 1;
+} catch (const std::exception& e) {
+  std::cerr << e.what() << "\n0 passed, 1 failed\n";
+  return 1;
+}
