@@ -37,6 +37,14 @@ struct slow_down_options {
   double level_deviation = 0.02;
 };
 
+/// What became of an observation.
+enum class slow_down_verdict : std::uint8_t { taken, waits, step };
+
+/// By how much one level is slower than all of them are: logarithm and its variance.
+struct own_factor {
+  double value = 0, variance = 0;
+};
+
 /// A Kalman filter of one factor by which a processor is slower than the table says, after ALERT (Wan et al., USENIX
 /// ATC 2020), with four changes of ours (not compared with ALERT's own form):
 /// 1. Logarithms, so that a factor of 0.5 and of 4 behave alike and noise is a share of the latency.
@@ -46,12 +54,15 @@ struct slow_down_options {
 /// 3. A far outlier waits for its confirmation by the next image: steps are taken whole, outliers leave no trace here
 ///    (they stay in the share of late images that `forecast` keeps).
 /// 4. Each level has a small factor of its own: an image on one level says nearly all about the others, not all.
-class slow_down_filter {
+///
+/// `Factors` holds the levels' own factors: a vector, or an `inline_vector` where the filter has to be trivially
+/// copyable.
+template <class Factors>
+class basic_slow_down_filter {
 public:
-  /// What became of an observation.
-  enum class verdict : std::uint8_t { taken, waits, step };
+  using verdict = slow_down_verdict;
 
-  explicit slow_down_filter(std::size_t levels, slow_down_options options = {})
+  explicit basic_slow_down_filter(std::size_t levels, slow_down_options options = {})
       : options_{options}
       , own_(levels)
       , noise2_{options.start_noise * options.start_noise}
@@ -66,12 +77,12 @@ public:
         throw error(errc::invalid_argument, text("slow_down_options::", what), "above 0, at most 1", text(value));
     if (!(options.surprise >= 1))
       throw error(errc::invalid_argument, "slow_down_options::surprise", "at least 1", text(options.surprise));
-    for (own& o : own_) o.variance = options.level_deviation * options.level_deviation;
+    for (own_factor& o : own_) o.variance = options.level_deviation * options.level_deviation;
   }
 
   /// Takes log(latency / table's latency) of one image on `level`.
   verdict observe(std::size_t level, double z) noexcept {
-    own& o = own_[level];
+    own_factor& o = own_[level];
     if (images_ > 0) variance_ += process_variance();
     const double total = variance_ + o.variance + noise2_, y = z - value_ - o.value;
     last_surprise_ = y / std::sqrt(total);
@@ -106,10 +117,24 @@ public:
   std::uint64_t images() const noexcept { return images_; }
   std::uint64_t steps() const noexcept { return steps_; }
 
+  /// Something has happened that moves the slow-down by about `shift`, give or take `deviation` (logarithms): the next
+  /// images decide how much. Surprises that wait are from before.
+  void expect(double shift, double deviation) noexcept {
+    value_ += shift;
+    variance_ += deviation * deviation;
+    waiting_ = 0;
+  }
+  /// Nothing in it is out of bounds: what has to be asked of a filter that lay in memory of others.
+  bool valid(std::size_t levels) const noexcept {
+    if (own_.size() != levels) return false;
+    for (const own_factor& o : own_)
+      if (!std::isfinite(o.value) || !(o.variance >= 0)) return false;
+    for (const double x : {value_, noise2_, variance_, bias_, last_surprise_, nearest_, farthest_, sum_})
+      if (!std::isfinite(x)) return false;
+    return noise2_ > 0 && variance_ >= 0 && waiting_ <= options_.confirm_slow + options_.confirm_quick + 1;
+  }
+
 private:
-  struct own {
-    double value = 0, variance = 0;
-  };
   static constexpr double bias_gain = 0.2;          // about 9 images …
   static constexpr double bias_deviation = 1.0 / 3; // … √(0.2 / 1.8) for independent surprises
   static constexpr double tolerated_bias = 2;       // in its deviations
@@ -137,7 +162,7 @@ private:
   verdict doubt(std::size_t level, double z, double y) noexcept {
     const double seen = z - own_[level].value;
     const bool slower = y > 0;
-    if (slower != doubts_slower_) forget_doubts();
+    if (slower != (doubts_slower_ != 0)) forget_doubts();
     doubts_slower_ = slower;
     nearest_ = waiting_ == 0 ? seen : slower ? std::min(nearest_, seen) : std::max(nearest_, seen);
     farthest_ = waiting_ == 0 ? seen : slower ? std::max(farthest_, seen) : std::min(farthest_, seen);
@@ -155,12 +180,14 @@ private:
   }
 
   slow_down_options options_;
-  std::vector<own> own_;
+  Factors own_;
   double value_ = 0, noise2_, variance_, bias_ = 0, last_surprise_ = 0;
   double nearest_ = 0, farthest_ = 0, sum_ = 0; // of the surprises that wait, as log factors
-  bool doubts_slower_ = false;
+  std::uint8_t doubts_slower_ = 0;              // a byte: any value of it is legal in memory that others wrote
   std::size_t waiting_ = 0;
   std::uint64_t images_ = 0, steps_ = 0;
 };
+
+using slow_down_filter = basic_slow_down_filter<std::vector<own_factor>>;
 
 } // namespace dynofa::runtime
