@@ -1,13 +1,14 @@
-// accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N]
+// accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]
 //
 // Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
 // measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together against one
-// image at a time on one thread. SUPERNET is a safetensors file with its space,
-// preprocessing and classes inside (03_load_a_checkpoint writes one).
+// image at a time on one thread. --figure draws how the statistics of the first and the last sub-network settle.
+// SUPERNET is a safetensors file with its space, preprocessing and classes inside (03_load_a_checkpoint writes one).
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/classifier.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/report/figure.hpp"
 
 #include "golden/golden.hpp"
 #include <chrono>
@@ -34,10 +35,26 @@ double single_rate(const backend::cpu& one, const image_classifier& c, const arc
   return 300 / seconds_since(start);
 }
 
+/// What 250 more images still change, in per cent, against the number of images.
+void draw_settling(const std::vector<std::pair<std::string, std::vector<calibration_step>>>& all,
+                   const std::string& stem) {
+  report::figure f{"What 250 more images still change", "calibration images", "per cent", {}};
+  for (const auto& [name, steps] : {all.front(), all.back()})
+    for (const auto& [what, member] : {std::pair{"variances", &calibration_step::var_change},
+                                       {"means, of a deviation", &calibration_step::mean_change},
+                                       {"logits, of a deviation", &calibration_step::logit_change}}) {
+      report::series s{text(name, ": ", what), {}, report::series::look::line_and_points};
+      for (const calibration_step& step : steps) s.points.push_back({double(step.images), 100 * step.*member});
+      f.all.push_back(std::move(s));
+    }
+  report::draw(f, stem);
+}
+
 } // namespace
 
 int main(int argc, char** argv) try {
   std::vector<std::string> names;
+  std::string figure;
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), limit = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
@@ -45,11 +62,14 @@ int main(int argc, char** argv) try {
       threads = std::atoi(argv[++i]);
     else if (arg == "--limit" && i + 1 < argc)
       limit = std::atoi(argv[++i]);
+    else if (arg == "--figure" && i + 1 < argc)
+      figure = argv[++i];
     else
       names.push_back(arg);
   }
   if (names.size() != 4) {
-    std::cerr << "usage: accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N]\n";
+    std::cerr
+        << "usage: accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]\n";
     return 2;
   }
   const image_classifier c = load_classifier(names[0]);
@@ -61,6 +81,7 @@ int main(int argc, char** argv) try {
   golden::tally t;
   t.begin("calibrated top-1");
   std::vector<double> ratios;
+  std::vector<std::pair<std::string, std::vector<calibration_step>>> settling;
   const image_source source = decoded_source(data::image_folder(names[2]), c.preprocessing, threads);
   for (const auto& wanted : golden::read_json(names[3])) {
     const arch a = read_arch(wanted);
@@ -68,6 +89,7 @@ int main(int argc, char** argv) try {
     auto start = steady::now();
     const auto calibrated = calibrate(all, c.net, std::span(&a, 1), source, {.batch = 100, .threads = threads});
     const double calibration_seconds = seconds_since(start);
+    settling.emplace_back(wanted.at("name").get<std::string>(), calibrated[0].convergence);
     start = steady::now();
     const evaluated_level level{a, calibrated[0].statistics};
     const auto result =
@@ -95,6 +117,7 @@ int main(int argc, char** argv) try {
     return 0.85 / mean;
   }());
   t.end();
+  if (!figure.empty()) draw_settling(settling, figure);
   return t.finish();
 } catch (const std::exception& e) {
   std::cerr << "accuracy_check: " << e.what() << '\n';

@@ -136,3 +136,26 @@ TEST_CASE("wrong use is one sentence") {
   CHECK(support::sentence([&] { calibrator<backend::reference>(judge, net, judge.pack(net), a, 0); }) ==
         "calibrator: expected a batch of at least 1 image, got 0");
 }
+
+TEST_CASE("a calibrator goes on where another one stopped") {
+  const auto net = support::tiny_supernet();
+  const backend::cpu one;
+  const arch a = smallest(net->space);
+  const bn_statistics whole = collect(one, net, a, {4, 4});
+
+  calibrator<backend::cpu> first(one, net, one.pack(net), a, 4), second(one, net, one.pack(net), a, 4);
+  const auto images = images_of(first.plan(), 8);
+  for (std::size_t n = 0; n < 4; ++n) first.load(n, images[n]), second.load(n, images[4 + n]);
+  first.add(4);
+  second.restore(first.state());
+  second.add(4);
+  CHECK(second.images() == 8);
+  CHECK(second.statistics() == whole);
+
+  calibration_state foreign = first.state();
+  foreign.mean.pop_back();
+  CHECK(support::sentence([&] { second.restore(foreign); }) == text("calibrator: expected finite sums of ",
+                                                                    whole.mean.size(), " channels, got others, of ",
+                                                                    whole.mean.size() - 1));
+  CHECK(second.statistics() == whole);
+}

@@ -44,6 +44,8 @@ TEST_CASE("evaluation counts what single runs count, on any number of threads, l
     CHECK(c.images == 30);
     CHECK(c.convergence.size() == 2);
     CHECK(c.convergence.back().mean_change > 0);
+    CHECK(c.convergence.back().logit_change > 0);
+    CHECK(c.convergence.back().logit_change < 1);
     levels.push_back({c.arch, c.statistics});
   }
   const auto results = evaluate(one, net, one.pack(net), levels, folder, rule, {.threads = 2});

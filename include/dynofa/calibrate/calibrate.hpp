@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/backend/engine.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess.hpp"
@@ -55,6 +56,8 @@ struct calibration_step {
   int images = 0;         ///< so far
   double mean_change = 0; ///< root mean square of the change of a mean, in standard deviations of its channel
   double var_change = 0;  ///< root mean square of the relative change of a variance
+  /// Root mean square of the change of the logits of the first images (at most 16), in standard deviations of these.
+  double logit_change = 0;
 };
 
 struct calibration_result {
@@ -66,7 +69,7 @@ struct calibration_result {
 
 namespace detail {
 inline calibration_step change_of(const bn_statistics& before, const bn_statistics& now, int images) {
-  calibration_step s{images, 0, 0};
+  calibration_step s{images, 0, 0, 0};
   const auto n = static_cast<double>(now.mean.size());
   for (std::size_t c = 0; c < now.mean.size(); ++c) {
     const double var = std::max(1e-12, double(now.var[c]));
@@ -76,6 +79,40 @@ inline calibration_step change_of(const bn_statistics& before, const bn_statisti
   s.mean_change = std::sqrt(s.mean_change), s.var_change = std::sqrt(s.var_change);
   return s;
 }
+
+/// The logits of a few images under statistics that are still moving.
+template <class Backend>
+class logit_probe {
+public:
+  logit_probe(engine<Backend> runner, const arch& a, std::vector<std::vector<float>> images)
+      : runner_{std::move(runner)}
+      , arch_{a}
+      , images_{std::move(images)} {}
+
+  /// How far they moved since the last call, in standard deviations; 0 at the first.
+  double move_to(const bn_statistics& statistics) {
+    auto level = runner_.load(arch_, statistics);
+    std::vector<float> now;
+    for (const auto& image : images_) {
+      const auto logits = runner_.run(level, image);
+      now.insert(now.end(), logits.begin(), logits.end());
+    }
+    double change = 0, sum = 0, square = 0;
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      change += before_.empty() ? 0 : (now[i] - before_[i]) * double(now[i] - before_[i]);
+      sum += now[i], square += now[i] * double(now[i]);
+    }
+    const double n = static_cast<double>(now.size());
+    before_ = std::move(now);
+    return std::sqrt(change / std::max(1e-12, square - sum * sum / n));
+  }
+
+private:
+  engine<Backend> runner_;
+  dynofa::arch arch_;
+  std::vector<std::vector<float>> images_;
+  std::vector<float> before_;
+};
 
 /// f(i) for i in [0, n) on `threads` threads, the caller's among them; the first fault is thrown when all have stopped.
 template <class F>
@@ -125,6 +162,12 @@ std::vector<calibration_result> calibrate(const Backend& backend, const supernet
     const auto values = static_cast<std::size_t>(c.plan().blocks[0].in_values());
     bn_statistics before;
     int reported = 0;
+    std::vector<std::vector<float>> shown(options.report_every > 0 ? std::min<std::size_t>(batch, 16) : 0);
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+      shown[i].resize(values);
+      source.fill(i, result.arch.r, shown[i]);
+    }
+    detail::logit_probe<Backend> probe({backend, net, packed}, result.arch, std::move(shown));
     for (std::size_t first = 0, number = 1; first < images; first += batch, ++number) {
       const std::size_t count = std::min(batch, images - first);
       detail::parallel_for(count, options.threads, [&](std::size_t i) {
@@ -137,7 +180,11 @@ std::vector<calibration_result> calibrate(const Backend& backend, const supernet
       result.images = static_cast<int>(c.images());
       if (options.report_every > 0 && (result.images - reported >= options.report_every || first + count == images)) {
         bn_statistics now = c.statistics();
-        if (!before.mean.empty()) result.convergence.push_back(detail::change_of(before, now, result.images));
+        const double logit_change = probe.move_to(now);
+        if (!before.mean.empty()) {
+          result.convergence.push_back(detail::change_of(before, now, result.images));
+          result.convergence.back().logit_change = logit_change;
+        }
         before = std::move(now);
         reported = result.images;
       }

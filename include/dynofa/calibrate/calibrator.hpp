@@ -22,6 +22,12 @@ enum class variance_rule {
   pooled,         ///< of all images together: adds the spread of the batches' means
 };
 
+/// What a calibrator has seen so far; kept by whoever wants to go on later. Sums weighted by batch size.
+struct calibration_state {
+  std::vector<double> mean, variance, square;
+  std::int64_t images = 0;
+};
+
 /// Collects the batch-norm statistics of one architecture, batch after batch.
 ///
 /// The reference's rule (once-for-all, set_running_statistics): every batch norm normalises with the mean and the
@@ -46,9 +52,7 @@ public:
       , capacity_{checked(batch)}
       , rule_{rule}
       , batch_{open_calibration(backend, packed, plan_, batch)}
-      , mean_(static_cast<std::size_t>(plan_.norm_values()))
-      , variance_(mean_.size())
-      , square_(mean_.size()) {}
+      , seen_{std::vector<double>(channels()), std::vector<double>(channels()), std::vector<double>(channels()), 0} {}
 
   /// Image [r,r,3] becomes number n of the coming batch.
   void load(std::size_t n, std::span<const float> image) {
@@ -75,38 +79,52 @@ public:
         for (std::size_t c = 0; c < sums.sum.size(); ++c) {
           const double mean = sums.sum[c] / sums.pixels;
           const double variance = std::max(0.0, sums.square[c] / sums.pixels - mean * mean);
-          mean_[offset + c] += count * mean;
-          variance_[offset + c] += count * variance;
-          square_[offset + c] += count * mean * mean;
+          seen_.mean[offset + c] += count * mean;
+          seen_.variance[offset + c] += count * variance;
+          seen_.square[offset + c] += count * mean * mean;
           const double factor = n.weight[c] / std::sqrt(variance + plan_.space.bn_epsilon);
           scale[c] = static_cast<float>(factor);
           shift[c] = static_cast<float>(n.bias[c] - mean * factor);
         }
         batch_.normalise(b, i, scale, shift);
       }
-    images_ += count;
+    seen_.images += count;
   }
 
   /// Of all batches so far. Throws `error` before the first.
   bn_statistics statistics() const {
-    if (images_ == 0) throw error(errc::invalid_argument, "calibrator", "at least one batch", "none");
+    if (seen_.images == 0) throw error(errc::invalid_argument, "calibrator", "at least one batch", "none");
     bn_statistics s;
-    const double n = static_cast<double>(images_);
-    for (std::size_t c = 0; c < mean_.size(); ++c) {
-      const double mean = mean_[c] / n;
+    const double n = static_cast<double>(seen_.images);
+    for (std::size_t c = 0; c < channels(); ++c) {
+      const double mean = seen_.mean[c] / n;
       // Pooled: E[x²] − mean², where E[x²] of a batch is its variance plus its squared mean.
-      const double between = rule_ == variance_rule::pooled ? std::max(0.0, square_[c] / n - mean * mean) : 0.0;
+      const double between = rule_ == variance_rule::pooled ? std::max(0.0, seen_.square[c] / n - mean * mean) : 0.0;
       s.mean.push_back(static_cast<float>(mean));
-      s.var.push_back(static_cast<float>(variance_[c] / n + between));
+      s.var.push_back(static_cast<float>(seen_.variance[c] / n + between));
     }
     return s;
   }
 
-  std::int64_t images() const { return images_; }
+  /// To go on where another calibrator of the same architecture, super-network and images stopped: the result is that
+  /// of one run. Throws `error` if the state is of another architecture or cannot be.
+  const calibration_state& state() const { return seen_; }
+  void restore(calibration_state state) {
+    for (const auto* sums : {&state.mean, &state.variance, &state.square})
+      if (sums->size() != channels() ||
+          !std::all_of(sums->begin(), sums->end(), [](double v) { return std::isfinite(v); }))
+        throw error(errc::mismatch, "calibrator", text("finite sums of ", channels(), " channels"),
+                    text("others, of ", sums->size()));
+    if (state.images < 0) throw error(errc::mismatch, "calibrator", "a count of images", text(state.images));
+    seen_ = std::move(state);
+  }
+
+  std::int64_t images() const { return seen_.images; }
   const dynofa::plan& plan() const { return plan_; }
   std::size_t bytes() const { return batch_.bytes(); }
 
 private:
+  std::size_t channels() const { return static_cast<std::size_t>(plan_.norm_values()); }
   static int checked(int batch) {
     if (batch < 1) throw error(errc::invalid_argument, "calibrator", "a batch of at least 1 image", text(batch));
     return batch;
@@ -118,8 +136,7 @@ private:
   decltype(open_calibration(std::declval<const Backend&>(),
                             std::declval<const std::shared_ptr<const typename Backend::packed>&>(),
                             std::declval<const dynofa::plan&>(), 1)) batch_;
-  std::vector<double> mean_, variance_, square_; ///< weighted by batch size
-  std::int64_t images_ = 0;
+  calibration_state seen_;
 };
 
 } // namespace dynofa
