@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -16,8 +17,6 @@
 #include <system_error>
 #include <utility>
 #include <vector>
-
-extern char** environ; // POSIX leaves its declaration to us
 
 namespace dynofa::report {
 
