@@ -1,0 +1,235 @@
+// front_check FAMILY IMAGES CALIB [--random N] [--state FILE] [--figure STEM] [--rounds N]
+//
+// Is a family's front worth having? Calibrates and evaluates N random sub-networks (default 200) and all uniform ones
+// (one kernel, one ratio, one depth everywhere, at every resolution: 135 for the spaces of the examples), measures the
+// latency of all of them and of the family's levels in turn, and compares: accuracies rise with latency and span 8
+// points, and at every latency the family is at least as accurate as the best random sub-network. What it gains over
+// uniform ones is told in points at equal latency and as a factor at equal accuracy. With --state what was measured is
+// kept (a family file) and a second run goes on behind it.
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/cpu/calibration.hpp"
+#include "dynofa/calibrate/calibrate.hpp"
+#include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/core/random.hpp"
+#include "dynofa/family/file.hpp"
+#include "dynofa/family/measure.hpp"
+#include "dynofa/report/figure.hpp"
+#include "dynofa/report/progress.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace dynofa;
+namespace fs = std::filesystem;
+
+/// One sub-network as it was measured.
+struct point {
+  dynofa::arch arch;
+  double ms = 0, top1 = 0;
+};
+
+std::vector<arch> random_archs(const space_description& space, std::size_t count) {
+  random_stream random(2, "front_check");
+  std::set<arch> drawn;
+  while (drawn.size() < count) drawn.insert(random_arch(space, random).canonical());
+  return {drawn.begin(), drawn.end()};
+}
+
+/// One kernel, one ratio and one depth for all stages, at every resolution; what the first stage offers is tried.
+std::vector<arch> uniform_archs(const space_description& space) {
+  std::vector<arch> archs;
+  for (int r : space.resolutions)
+    for (int k : space.stages[0].kernels)
+      for (int e : space.stages[0].expands)
+        for (int d : space.stages[0].depths) {
+          arch a = largest(space);
+          a.r = static_cast<std::uint16_t>(r);
+          for (auto& gene : a.ks) gene = static_cast<std::uint8_t>(k);
+          for (auto& gene : a.e) gene = static_cast<std::uint8_t>(e);
+          for (auto& gene : a.d) gene = static_cast<std::uint8_t>(d);
+          archs.push_back(a.canonical());
+        }
+  return archs;
+}
+
+/// Adds what `all` lacks of `archs`, a handful at a time, each calibrated with 2000 images and evaluated on all.
+void measure(family& all, std::vector<arch> archs, const image_source& calibration, const data::image_folder& images,
+             const std::string& state, const char* what) {
+  std::erase_if(archs, [&](const arch& a) {
+    return std::any_of(all.levels().begin(), all.levels().end(), [&](const auto& l) { return l.arch == a; });
+  });
+  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const backend::cpu one_core{}, all_cores{.threads = threads};
+  const auto packed = one_core.pack(all.net());
+  report::progress bar(std::cerr, what);
+  constexpr std::size_t handful = 12;
+  for (std::size_t first = 0; first < archs.size(); first += handful) {
+    const auto some = std::span(archs).subspan(first, std::min(handful, archs.size() - first));
+    std::vector<evaluated_level> levels;
+    for (auto& c : calibrate(all_cores, all.net(), some, calibration, {.images = 2000, .threads = threads}))
+      levels.push_back({c.arch, std::move(c.statistics)});
+    const auto results =
+        evaluate(one_core, all.net(), packed, levels, images, all.preprocessing(), {.threads = threads});
+    for (std::size_t i = 0; i < levels.size(); ++i)
+      all.add({levels[i].arch, std::move(levels[i].statistics), results[i].accuracy, {}});
+    if (!state.empty()) save_family(state, all);
+    bar(first + some.size(), archs.size());
+  }
+}
+
+/// The most accurate of `points` within `ms`, or null.
+const point* best_within(const std::vector<point>& points, double ms) {
+  const point* best = nullptr;
+  for (const point& p : points)
+    if (p.ms <= ms && (!best || p.top1 > best->top1)) best = &p;
+  return best;
+}
+const point* quickest_with(const std::vector<point>& points, double top1) {
+  const point* best = nullptr;
+  for (const point& p : points)
+    if (p.top1 >= top1 && (!best || p.ms < best->ms)) best = &p;
+  return best;
+}
+
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v.empty() ? 0 : v[v.size() / 2];
+}
+
+int passed = 0, failed = 0;
+void verdict(bool good, const std::string& what) {
+  (good ? passed : failed) += 1;
+  std::cout << (good ? "pass  " : "FAIL  ") << what << '\n';
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+  std::vector<std::string> names;
+  std::string state, figure;
+  std::size_t count = 200;
+  int rounds = 20;
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    const bool more = i + 1 < argc;
+    if (arg == "--random" && more)
+      count = static_cast<std::size_t>(std::max(1, std::atoi(argv[++i])));
+    else if (arg == "--rounds" && more)
+      rounds = std::max(1, std::atoi(argv[++i]));
+    else if (arg == "--state" && more)
+      state = argv[++i];
+    else if (arg == "--figure" && more)
+      figure = argv[++i];
+    else
+      names.push_back(arg);
+  }
+  if (names.size() != 3) {
+    std::cerr << "usage: front_check FAMILY IMAGES CALIB [--random N] [--state FILE] [--figure STEM] [--rounds N]\n";
+    return 2;
+  }
+  const family f = load_family(names[0]);
+  std::vector<std::string> ids;
+  for (const auto& c : f.classes()) ids.push_back(c.id);
+  const data::image_folder images(names[1], ids);
+  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const auto calibration = decoded_source(data::image_folder(names[2], ids), f.preprocessing(), threads);
+
+  std::vector<arch> levels;
+  for (const auto& l : f.levels()) levels.push_back(l.arch);
+  const auto random = random_archs(f.space(), count), uniform = uniform_archs(f.space());
+  family all =
+      !state.empty() && fs::exists(state) ? load_family(state) : family(f.net(), f.preprocessing(), f.classes());
+  if (all.net()->hash() != f.net()->hash())
+    throw error(errc::mismatch, state, "measurements of this family's super-network", "another one's");
+  for (const auto& l : f.levels()) // as the family has them: it claims their accuracy with these statistics
+    if (std::none_of(all.levels().begin(), all.levels().end(), [&](const auto& o) { return o.arch == l.arch; }))
+      all.add({l.arch, l.statistics, l.accuracy, {}});
+  measure(all, random, calibration, images, state, "random ");
+  measure(all, uniform, calibration, images, state, "uniform");
+  const std::string device = remeasure_latencies(all, backend::cpu{}, rounds);
+  const auto points_of = [&](const std::vector<arch>& archs) {
+    std::vector<point> points;
+    for (const arch& a : archs)
+      for (std::size_t i = 0; i < all.levels().size(); ++i)
+        if (all.levels()[i].arch == a)
+          points.push_back({a, all.latency_on(i, device)->median_ms, all.levels()[i].accuracy.top1()});
+    std::sort(points.begin(), points.end(), [](const point& a, const point& b) { return a.ms < b.ms; });
+    return points;
+  };
+  const auto ours = points_of(levels), others = points_of(random), plain = points_of(uniform);
+
+  std::cout << device << ", " << images.size() << " images, " << others.size() << " random and " << plain.size()
+            << " uniform sub-networks\n   ms  top-1  best random  best uniform within this latency\n"
+            << std::fixed;
+  bool rises = true;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    rises &= i == 0 || (ours[i].top1 > ours[i - 1].top1 && ours[i].ms > ours[i - 1].ms);
+    const point *r = best_within(others, ours[i].ms), *u = best_within(plain, ours[i].ms);
+    std::cout << std::setprecision(3) << std::setw(7) << ours[i].ms << std::setprecision(2) << std::setw(7)
+              << ours[i].top1 << std::setw(9) << (r ? text(r->top1) : std::string("-")) << std::setw(12)
+              << (u ? text(u->top1) : std::string("-")) << '\n';
+  }
+  verdict(ours.size() >= 8 && rises, text(ours.size(), " levels, accuracies rise strictly with latency"));
+  verdict(ours.back().top1 - ours.front().top1 >= 8,
+          text("they span ", ours.back().top1 - ours.front().top1, " points of top-1 and ",
+               ours.back().ms / ours.front().ms, " times in latency"));
+  std::size_t better = 0;
+  std::vector<double> lead;
+  for (const point& r : others) {
+    const point* l = best_within(ours, r.ms);
+    if (!l && r.top1 >= ours.front().top1) ++better; // quicker and more accurate than the quickest level
+    if (!l) continue;
+    lead.push_back(l->top1 - r.top1);
+    if (l->top1 < r.top1) {
+      ++better;
+      std::cout << "  above the front: " << r.arch << ", " << r.ms << " ms, " << r.top1 << " %\n";
+    }
+  }
+  verdict(better == 0,
+          text(better, " of ", others.size(), " random sub-networks are above the front; it leads by ", median(lead),
+               " points in the median, ", *std::min_element(lead.begin(), lead.end()), " at least"));
+
+  std::vector<double> points_gained, times_gained; // over the best uniform ones only: their own front
+  for (const point& u : plain) {
+    if (best_within(plain, u.ms)->arch != u.arch) continue;
+    if (const point* l = best_within(ours, u.ms)) points_gained.push_back(l->top1 - u.top1);
+    if (const point* l = quickest_with(ours, u.top1)) times_gained.push_back(u.ms / l->ms);
+  }
+  if (points_gained.empty() || times_gained.empty())
+    throw error(errc::mismatch, "front_check", "latencies and accuracies that overlap", "none");
+  const auto [least, most] = std::minmax_element(points_gained.begin(), points_gained.end());
+  const auto [least_x, most_x] = std::minmax_element(times_gained.begin(), times_gained.end());
+  std::cout << "against the front of the uniform ones: at equal latency " << median(points_gained)
+            << " points in the median (" << *least << " to " << *most << "), at equal accuracy " << median(times_gained)
+            << " times as quick (" << *least_x << " to " << *most_x << ")\n";
+  if (!figure.empty()) {
+    const auto series_of = [](const char* title, const std::vector<point>& points, report::series::look look) {
+      report::series s{title, {}, look};
+      for (const point& p : points) s.points.push_back({p.ms, p.top1});
+      return s;
+    };
+    using look = report::series::look;
+    report::draw(
+        {device,
+         "milliseconds per image",
+         "top-1, per cent",
+         {series_of("random, calibrated", others, look::points), series_of("uniform, calibrated", plain, look::points),
+          series_of("family", ours, look::line_and_points)}},
+        figure);
+  }
+  std::cout << passed << " passed, " << failed << " failed\n";
+  return failed == 0 ? 0 : 1;
+} catch (const std::exception& e) {
+  std::cerr << e.what() << "\n0 passed, 1 failed\n";
+  return 1;
+}
