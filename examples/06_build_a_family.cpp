@@ -16,6 +16,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -26,7 +27,7 @@
 // search, calibrate, evaluate, keep the front of what was *measured*. Every stage leaves a file in --out, and a second
 // run goes on behind the last one:
 //
-//   06_build_a_family --calib DIR --images DIR --out my_family        about ten minutes on two cores
+//   06_build_a_family --calib DIR --images DIR --out my_family        about twelve minutes on two cores
 //   … --measured FILE.jsonl      learn from accuracies measured earlier instead of a sample measured now
 //   … --rounds 0                 do not let measured candidates guide the search
 
@@ -101,6 +102,13 @@ void measure_quickly(const job& j, std::vector<arch> archs, std::vector<measured
   }
 }
 
+/// Files hold fractions or per cent.
+std::vector<measured_arch> in_per_cent(std::vector<measured_arch> data) {
+  const bool fractions = std::all_of(data.begin(), data.end(), [](const auto& m) { return m.accuracy <= 1; });
+  for (auto& m : data) m.accuracy *= fractions ? 100 : 1;
+  return data;
+}
+
 std::vector<arch> sample(const space_description& space, std::size_t count) {
   std::vector<arch> archs;
   for (int r : {space.resolutions.min(), space.resolutions.max()})
@@ -149,14 +157,14 @@ void write_report(const job& j, const family& f, const std::string& device, cons
 int main(int argc, char** argv) try {
   CLI::App app("Builds a family of sub-networks for this device");
   std::string asset = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", calib, images, out = "family", measured;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), rounds = 2;
-  std::size_t levels = 14, samples = 60;
+  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), rounds = 3;
+  std::size_t levels = 18, samples = 80;
   double profile_seconds = 60;
   app.add_option("--supernet", asset, "safetensors with space, preprocessing and class names inside");
   app.add_option("--calib", calib, "training images for the batch norm, a folder per class")->required();
   app.add_option("--images", images, "labelled images that decide, a folder per class")->required();
   app.add_option("--out", out, "folder for the family and what each stage left");
-  app.add_option("--measured", measured, "JSON lines of architectures with top1 in per cent, instead of a sample");
+  app.add_option("--measured", measured, "JSON lines of architectures with top1, instead of a sample");
   app.add_option("--samples", samples, "architectures measured before the first search");
   app.add_option("--rounds", rounds, "times that measured candidates guide the search");
   app.add_option("--levels", levels, "candidates of the last round");
@@ -177,15 +185,24 @@ int main(int argc, char** argv) try {
   if (const fs::path file = j.out / "measured.jsonl"; fs::exists(file) && fs::file_size(file) > 0)
     known = load_accuracy_data(j.out / "measured.jsonl");
   std::vector<measured_arch> given;
-  if (!measured.empty()) given = load_accuracy_data(measured);
+  if (!measured.empty()) given = in_per_cent(load_accuracy_data(measured));
   if (given.empty()) measure_quickly(j, sample(space, samples), known);
 
   std::cout << "3. search\n";
   std::optional<accuracy_predictor> predictor;
+  if (!given.empty()) predictor = train_predictor(space, given);
+  const auto offset_of =
+      [&](const accuracy_predictor& of_given) { // few images of a sample are easier or harder than all
+        double sum = 0;
+        for (const auto& m : known) sum += of_given(m.arch) - m.accuracy;
+        return known.empty() ? 0 : sum / double(known.size());
+      };
+  const std::optional<accuracy_predictor> of_given = predictor;
   const auto search = [&](std::size_t count) {
     auto data = given;
-    data.insert(data.end(), known.begin(), known.end());
-    predictor = train_predictor(space, data);
+    const double offset = of_given ? offset_of(*of_given) : 0;
+    for (const auto& m : known) data.push_back({m.arch, m.accuracy + offset});
+    if (!of_given || !known.empty()) predictor = train_predictor(space, data);
     search::pareto_options options;
     options.levels = 16, options.evaluations = 10000, options.threads = static_cast<unsigned>(threads);
     const auto found = search::pareto(space, *predictor, latency, options);
@@ -203,10 +220,11 @@ int main(int argc, char** argv) try {
     for (const auto& one : candidates) archs.push_back(one.arch);
     measure_quickly(j, archs, known);
     double error = 0, top = 0;
+    const double offset = of_given ? offset_of(*of_given) : 0;
     for (const auto& one : candidates)
       for (const auto& m : known)
         if (m.arch == one.arch) {
-          error += std::abs(m.accuracy - one.accuracy) / double(candidates.size());
+          error += std::abs(m.accuracy + offset - one.accuracy) / double(candidates.size());
           top += m.accuracy / double(candidates.size());
         }
     std::cout << "  round " << round + 1 << ": candidates measure " << std::fixed << std::setprecision(2) << top
@@ -214,6 +232,8 @@ int main(int argc, char** argv) try {
   }
   if (chosen.empty()) {
     for (const auto& one : search(levels)) chosen.push_back(one.arch);
+    for (const arch& end : {smallest(space), largest(space)}) // predictions are least sure there, and they cost little
+      if (std::find(chosen.begin(), chosen.end(), end) == chosen.end()) chosen.push_back(end);
     write_whole(chosen_file, nlohmann::json(chosen).dump());
   }
 
