@@ -1,0 +1,36 @@
+#pragma once
+#include "dynofa/family/family.hpp"
+#include "dynofa/model/random_supernet.hpp"
+#include "dynofa/space/search_space.hpp"
+
+#include <memory>
+
+namespace support {
+
+/// A family of six levels with random weights, some 20 times as much work in the last as in the first; top-1 is made
+/// up, latencies have to be measured. For programs that need real computing but no real answers.
+inline dynofa::family random_family() {
+  using namespace dynofa;
+  using space = search_space<ofa_mobilenet_v3, width<1.0>, classes<100>, depth<2, 3, 4>, expand<3, 4, 6>,
+                             kernel<3, 5, 7>, resolution<96, 128, 160, 192>>;
+  const auto net = std::make_shared<const supernet>(random_supernet(space::description, 1));
+  family f(net, data::exact_preprocessing(), std::vector<data::class_name>(100, {"n0", "none"}));
+  struct choice {
+    std::uint8_t d, e, k;
+    std::uint16_t r;
+  };
+  int correct = 700;
+  for (const choice& c :
+       {choice{2, 3, 3, 96}, {2, 3, 3, 128}, {2, 4, 3, 160}, {3, 4, 3, 160}, {3, 6, 3, 192}, {4, 6, 5, 192}}) {
+    arch a = largest(space::description);
+    std::fill(a.d.begin(), a.d.end(), c.d);
+    std::fill(a.e.begin(), a.e.end(), c.e);
+    std::fill(a.ks.begin(), a.ks.end(), c.k);
+    a.r = c.r;
+    f.add({a, stored_statistics(*net, make_plan(net->space, a)), {1000, correct, 900}, {}});
+    correct += 20;
+  }
+  return f;
+}
+
+} // namespace support
