@@ -26,10 +26,13 @@ inline void pin_to(int core) {
                         std::generic_category().message(errno));
 }
 
-/// Another process that wants the same core: `share` of every millisecond it multiplies small matrices and streams
-/// through 16 MB, then it sleeps. It works in portions this small so that a slow-down is spread over images, as other
-/// programs spread it; one that never sleeps takes the core for several milliseconds at a time. Lives as long as the
-/// object, and no longer than this process.
+/// Another process on the same core, which takes `share` of its time: in every quarter of a millisecond it multiplies
+/// matrices and streams through 16 MB, then sleeps. Where it may, it runs with real-time priority, as a camera's or a
+/// motor's control would: it takes its share when it wants it, and images are slowed down evenly. Where it may not, the
+/// scheduler gives it several milliseconds at a time, which images feel as single blows.
+///
+/// Waits after it was made, until `start`; lives as long as the object, and no longer than this process. Make it before
+/// anything large: what a process writes to after a fork has to be copied first, and images would wait for that.
 class co_runner {
 public:
   explicit co_runner(int core, double share = 0.5) {
@@ -38,16 +41,15 @@ public:
     if (child_ < 0)
       throw dynofa::error(dynofa::errc::device, "co-runner", "to start a process",
                           std::generic_category().message(errno));
-    if (child_ > 0) return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_TIMERSLACK, 1);
-    if (getppid() != parent) _exit(0);
-    try {
-      pin_to(core);
-      work(share);
-    } catch (...) {
+    if (child_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() == parent) work(core, share);
+      _exit(1);
     }
-    _exit(1);
+    int status = 0;
+    while (waitpid(child_, &status, WUNTRACED) < 0 && errno == EINTR) {
+    }
+    if (!WIFSTOPPED(status)) throw dynofa::error(dynofa::errc::device, "co-runner", "a process", "one that has ended");
   }
   co_runner(const co_runner&) = delete;
   co_runner& operator=(const co_runner&) = delete;
@@ -57,23 +59,32 @@ public:
     }
   }
 
+  void start() const { kill(child_, SIGCONT); }
+  void stop() const { kill(child_, SIGSTOP); }
+  bool real_time() const { return sched_getscheduler(child_) == SCHED_FIFO; }
+
 private:
-  [[noreturn]] static void work(double share) {
+  static void work(int core, double share) {
     using clock = std::chrono::steady_clock;
-    constexpr std::size_t n = 32;
+    constexpr std::size_t n = 16, portion = 4096;
+    constexpr auto period = std::chrono::microseconds(250);
+    const auto busy = std::chrono::duration_cast<clock::duration>(share * period);
     std::vector<float> a(n * n, 1), b(n * n, 0.5f), c(n * n), large(4 << 20, 1);
+    pin_to(core);
+    const sched_param lowest{.sched_priority = 1};
+    sched_setscheduler(0, SCHED_FIFO, &lowest);
+    raise(SIGSTOP);
     std::size_t at = 0;
-    const auto busy = std::chrono::duration_cast<clock::duration>(std::chrono::duration<double, std::milli>(share));
-    for (auto period = clock::now();; period += std::chrono::milliseconds(1)) {
-      while (clock::now() < period + busy) {
+    for (auto begin = clock::now();; begin += period) {
+      if (clock::now() > begin + 4 * period) begin = clock::now(); // was held up: does not catch up
+      while (clock::now() < begin + busy) {
         for (std::size_t i = 0; i < n; ++i)
           for (std::size_t j = 0; j < n; ++j)
             for (std::size_t k = 0; k < n; ++k) c[i * n + j] += a[i * n + k] * b[k * n + j];
-        for (std::size_t i = 0; i < 16384; ++i) large[at + i] += c[i % (n * n)];
-        at = (at + 16384) % large.size();
+        for (std::size_t i = 0; i < portion; ++i) large[at + i] += c[i % (n * n)];
+        at = (at + portion) % large.size();
       }
-      if (clock::now() > period + std::chrono::milliseconds(10)) period = clock::now(); // was held up: do not catch up
-      std::this_thread::sleep_until(period + std::chrono::milliseconds(1));
+      std::this_thread::sleep_until(begin + period);
     }
   }
 
