@@ -178,6 +178,7 @@ int main(int argc, char** argv) try {
   const space_description space = c.net->space;
   std::cout << "1. profile\n";
   job j{c, out, decoded_source(c.images(calib), c.preprocessing, threads), c.images(images), threads};
+  j.validation.keep_decoded(std::size_t{1} << 30);
   const calibrated_model latency = profile(j, profile_seconds);
 
   std::cout << "2. learn what accuracy depends on\n";

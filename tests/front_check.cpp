@@ -1,11 +1,11 @@
-// front_check FAMILY IMAGES CALIB [--random N] [--state FILE] [--figure STEM] [--rounds N]
+// front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE] [--figure STEM] [--rounds N]
 //
-// Is a family's front worth having? Calibrates and evaluates N random sub-networks (default 200) and all uniform ones
-// (one kernel, one ratio, one depth everywhere, at every resolution: 135 for the spaces of the examples), measures the
-// latency of all of them and of the family's levels in turn, and compares: accuracies rise with latency and span 8
-// points, and at every latency the family is at least as accurate as the best random sub-network. What it gains over
-// uniform ones is told in points at equal latency and as a factor at equal accuracy. With --state what was measured is
-// kept (a family file) and a second run goes on behind it.
+// Is a family's front worth having? Calibrates N random sub-networks (default 200) and the uniform ones (all k3/e3/d2,
+// all k5/e4/d3, all k7/e6/d4, at every resolution), evaluates them and the family's levels on the same images (--limit:
+// so many, drawn), measures all latencies in turn, and compares: accuracies rise with latency and span 8 points, and at
+// every latency the family is at least as accurate as the best random sub-network. What it gains over uniform ones is
+// told in points at equal latency and as a factor at equal accuracy. With --state what was measured is kept (a family
+// file) and a second run goes on behind it.
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
@@ -45,24 +45,24 @@ std::vector<arch> random_archs(const space_description& space, std::size_t count
   return {drawn.begin(), drawn.end()};
 }
 
-/// One kernel, one ratio and one depth for all stages, at every resolution; what the first stage offers is tried.
+/// The i-th kernel, ratio and depth that the first stage offers, for all blocks and stages, at every resolution.
 std::vector<arch> uniform_archs(const space_description& space) {
+  const stage_description& offers = space.stages[0];
+  const std::size_t steps = std::min({offers.kernels.size(), offers.expands.size(), offers.depths.size()});
   std::vector<arch> archs;
-  for (int r : space.resolutions)
-    for (int k : space.stages[0].kernels)
-      for (int e : space.stages[0].expands)
-        for (int d : space.stages[0].depths) {
-          arch a = largest(space);
-          a.r = static_cast<std::uint16_t>(r);
-          for (auto& gene : a.ks) gene = static_cast<std::uint8_t>(k);
-          for (auto& gene : a.e) gene = static_cast<std::uint8_t>(e);
-          for (auto& gene : a.d) gene = static_cast<std::uint8_t>(d);
-          archs.push_back(a.canonical());
-        }
+  for (const auto r : space.resolutions)
+    for (std::size_t i = 0; i < steps; ++i) {
+      arch a = largest(space);
+      a.r = r;
+      for (auto& gene : a.ks) gene = offers.kernels[i];
+      for (auto& gene : a.e) gene = offers.expands[i];
+      for (auto& gene : a.d) gene = offers.depths[i];
+      archs.push_back(a.canonical());
+    }
   return archs;
 }
 
-/// Adds what `all` lacks of `archs`, a handful at a time, each calibrated with 2000 images and evaluated on all.
+/// Adds what `all` lacks of `archs`, a handful at a time, each calibrated with 1000 images and evaluated on `images`.
 void measure(family& all, std::vector<arch> archs, const image_source& calibration, const data::image_folder& images,
              const std::string& state, const char* what) {
   std::erase_if(archs, [&](const arch& a) {
@@ -76,7 +76,7 @@ void measure(family& all, std::vector<arch> archs, const image_source& calibrati
   for (std::size_t first = 0; first < archs.size(); first += handful) {
     const auto some = std::span(archs).subspan(first, std::min(handful, archs.size() - first));
     std::vector<evaluated_level> levels;
-    for (auto& c : calibrate(all_cores, all.net(), some, calibration, {.images = 2000, .threads = threads}))
+    for (auto& c : calibrate(all_cores, all.net(), some, calibration, {.images = 1000, .threads = threads}))
       levels.push_back({c.arch, std::move(c.statistics)});
     const auto results =
         evaluate(one_core, all.net(), packed, levels, images, all.preprocessing(), {.threads = threads});
@@ -117,13 +117,15 @@ void verdict(bool good, const std::string& what) {
 int main(int argc, char** argv) try {
   std::vector<std::string> names;
   std::string state, figure;
-  std::size_t count = 200;
+  std::size_t count = 200, limit = 0;
   int rounds = 20;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     const bool more = i + 1 < argc;
     if (arg == "--random" && more)
       count = static_cast<std::size_t>(std::max(1, std::atoi(argv[++i])));
+    else if (arg == "--limit" && more)
+      limit = static_cast<std::size_t>(std::max(1, std::atoi(argv[++i])));
     else if (arg == "--rounds" && more)
       rounds = std::max(1, std::atoi(argv[++i]));
     else if (arg == "--state" && more)
@@ -134,13 +136,16 @@ int main(int argc, char** argv) try {
       names.push_back(arg);
   }
   if (names.size() != 3) {
-    std::cerr << "usage: front_check FAMILY IMAGES CALIB [--random N] [--state FILE] [--figure STEM] [--rounds N]\n";
+    std::cerr << "usage: front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE] [--figure STEM] "
+                 "[--rounds N]\n";
     return 2;
   }
   const family f = load_family(names[0]);
   std::vector<std::string> ids;
   for (const auto& c : f.classes()) ids.push_back(c.id);
-  const data::image_folder images(names[1], ids);
+  data::image_folder images(names[1], ids);
+  images.keep_decoded(std::size_t{1} << 30);
+  if (limit && limit < images.size()) images = images.subset(limit, 1);
   const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const auto calibration = decoded_source(data::image_folder(names[2], ids), f.preprocessing(), threads);
 
@@ -151,9 +156,17 @@ int main(int argc, char** argv) try {
       !state.empty() && fs::exists(state) ? load_family(state) : family(f.net(), f.preprocessing(), f.classes());
   if (all.net()->hash() != f.net()->hash())
     throw error(errc::mismatch, state, "measurements of this family's super-network", "another one's");
-  for (const auto& l : f.levels()) // as the family has them: it claims their accuracy with these statistics
+  std::vector<evaluated_level> lacking; // levels keep the statistics that the family has
+  for (const auto& l : f.levels())
     if (std::none_of(all.levels().begin(), all.levels().end(), [&](const auto& o) { return o.arch == l.arch; }))
-      all.add({l.arch, l.statistics, l.accuracy, {}});
+      lacking.push_back({l.arch, l.statistics});
+  if (!lacking.empty()) {
+    const backend::cpu one_core{};
+    const auto results =
+        evaluate(one_core, f.net(), one_core.pack(f.net()), lacking, images, f.preprocessing(), {.threads = threads});
+    for (std::size_t i = 0; i < lacking.size(); ++i)
+      all.add({lacking[i].arch, lacking[i].statistics, results[i].accuracy, {}});
+  }
   measure(all, random, calibration, images, state, "random ");
   measure(all, uniform, calibration, images, state, "uniform");
   const std::string device = remeasure_latencies(all, backend::cpu{}, rounds);

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "data/pictures.hpp"
+#include "support/scratch_folder.hpp"
 #include <atomic>
 #include <set>
 #include <stdexcept>
@@ -170,4 +171,22 @@ TEST_CASE("the first broken picture is the one that is named") {
     for (int repeat = 0; repeat < 10; ++repeat)
       CHECK(fault_of([&] { for_each_image(dataset, threads, [](auto&&...) {}); }).where() == dataset.path(9).string());
   CHECK_THROWS_AS(for_each_image(dataset, 2, [](auto&&...) { throw std::runtime_error("mine"); }), std::runtime_error);
+}
+
+TEST_CASE("decoded pictures are kept as far as there is room, and shared with subsets") {
+  const support::scratch_folder scratch;
+  for (const char* name : {"1.png", "2.png"}) put(scratch.path() / "a" / name, static_cast<std::uint64_t>(name[0]));
+  image_folder dataset(scratch.path());
+  const image first = dataset.load(0), second = dataset.load(1);
+  dataset.keep_decoded(first.pixels.size() + 1); // room for one
+  const image_folder drawn = dataset.subset(2, 1);
+  CHECK(dataset.load(0).pixels == first.pixels);
+  CHECK(dataset.load(1).pixels == second.pixels);
+  put(scratch.path() / "a" / "1.png", 7); // what is kept is not read again, the other is
+  put(scratch.path() / "a" / "2.png", 7);
+  const image changed = read_image(scratch.path() / "a" / "2.png");
+  CHECK(dataset.load(0).pixels == first.pixels);
+  CHECK(dataset.load(1).pixels == changed.pixels);
+  for (std::size_t i = 0; i < 2; ++i)
+    CHECK(drawn.load(i).pixels == (drawn.path(i).filename() == "1.png" ? first : changed).pixels);
 }

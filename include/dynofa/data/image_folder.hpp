@@ -12,12 +12,14 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <numeric>
 #include <span>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -49,7 +51,16 @@ public:
   int label(std::size_t i) const { return sample_at(i).label; }
   const std::vector<std::string>& classes() const { return classes_; }
   /// Reads and decodes picture i; errors name its path (see `read_image`).
-  image load(std::size_t i, const decode_limits& limits = {}) const { return read_image(path(i), limits); }
+  image load(std::size_t i, const decode_limits& limits = {}) const {
+    if (!decoded_) return read_image(path(i), limits);
+    if (auto known = decoded_->find(path(i).native())) return *known;
+    image picture = read_image(path(i), limits);
+    decoded_->keep(path(i).native(), picture);
+    return picture;
+  }
+  /// Keeps decoded pictures from now on, at most `bytes` of them, so that a second pass decodes nothing that still
+  /// fits. Copies and subsets made from here on share them.
+  void keep_decoded(std::size_t bytes) { decoded_ = std::make_shared<cache>(bytes); }
 
   /// `n` samples drawn at random, in the order drawn: without replacement a prefix of one shuffle of the whole (so a
   /// smaller subset of the same seed is a prefix of a larger one, and n = size() shuffles), with replacement n
@@ -75,6 +86,30 @@ private:
   struct sample {
     std::filesystem::path path;
     int label;
+  };
+
+  /// Decoded pictures by path; the first ones to come stay.
+  class cache {
+  public:
+    explicit cache(std::size_t bytes)
+        : room_{bytes} {}
+    std::shared_ptr<const image> find(const std::string& path) const {
+      const std::lock_guard lock(mutex_);
+      const auto found = pictures_.find(path);
+      return found == pictures_.end() ? nullptr : found->second;
+    }
+    void keep(const std::string& path, const image& picture) {
+      const std::lock_guard lock(mutex_);
+      const std::size_t size = picture.pixels.size();
+      if (size > room_ || pictures_.contains(path)) return;
+      pictures_.emplace(path, std::make_shared<const image>(picture));
+      room_ -= size;
+    }
+
+  private:
+    mutable std::mutex mutex_;
+    std::size_t room_;
+    std::unordered_map<std::string, std::shared_ptr<const image>> pictures_;
   };
 
   image_folder(const std::filesystem::path& root, std::vector<std::string> classes, const char* expected)
@@ -128,6 +163,7 @@ private:
 
   std::vector<std::string> classes_;
   std::vector<sample> samples_;
+  std::shared_ptr<cache> decoded_; ///< if pictures are kept
 };
 
 /// Called with the number of pictures done and the number there are; answers whether to go on.
