@@ -1,6 +1,8 @@
-// What a run-time policy costs per image: decide + observe with 10 levels, on a recorded mix of steps and noise.
+// What a run-time policy costs per image: decide + observe with 10 levels, on a recorded mix of steps and noise; and
+// the whole manager around a network that takes no time.
 #include "dynofa/core/random.hpp"
 #include "dynofa/runtime/forecast.hpp"
+#include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/monitor.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/slack.hpp"
@@ -8,6 +10,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include "../tests/runtime/made_up.hpp"
+#include <chrono>
 #include <vector>
 
 namespace {
@@ -41,6 +45,34 @@ void monitor_cost(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(monitor.record(3, 20 + random.uniform()));
 }
 BENCHMARK(monitor_cost)->Name("runtime/monitor");
+
+/// Asks the real clock, but shows the made-up device's time, so that the policy has something to do.
+struct asked_clock {
+  made_up::device_ptr of;
+  std::chrono::duration<double, std::milli> now() const {
+    benchmark::DoNotOptimize(std::chrono::steady_clock::now());
+    return made_up::clock{of}.now();
+  }
+};
+
+template <class Policy>
+void manager_cost(benchmark::State& state) {
+  const dynofa::family f = made_up::front(10);
+  made_up::backend device;
+  dynamic_network net(device, f);
+  const auto levels = net.figures("made up");
+  const trace t = generate_trace(trace_kind::steps, 1, levels);
+  manager m(std::move(net), Policy(levels), t.targets.front().wanted, {}, std::nullopt, asked_clock{device.of});
+  std::vector<float> logits(m.network().classes());
+  std::size_t image = 0;
+  for (auto _ : state) {
+    device.of->factor = t.factor[image];
+    benchmark::DoNotOptimize(m.run([](int, std::span<float>) {}, logits));
+    image = image + 1 == t.images() ? 0 : image + 1;
+  }
+}
+BENCHMARK_TEMPLATE(manager_cost, lookup)->Name("runtime/manager/lookup/levels:10");
+BENCHMARK_TEMPLATE(manager_cost, forecast)->Name("runtime/manager/forecast/levels:10");
 
 } // namespace
 

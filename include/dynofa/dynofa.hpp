@@ -103,6 +103,7 @@
 #include "dynofa/runtime/policy.hpp"
 #include "dynofa/runtime/process_identity.hpp"
 #include "dynofa/runtime/reactive.hpp"
+#include "dynofa/runtime/run_figure.hpp"
 #include "dynofa/runtime/run_log.hpp"
 #include "dynofa/runtime/run_log_io.hpp"
 #include "dynofa/runtime/sensors.hpp"

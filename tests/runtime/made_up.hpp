@@ -2,7 +2,7 @@
 #include "dynofa/runtime/dynamic_network.hpp"
 #include "dynofa/space/sampling.hpp"
 
-#include "support/tiny_space.hpp"
+#include "../support/tiny_space.hpp"
 #include <algorithm>
 #include <chrono>
 #include <memory>

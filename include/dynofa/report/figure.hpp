@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cmath>
@@ -22,17 +23,19 @@ namespace dynofa::report {
 
 /// Points that are drawn alike.
 struct series {
-  enum class look : std::uint8_t { points, line, line_and_points, markers };
+  enum class look : std::uint8_t { points, line, line_and_points, markers, dashed_line, steps };
   std::string title;
   std::vector<std::array<double, 2>> points; ///< x, y; those that are not finite are left out
   look style = look::points;
 };
 
-/// A plot with two axes, drawn by gnuplot.
+/// A plot with two axes, drawn by gnuplot; with `below`, a second one under it with the same x axis.
 struct figure {
   std::string title, x_label, y_label;
   std::vector<series> all;
   int width = 900, height = 600; ///< of the images, in pixels
+  std::string below_y_label = {};
+  std::vector<series> below = {};
 };
 
 namespace detail {
@@ -81,30 +84,51 @@ inline int run_gnuplot(const std::filesystem::path& folder, std::string script) 
 /// elsewhere, next to the data. Throws errc::invalid_argument for a figure without any point, errc::io where a file
 /// cannot be written or gnuplot fails.
 inline std::vector<std::filesystem::path> draw(const figure& f, const std::filesystem::path& stem) {
-  std::string data, plots;
+  std::string data;
   int index = 0;
-  for (const series& s : f.all) {
-    std::string rows;
-    for (const auto& [x, y] : s.points)
-      if (std::isfinite(x) && std::isfinite(y)) rows += text(x, ' ', y, '\n');
-    if (rows.empty()) continue;
-    data += text(index ? "\n\n" : "", "# ", detail::quoted(s.title), '\n', rows); // two empty lines part the series
-    const char* const looks[] = {"points pointtype 7 pointsize 0.5", "lines linewidth 2",
-                                 "linespoints linewidth 2 pointtype 7 pointsize 1.1",
-                                 "points pointtype 7 pointsize 1.6"};
-    plots += text(index ? ", \\\n  " : "", detail::quoted(stem.filename().string() + ".dat"), " index ", index,
-                  " with ", looks[static_cast<int>(s.style)], " title ", detail::quoted(s.title));
-    ++index;
-  }
-  if (index == 0) throw error(errc::invalid_argument, "figure " + stem.string(), "at least one finite point", "none");
+  double low = HUGE_VAL, high = -HUGE_VAL; // of all x, so that two panels agree
+  const auto panel = [&](const std::vector<series>& shown) {
+    std::string plots;
+    for (const series& s : shown) {
+      std::string rows;
+      for (const auto& [x, y] : s.points) {
+        if (!std::isfinite(x) || !std::isfinite(y)) continue;
+        rows += text(x, ' ', y, '\n');
+        low = std::min(low, x), high = std::max(high, x);
+      }
+      if (rows.empty()) continue;
+      data += text(index ? "\n\n" : "", "# ", detail::quoted(s.title), '\n', rows); // two empty lines part the series
+      const char* const looks[] = {"points pointtype 7 pointsize 0.5",
+                                   "lines linewidth 2",
+                                   "linespoints linewidth 2 pointtype 7 pointsize 1.1",
+                                   "points pointtype 7 pointsize 1.6",
+                                   "lines linewidth 2 dashtype 2 linecolor 'black'",
+                                   "steps linewidth 2"};
+      plots += text(plots.empty() ? "" : ", \\\n  ", detail::quoted(stem.filename().string() + ".dat"), " index ",
+                    index, " with ", looks[static_cast<int>(s.style)], " title ", detail::quoted(s.title));
+      ++index;
+    }
+    return plots;
+  };
+  const std::string plots = panel(f.all);
+  if (plots.empty())
+    throw error(errc::invalid_argument, "figure " + stem.string(), "at least one finite point", "none");
+  const std::string below = panel(f.below);
 
   std::string script = text("set termoption noenhanced\nset encoding utf8\nset grid\nset key bottom right\nset title ",
                             detail::quoted(f.title), "\nset xlabel ", detail::quoted(f.x_label), "\nset ylabel ",
                             detail::quoted(f.y_label), "\nset offsets graph 0.02, 0.02, 0.05, 0.05\n");
+  std::string drawing = text("plot ", plots, "\n");
+  if (!below.empty()) { // keys stand outside, in margins of one width, so that the x axes lie one under the other
+    script += text("set lmargin 10\nset rmargin 18\nset key outside right top\nset xrange [", low, ":", high, "]\n");
+    drawing = text("set multiplot layout 2,1\n", drawing, "unset title\nset ylabel ", detail::quoted(f.below_y_label),
+                   "\nplot ", below, "\nunset multiplot\nset title ", detail::quoted(f.title), "\nset ylabel ",
+                   detail::quoted(f.y_label), "\n");
+  }
   const std::pair<const char*, const char*> images[] = {{"svg", "svg"}, {"png", "pngcairo"}};
   for (const auto& [extension, terminal] : images)
     script += text("set terminal ", terminal, " size ", f.width, ",", f.height, " background 'white'\nset output ",
-                   detail::quoted(text(stem.filename().string(), ".", extension)), "\nplot ", plots, "\n");
+                   detail::quoted(text(stem.filename().string(), ".", extension)), "\n", drawing);
   const auto named = [&](const char* extension) { return std::filesystem::path(stem.string() + extension); };
   detail::write_text(named(".dat"), data);
   detail::write_text(named(".gp"), script + "unset output\n");

@@ -1,0 +1,80 @@
+// ctest: --images 40 --out switch_test
+// expect: 8 wishes.*images.*replays: yes
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/family/file.hpp"
+#include "dynofa/report/figure.hpp"
+#include "dynofa/runtime/lookup.hpp"
+#include "dynofa/runtime/manager.hpp"
+#include "dynofa/runtime/run_figure.hpp"
+#include "dynofa/runtime/run_log_io.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+
+// The paper's Figure 6: nothing else runs on the device, but what is wanted changes, and with it the level. `lookup`
+// takes the most accurate level that the table promises in time, or the quickest one that is accurate enough.
+//
+//   07_switch_at_run_time                        a minute or less; switches.jsonl, switches.svg and .png
+
+int main(int argc, char** argv) try {
+  using namespace dynofa;
+  CLI::App app("constraints change, the level follows");
+  std::string file = DYNOFA_ASSETS "/tinyimagenet.dynofa", out = "switches";
+  int images = 400;
+  app.add_option("--family", file, "family file");
+  app.add_option("--images", images, "images under each wish")->check(CLI::PositiveNumber);
+  app.add_option("--out", out, "writes OUT.jsonl, OUT.svg and OUT.png");
+  CLI11_PARSE(app, argc, argv);
+
+  family f = load_family(file);
+  const std::string device = remeasure_latencies(f, backend::cpu{}, 10);
+  f.keep_front(device); // what counts is this machine
+  runtime::dynamic_network net(backend::cpu{}, f);
+  const auto levels = net.figures();
+  const auto bytes = net.bytes();
+  std::cout << device << ": " << levels.size() << " levels, " << std::fixed << std::setprecision(1)
+            << double(bytes.weights) / 1e6 << " MB of weights, " << double(bytes.levels) / 1e3
+            << " KB for all levels\n";
+
+  // From loose to tight and back, by latency, then by accuracy.
+  const double quick = levels.front().latency_ms, slow = levels.back().latency_ms;
+  const double low = levels.front().top1, high = levels.back().top1;
+  const std::vector<runtime::target> wishes = {{.latency_ms = 1.2 * slow},     {.latency_ms = 0.7 * slow},
+                                               {.latency_ms = 0.4 * slow},     {.latency_ms = 1.2 * quick},
+                                               {.latency_ms = 0.7 * slow},     {.min_top1 = low},
+                                               {.min_top1 = (low + high) / 2}, {.min_top1 = high}};
+  std::ofstream log(out + ".jsonl");
+  const runtime::lookup policy(levels);
+  runtime::manager m(std::move(net), policy, wishes.front(),
+                     {.log_images = wishes.size() * static_cast<std::size_t>(images)});
+  std::vector<float> logits(m.network().classes());
+  std::cout << wishes.size() << " wishes, " << images << " images each\n"
+            << "       wanted        level  top-1   ms (95 %)   first image\n";
+  for (const auto& wish : wishes) {
+    m.set_target(wish);
+    const double first =
+        m.run([](int, std::span<float> image) { std::fill(image.begin(), image.end(), 0.5f); }, logits).latency_ms;
+    for (int i = 1; i < images; ++i) m.run([](int, std::span<float>) {}, logits); // the image lies there already
+    const std::size_t level = m.last().level;
+    std::cout << std::setprecision(2)
+              << (wish.latency_ms < runtime::target::none
+                      ? text("<= ", std::fixed, std::setprecision(2), wish.latency_ms, " ms")
+                      : text(">= ", std::fixed, std::setprecision(2), wish.min_top1, " %"))
+              << std::setw(13) << level << std::setw(9) << levels[level].top1 << std::setw(8)
+              << m.monitor().mean_ms(level) << " (" << m.monitor().percentile_ms(level, 0.95) << ")" << std::setw(12)
+              << first << '\n';
+  }
+  runtime::write_json_lines(log, m.log());
+
+  const runtime::run_log read = runtime::read_run_log(out + ".jsonl");
+  std::vector<runtime::image_record> records;
+  for (std::size_t i = 0; i < read.size(); ++i) records.push_back(read[i]);
+  report::draw(runtime::figure_of(records, levels, "Constraints change, nothing else runs: " + device), out);
+  std::cout << out << ".jsonl replays: " << (runtime::replay_log(read, runtime::lookup(levels)) ? "no" : "yes") << '\n';
+} catch (const std::exception& e) {
+  std::cerr << e.what() << '\n';
+  return 1;
+}
