@@ -18,13 +18,18 @@ public:
       , strip_{weights_ + channel_chunk * weight_pitch_ +
                thread_index() / 32 * 32 * operand_pitch(precision_of<T>, slice)} {
     const int packets = padded_depth(precision_of<T>, k) / packet_values<T>;
-    for (int i = thread_index(); i < channel_chunk * packets; i += block_threads()) {
-      const int c = i / packets, at = i % packets * packet_values<T>;
-      const bool inside = first_channel + c < channels && at < k;
-      store_packet(weights_ + c * weight_pitch_ + at,
-                   inside ? load_packet(static_cast<const T*>(weights) + (first_channel + c) * pitch + at)
-                          : zero_packet());
-    }
+    const small_division by_packets(packets);
+    copy_packets(
+        channel_chunk * packets,
+        [&](int i) -> const void* {
+          const int c = by_packets(i), at = (i - c * packets) * packet_values<T>;
+          const bool inside = first_channel + c < channels && at < k;
+          return inside ? static_cast<const T*>(weights) + (first_channel + c) * pitch + at : nullptr;
+        },
+        [&](int i) -> void* {
+          const int c = by_packets(i);
+          return weights_ + c * weight_pitch_ + (i - c * packets) * packet_values<T>;
+        });
   }
 
   /// `pixel(i)`: where pixel i of the warp's 32 lies, or null. The caller has passed a barrier since construction.

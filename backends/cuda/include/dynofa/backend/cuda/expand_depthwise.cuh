@@ -12,6 +12,7 @@ namespace dynofa::backend::cuda_detail {
 template <class T, int Kernel, int Stride>
 DYNOFA_KERNEL expand_depthwise(expand_depthwise_args p) {
   DYNOFA_SHARED(shared);
+  constexpr int pixel_pitch = expanded_pitch(precision_of<T>, Stride);
   constexpr int run = 4, needed = (run - 1) * Stride + Kernel; // outputs of one slide, and inputs
   const int threads = block_threads(), warp = thread_index() / 32, warps = threads / 32;
   const int first_channel = block_x() * channel_chunk, image = block_z();
@@ -19,26 +20,27 @@ DYNOFA_KERNEL expand_depthwise(expand_depthwise_args p) {
   const halo span = halo_of(Kernel, Stride, p.tile_height, p.tile_width);
   const int top = tile_y * Stride - Kernel / 2, left = tile_x * Stride - Kernel / 2;
 
-  const expand_depthwise_room room{precision_of<T>, p.in_channels, Kernel, span, warps};
+  const expand_depthwise_room room{precision_of<T>, p.in_channels, Kernel, Stride, span, warps};
   T* expanded = reinterpret_cast<T*>(shared + room.expanded);
   float* taps = reinterpret_cast<float*>(shared + room.taps); // [k·k][32]
   float* sums = reinterpret_cast<float*>(shared + room.sums); // [2 · warps + 1][32]
 
   let_next_start();
   const expansion<T> expand(shared, p.expand, p.expand_pitch, first_channel, p.mid_channels, p.in_channels);
-  for (int i = thread_index(); i < Kernel * Kernel * channel_chunk / 4; i += threads) {
-    const int c = first_channel + i % (channel_chunk / 4) * 4;
-    store_packet(taps + i * 4, c < p.mid_channels
-                                   ? load_packet(p.depthwise + i / (channel_chunk / 4) * p.depthwise_pitch + c)
-                                   : zero_packet());
-  }
+  copy_packets(
+      Kernel * Kernel * channel_chunk / 4,
+      [&](int i) -> const void* {
+        const int c = first_channel + i % (channel_chunk / 4) * 4;
+        return c < p.mid_channels ? p.depthwise + i / (channel_chunk / 4) * p.depthwise_pitch + c : nullptr;
+      },
+      [&](int i) -> void* { return taps + i * 4; });
   const int y0 = top > 0 ? top : 0, x0 = left > 0 ? left : 0;
   const int y1 = top + span.height < p.in_size ? top + span.height : p.in_size;
   const int x1 = left + span.width < p.in_size ? left + span.width : p.in_size;
   const int across = x1 - x0, pixels = across * (y1 - y0);
   // The depthwise convolution pads *its* input with zeros, which a batch norm would not leave zero.
   if (pixels < span.height * span.width)
-    for (int i = thread_index(); i < span.height * span.width * expanded_pitch / packet_values<T>; i += threads)
+    for (int i = thread_index(); i < ceil_div(span.height * span.width * pixel_pitch, packet_values<T>); i += threads)
       store_packet(expanded + i * packet_values<T>, zero_packet());
   const column_norms<T> norm(p.scale[0], p.shift[0], first_channel, p.mid_channels);
   wait_for_activations();
@@ -59,7 +61,7 @@ DYNOFA_KERNEL expand_depthwise(expand_depthwise_args p) {
         float values[warp_tile<T>::columns];
         DYNOFA_UNROLL
         for (int c = 0; c < warp_tile<T>::columns; ++c) values[c] = act(norm(c, tile.value(r, c)));
-        warp_tile<T>::store(expanded + ((y0 - top + y) * span.width + x0 - left + x) * expanded_pitch, values);
+        warp_tile<T>::store(expanded + ((y0 - top + y) * span.width + x0 - left + x) * pixel_pitch, values);
       }
     }
   });
@@ -77,14 +79,13 @@ DYNOFA_KERNEL expand_depthwise(expand_depthwise_args p) {
     for (int r = thread_index() / 16; r < p.tile_height * runs_across; r += threads / 16) {
       const int y = by_runs_across(r), x = (r - y * runs_across) * run;
       if (tile_y + y >= p.out_size || tile_x + x >= p.out_size) continue;
-      const T* corner = expanded + (y * Stride * span.width + x * Stride) * expanded_pitch + pair;
+      const T* corner = expanded + (y * Stride * span.width + x * Stride) * pixel_pitch + pair;
       float out[run][2] = {};
       DYNOFA_UNROLL
       for (int ky = 0; ky < Kernel; ++ky) {
         float row[needed][2], weights[Kernel][2];
         DYNOFA_UNROLL
-        for (int i = 0; i < needed; ++i)
-          load_pair(corner + (ky * span.width + i) * expanded_pitch, row[i][0], row[i][1]);
+        for (int i = 0; i < needed; ++i) load_pair(corner + (ky * span.width + i) * pixel_pitch, row[i][0], row[i][1]);
         DYNOFA_UNROLL
         for (int kx = 0; kx < Kernel; ++kx)
           load_pair(taps + (ky * Kernel + kx) * channel_chunk + pair, weights[kx][0], weights[kx][1]);

@@ -1,122 +1,157 @@
 #pragma once
-#include "dynofa/backend/cuda/primitives.cuh"
+#include "dynofa/backend/cuda/warp_tile.cuh"
 
 namespace dynofa::backend::cuda_detail {
 
-/// Eight neighbouring floats in registers: the channels that a thread of `front` works on at a time.
-struct octet {
-  float values[8] = {};
-
-  DYNOFA_DEVICE static octet at(const float* from) {
-    const packet_view<float> low{load_packet(from)}, high{load_packet(from + 4)};
-    octet o;
-    DYNOFA_UNROLL
-    for (int i = 0; i < 4; ++i) o.values[i] = low.values[i], o.values[i + 4] = high.values[i];
-    return o;
-  }
-  DYNOFA_DEVICE void add_product(float x, const octet& w) {
-    DYNOFA_UNROLL
-    for (int i = 0; i < 8; ++i) values[i] += x * w.values[i];
-  }
-  DYNOFA_DEVICE void add_product(const octet& x, const octet& w) {
-    DYNOFA_UNROLL
-    for (int i = 0; i < 8; ++i) values[i] += x.values[i] * w.values[i];
-  }
-  DYNOFA_DEVICE void normalise(const float* scale, const float* shift, activation act) {
-    const octet a = at(scale), b = at(shift);
-    DYNOFA_UNROLL
-    for (int i = 0; i < 8; ++i) values[i] = activate(act, values[i] * a.values[i] + b.values[i]);
-  }
-};
-
 /// Stem (3×3, stride 2) and block 0 (depthwise 3×3, 1×1, residual) on tiles of 8×8 outputs, the stem's pixels around
-/// the tile computed twice. Three input channels are nothing for tensor cores, so: plain multiply-adds, fp32 until the
-/// result is stored, eight channels of a pixel per thread. Grid: (tiles, images). Either half can run alone.
+/// the tile computed twice. The stem is a matrix product of the 27 values under each pixel's window, laid out in rows;
+/// the depthwise convolution slides as in `expand_depthwise`. Grid: (tiles, images), 128 threads. Either half can run
+/// alone.
 template <class T>
 DYNOFA_KERNEL front(front_args p) {
   DYNOFA_SHARED(shared);
-  constexpr int side = front_tile + 2, pixels = side * side, outputs = front_tile * front_tile;
-  const int image = block_y(), channels = p.channels, octets = channels / 8, pitch = front_pitch(channels);
+  using tile_type = warp_tile<T>;
+  constexpr int side = front_tile + 2, pixels = side * side, outputs = front_tile * front_tile, run = 4;
+  constexpr int pixel_pitch = expanded_pitch(precision_of<T>, 1);
+  constexpr int pitch = operand_pitch(precision_of<T>, front_depth), packets = front_depth / packet_values<T>;
+  const int image = block_y(), channels = p.channels, threads = block_threads(), warp = thread_index() / 32;
   const int tile_y = block_x() / p.tiles_across * front_tile, tile_x = block_x() % p.tiles_across * front_tile;
-  float* patch = reinterpret_cast<float*>(shared); // [21·21][3]: of the image
-  float* stem = patch + front_patch;               // [10·10][C]: the tile and one pixel around it
-  float* middle = stem + pixels * pitch;           // [8·8][C]
-  float* stem_weights = middle + outputs * pitch;
-  float* taps = stem_weights + 27 * channels;
-  float* project = taps + 9 * channels;
+  constexpr front_room room{precision_of<T>};
+  float* patch = reinterpret_cast<float*>(shared);                  // [21][21][3]: of the image
+  float* taps = reinterpret_cast<float*>(shared + room.taps);       // [9][32]
+  T* windows = reinterpret_cast<T*>(shared + room.windows);         // [128][pitch]: what the stem sees, pixel by pixel
+  T* middle = windows;                                              // [64][pitch]: afterwards what the depthwise gives
+  T* stem_weights = reinterpret_cast<T*>(shared + room.stem);       // [32][pitch]
+  T* project_weights = reinterpret_cast<T*>(shared + room.project); // [32][pitch]
+  T* stem = reinterpret_cast<T*>(shared + room.pixels);             // [10][10][pixel_pitch]
 
   let_next_start();
-  for (int i = thread_index(); i < 27 * channels / 4 && p.with_stem; i += block_threads())
-    store_packet(stem_weights + i * 4, load_packet(p.stem + i * 4));
-  for (int i = thread_index(); i < 9 * channels / 4 && p.with_separable; i += block_threads())
-    store_packet(taps + i * 4, load_packet(p.depthwise + i * 4));
-  for (int i = thread_index(); i < channels * channels / 4 && p.with_separable; i += block_threads())
-    store_packet(project + i * 4, load_packet(p.project + i * 4));
+  auto rows_from = [&](const void* weights, int from_pitch, int depth) {
+    return [=](int i) -> const void* {
+      const int c = i / packets, k = i % packets * packet_values<T>;
+      return c < channels && k < depth ? static_cast<const T*>(weights) + c * from_pitch + k : nullptr;
+    };
+  };
+  auto rows_to = [&](T* rows) {
+    return [=](int i) -> void* { return rows + i / packets * pitch + i % packets * packet_values<T>; };
+  };
+  copy_packets(channel_chunk * packets, rows_from(p.stem, front_depth, p.with_stem ? front_depth : 0),
+               rows_to(stem_weights));
+  copy_packets(channel_chunk * packets, rows_from(p.project, p.project_pitch, p.with_separable ? channels : 0),
+               rows_to(project_weights));
+  copy_packets(
+      9 * channel_chunk / 4,
+      [&](int i) -> const void* {
+        const int c = i % (channel_chunk / 4) * 4;
+        return c < channels && p.with_separable ? p.depthwise + i / (channel_chunk / 4) * channels + c : nullptr;
+      },
+      [&](int i) -> void* { return taps + i * 4; });
   wait_for_activations();
 
   const std::int64_t plane = static_cast<std::int64_t>(image) * p.size * p.size;
   if (p.with_stem) {
     const float* picture = p.image + static_cast<std::int64_t>(image) * p.image_size * p.image_size * 3;
-    const int top = (tile_y - 1) * 2 - 1, left = (tile_x - 1) * 2 - 1;
-    for (int i = thread_index(); i < front_patch_side * front_patch_side * 3; i += block_threads()) {
-      const int y = top + i / (front_patch_side * 3), x3 = left * 3 + i % (front_patch_side * 3);
-      const bool inside = y >= 0 && y < p.image_size && x3 >= 0 && x3 < p.image_size * 3;
-      patch[i] = inside ? picture[static_cast<std::int64_t>(y) * p.image_size * 3 + x3] : 0.f;
+    const int top = (tile_y - 1) * 2 - 1, left = ((tile_x - 1) * 2 - 1) * 3;
+    for (int i = thread_index(); i < front_patch_side * front_patch_side * 3; i += threads) {
+      const int y = top + i / (front_patch_side * 3), x = left + i % (front_patch_side * 3);
+      const bool inside = y >= 0 && y < p.image_size && x >= 0 && x < p.image_size * 3;
+      patch[i] = inside ? picture[y * p.image_size * 3 + x] : 0.f;
+    }
+    block_barrier();
+    if (thread_index() < pixels) {
+      const float* corner = patch + (thread_index() / side * 2 * front_patch_side + thread_index() % side * 2) * 3;
+      DYNOFA_UNROLL
+      for (int k = 0; k < front_depth; k += 8) {
+        float values[8];
+        DYNOFA_UNROLL
+        for (int j = 0; j < 8; ++j)
+          values[j] = k + j < 27 ? corner[(k + j) / 9 * front_patch_side * 3 + (k + j) % 9] : 0.f;
+        store_floats(values, windows + thread_index() * pitch + k);
+      }
+    }
+    block_barrier();
+    const column_norms<T> norm(p.scale[0], p.shift[0], 0, channels);
+    tile_type tile;
+    tile.multiply(windows + warp * 32 * pitch, pitch, stem_weights, pitch, front_depth);
+    DYNOFA_UNROLL
+    for (int r = 0; r < tile_type::rows; ++r) {
+      const int pixel = warp * 32 + tile_type::row(r), y = tile_y + pixel / side - 1, x = tile_x + pixel % side - 1;
+      if (pixel >= pixels) continue;
+      const bool inside = y >= 0 && y < p.size && x >= 0 && x < p.size; // around it the depthwise convolution pads
+      float values[tile_type::columns];
+      DYNOFA_UNROLL
+      for (int c = 0; c < tile_type::columns; ++c)
+        values[c] = inside ? activate(p.stem_act, norm(c, tile.value(r, c))) : 0.f;
+      tile_type::store(stem + pixel * pixel_pitch, values);
+    }
+  } else {
+    copy_packets(
+        pixels * packets,
+        [&](int i) -> const void* {
+          const int pixel = i / packets, c = i % packets * packet_values<T>;
+          const int y = tile_y + pixel / side - 1, x = tile_x + pixel % side - 1;
+          const bool inside = y >= 0 && y < p.size && x >= 0 && x < p.size && c < channels;
+          return inside ? static_cast<const T*>(p.in) + (plane + y * p.size + x) * channels + c : nullptr;
+        },
+        [&](int i) -> void* { return stem + i / packets * pixel_pitch + i % packets * packet_values<T>; });
+  }
+  block_barrier();
+
+  auto centre = [&](int pixel) {
+    return stem + ((pixel / front_tile + 1) * side + pixel % front_tile + 1) * pixel_pitch;
+  };
+  const int pair = thread_index() % 16 * 2;
+  const bool active = pair < channels;
+  if (p.with_separable) {
+    const float scale[2] = {active ? p.scale[1][pair] : 0.f, active ? p.scale[1][pair + 1] : 0.f};
+    const float shift[2] = {active ? p.shift[1][pair] : 0.f, active ? p.shift[1][pair + 1] : 0.f};
+    for (int r = thread_index() / 16; r < outputs / run; r += threads / 16) {
+      const int y = r / (front_tile / run), x = r % (front_tile / run) * run;
+      float out[run][2] = {};
+      DYNOFA_UNROLL
+      for (int ky = 0; ky < 3; ++ky) {
+        float row[run + 2][2], weights[3][2];
+        DYNOFA_UNROLL
+        for (int i = 0; i < run + 2; ++i)
+          load_pair(stem + ((y + ky) * side + x + i) * pixel_pitch + pair, row[i][0], row[i][1]);
+        DYNOFA_UNROLL
+        for (int kx = 0; kx < 3; ++kx)
+          load_pair(taps + (ky * 3 + kx) * channel_chunk + pair, weights[kx][0], weights[kx][1]);
+        DYNOFA_UNROLL
+        for (int o = 0; o < run; ++o) DYNOFA_UNROLL
+        for (int kx = 0; kx < 3; ++kx) DYNOFA_UNROLL
+        for (int c = 0; c < 2; ++c) out[o][c] += row[o + kx][c] * weights[kx][c];
+      }
+      DYNOFA_UNROLL
+      for (int o = 0; o < run; ++o)
+        store_pair(middle + (y * front_tile + x + o) * pitch + pair, activate(p.act, out[o][0] * scale[0] + shift[0]),
+                   activate(p.act, out[o][1] * scale[1] + shift[1]));
+    }
+    block_barrier();
+    if (warp < outputs / 32) {
+      const column_norms<T> norm(p.scale[2], p.shift[2], 0, channels);
+      T* rows = middle + warp * 32 * pitch;
+      tile_type tile;
+      tile.multiply(rows, pitch, project_weights, pitch, front_depth);
+      warp_barrier();
+      DYNOFA_UNROLL
+      for (int r = 0; r < tile_type::rows; ++r) {
+        float values[tile_type::columns];
+        DYNOFA_UNROLL
+        for (int c = 0; c < tile_type::columns; ++c)
+          values[c] = norm(c, tile.value(r, c)) + to_float(centre(warp * 32 + tile_type::row(r))[tile_type::column(c)]);
+        tile_type::store(rows + tile_type::row(r) * pitch, values);
+      }
     }
     block_barrier();
   }
-  for (int i = thread_index(); i < pixels * octets; i += block_threads()) {
-    const int pixel = i % pixels, c = i / pixels * 8;
-    const int y = tile_y + pixel / side - 1, x = tile_x + pixel % side - 1;
-    octet value; // zeros around the image, where the depthwise convolution pads
-    if (y >= 0 && y < p.size && x >= 0 && x < p.size) {
-      if (p.with_stem) {
-        const float* corner = patch + (pixel / side * 2 * front_patch_side + pixel % side * 2) * 3;
-        DYNOFA_UNROLL
-        for (int ky = 0; ky < 3; ++ky) DYNOFA_UNROLL
-        for (int j = 0; j < 9; ++j) // (column, input)
-          value.add_product(corner[ky * front_patch_side * 3 + j],
-                            octet::at(stem_weights + (ky * 9 + j) * channels + c));
-        value.normalise(p.scale[0] + c, p.shift[0] + c, p.stem_act);
-      } else {
-        const T* in = static_cast<const T*>(p.in) + (plane + y * p.size + x) * channels + c;
-        DYNOFA_UNROLL
-        for (int j = 0; j < 8; ++j) value.values[j] = to_float(in[j]);
-      }
-    }
-    store_floats(value.values, stem + pixel * pitch + c);
-  }
-  block_barrier();
-
-  for (int i = thread_index(); i < outputs * octets && p.with_separable; i += block_threads()) {
-    const int pixel = i % outputs, c = i / outputs * 8;
-    const float* corner = stem + (pixel / front_tile * side + pixel % front_tile) * pitch + c;
-    octet value;
-    DYNOFA_UNROLL
-    for (int ky = 0; ky < 3; ++ky) DYNOFA_UNROLL
-    for (int kx = 0; kx < 3; ++kx)
-      value.add_product(octet::at(corner + (ky * side + kx) * pitch), octet::at(taps + (ky * 3 + kx) * channels + c));
-    value.normalise(p.scale[1] + c, p.shift[1] + c, p.act);
-    store_floats(value.values, middle + pixel * pitch + c);
-  }
-  block_barrier();
-
-  for (int i = thread_index(); i < outputs * octets; i += block_threads()) {
-    const int pixel = i / octets, c = i % octets * 8; // neighbouring threads write neighbouring channels
-    const int y = pixel / front_tile, x = pixel % front_tile;
-    if (tile_y + y >= p.size || tile_x + x >= p.size) continue;
-    const octet before = octet::at(stem + ((y + 1) * side + x + 1) * pitch + c);
-    octet value = before;
-    if (p.with_separable) {
-      value = {};
-      for (int k = 0; k < channels; ++k)
-        value.add_product(middle[pixel * pitch + k], octet::at(project + k * channels + c));
-      value.normalise(p.scale[2] + c, p.shift[2] + c, activation::identity);
-      DYNOFA_UNROLL
-      for (int j = 0; j < 8; ++j) value.values[j] += before.values[j];
-    }
-    T* out = static_cast<T*>(p.out) + (plane + (tile_y + y) * p.size + tile_x + x) * channels + c;
-    store_floats(value.values, out);
+  const int out_packets = channels / packet_values<T>;
+  for (int i = thread_index(); i < outputs * out_packets; i += threads) {
+    const int pixel = i / out_packets, c = i % out_packets * packet_values<T>;
+    const int y = tile_y + pixel / front_tile, x = tile_x + pixel % front_tile;
+    if (y >= p.size || x >= p.size) continue;
+    store_packet(static_cast<T*>(p.out) + (plane + y * p.size + x) * channels + c,
+                 load_packet((p.with_separable ? middle + pixel * pitch : centre(pixel)) + c));
   }
 }
 

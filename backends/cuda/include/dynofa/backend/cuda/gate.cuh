@@ -14,13 +14,19 @@ DYNOFA_KERNEL gate(gate_args p) {
   T* weights = reinterpret_cast<T*>(sums + room.groups * p.hidden); // [32][pitch]
   let_next_start();
   const int packets = p.hidden / packet_values<T>, first_channel = block_x() * channel_chunk;
-  for (int i = thread_index(); i < channel_chunk * packets; i += gate_room::threads) {
-    const int c = i / packets, at = i % packets * packet_values<T>;
-    if (first_channel + c < p.mid_channels)
-      store_packet(weights + c * room.pitch + at,
-                   load_packet(static_cast<const T*>(p.se_expand) +
-                               static_cast<std::int64_t>(first_channel + c) * p.pitch + at));
-  }
+  const small_division by_packets(packets);
+  copy_packets(
+      channel_chunk * packets,
+      [&](int i) -> const void* {
+        const int c = by_packets(i), at = (i - c * packets) * packet_values<T>;
+        return first_channel + c < p.mid_channels
+                   ? static_cast<const T*>(p.se_expand) + (first_channel + c) * p.pitch + at
+                   : nullptr;
+      },
+      [&](int i) -> void* {
+        const int c = by_packets(i);
+        return weights + c * room.pitch + (i - c * packets) * packet_values<T>;
+      });
   wait_for_activations();
 
   // Groups of threads take every `groups`-th share, four hidden values each, and add up in a fixed order.

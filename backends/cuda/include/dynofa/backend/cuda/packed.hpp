@@ -28,20 +28,22 @@ struct packed_layout {
   space_description space;
   precision values = precision::fp32;
   matrix stem, final_expand, feature_mix, classifier, classifier_bias;
-  matrix separable_project; ///< [in][out], fp32, for the front kernel
   std::vector<elastic_block> blocks;
   std::vector<std::byte> bytes; ///< what goes to the device; may be dropped afterwards
 
   packed_layout(const supernet& net, precision p)
       : space{net.space}
       , values{p} {
-    // [out][channel][row][column] → [row][column][channel][out]
-    const auto width = static_cast<std::size_t>(space.stem_width);
-    std::vector<float> turned(27 * width);
+    if (space.stem_width > channel_chunk)
+      throw error(errc::unsupported, "cuda backend, stem", text("at most ", channel_chunk, " channels"),
+                  text(space.stem_width));
+    // [out][channel][row][column] → [out][row][column][channel], 27 values padded to 32
+    const auto width = static_cast<std::size_t>(space.stem_width), depth = static_cast<std::size_t>(front_depth);
+    std::vector<float> turned(depth * width);
     for (std::size_t o = 0; o < width; ++o)
       for (std::size_t c = 0; c < 3; ++c)
-        for (std::size_t tap = 0; tap < 9; ++tap) turned[(tap * 3 + c) * width + o] = net.stem[o * 27 + c * 9 + tap];
-    stem = add_floats(turned, space.stem_width, "stem");
+        for (std::size_t tap = 0; tap < 9; ++tap) turned[o * depth + tap * 3 + c] = net.stem[o * 27 + c * 9 + tap];
+    stem = add_values(turned, front_depth, "stem");
     for (std::size_t i = 0; i < net.blocks.size(); ++i) {
       const block_weights& from = net.blocks[i];
       elastic_block to;
@@ -57,7 +59,6 @@ struct packed_layout {
         to.se_expand_bias = add_floats(from.se_expand_bias, from.mid_channels, name);
       }
       to.project = add_values(from.project, from.mid_channels, name);
-      if (i == 0) separable_project = add_floats(transposed(from.project, from.out_channels), from.out_channels, name);
       blocks.push_back(to);
     }
     const int last_width = space.stages.size() ? space.stages[space.stages.size() - 1].width : space.stem_width;

@@ -63,7 +63,7 @@ DYNOFA_KERNEL pointwise(pointwise_args p) {
   const int m0 = block_y() * tile_m, n0 = block_x() * tile_n;
   const int own_row = thread_index() / packets, own_k = thread_index() % packets * packet_values<T>;
 
-  packet a[a_loads], w[w_loads];
+  packet a[a_loads], gates[a_loads], w[w_loads];
   auto fetch_weights = [&](int k) {
     const T* from = static_cast<const T*>(p.w) + static_cast<std::int64_t>(n0 + own_row) * p.pitch + k;
     DYNOFA_UNROLL
@@ -78,8 +78,8 @@ DYNOFA_KERNEL pointwise(pointwise_args p) {
       const int m = m0 + own_row + i * rows_at_once;
       const bool inside = m < p.m && k < p.k;
       a[i] = inside ? load_packet(from + i * rows_at_once * p.k) : zero_packet();
-      if (p.gates != nullptr && inside)
-        a[i] = product_of<T>(a[i], load_packet(static_cast<const T*>(p.gates) + m / p.pixels * p.k + k));
+      if (p.gates != nullptr)
+        gates[i] = inside ? load_packet(static_cast<const T*>(p.gates) + m / p.pixels * p.k + k) : zero_packet();
     }
   };
 
@@ -92,7 +92,9 @@ DYNOFA_KERNEL pointwise(pointwise_args p) {
             warp_m = warp / shape.warps_k / shape.warps_n;
   for (int k0 = 0; k0 < p.k; k0 += depth) {
     DYNOFA_UNROLL
-    for (int i = 0; i < a_loads; ++i) store_packet(left + (own_row + i * rows_at_once) * pitch + own_k, a[i]);
+    for (int i = 0; i < a_loads; ++i)
+      store_packet(left + (own_row + i * rows_at_once) * pitch + own_k,
+                   p.gates != nullptr ? product_of<T>(a[i], gates[i]) : a[i]);
     DYNOFA_UNROLL
     for (int i = 0; i < w_loads; ++i) store_packet(right + (own_row + i * rows_at_once) * pitch + own_k, w[i]);
     block_barrier();

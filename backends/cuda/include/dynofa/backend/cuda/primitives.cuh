@@ -125,12 +125,12 @@ DYNOFA_DEVICE void with_activation(activation act, Work work) {
     work(constant_activation<activation::identity>{});
 }
 
-/// Division by a number that the compiler does not know, exact while dividend · divisor < 65536.
+/// Division by a number that the compiler does not know, exact while dividend · divisor < 2²⁰ and the quotient < 2¹².
 class small_division {
 public:
   DYNOFA_DEVICE explicit small_division(int divisor)
-      : factor_{65536u / static_cast<std::uint32_t>(divisor) + 1} {}
-  DYNOFA_DEVICE int operator()(int x) const { return static_cast<int>(static_cast<std::uint32_t>(x) * factor_ >> 16); }
+      : factor_{(1u << 20) / static_cast<std::uint32_t>(divisor) + 1} {}
+  DYNOFA_DEVICE int operator()(int x) const { return static_cast<int>(static_cast<std::uint32_t>(x) * factor_ >> 20); }
 
 private:
   std::uint32_t factor_;
@@ -162,6 +162,25 @@ union packet_view {
   DYNOFA_DEVICE explicit packet_view(const packet& p)
       : bits{p} {}
 };
+
+/// All threads of a block copy `count` packets: `from(i)` is where packet i lies, or null for zeros, `to(i)` where it
+/// goes. Four at a time are under way.
+template <class From, class To>
+DYNOFA_DEVICE void copy_packets(int count, From from, To to) {
+  constexpr int at_once = 4;
+  const int threads = block_threads();
+  for (int first = thread_index(); first < count; first += at_once * threads) {
+    packet bits[at_once];
+    DYNOFA_UNROLL
+    for (int j = 0; j < at_once; ++j) {
+      const void* source = first + j * threads < count ? from(first + j * threads) : nullptr;
+      bits[j] = source != nullptr ? load_packet(source) : zero_packet();
+    }
+    DYNOFA_UNROLL
+    for (int j = 0; j < at_once; ++j)
+      if (first + j * threads < count) store_packet(to(first + j * threads), bits[j]);
+  }
+}
 
 /// Value by value.
 template <class T>

@@ -29,18 +29,18 @@ inline tiles tiles_of(const block& b, precision p, int batch, device_limits devi
   tiles best{};
   double least = 0;
   for (const int threads : {256, 128})
-    for (const int rows : {1, 2, 4, 6, 8, 11, 12, 14, 16})
-      for (const int width : {4, 8, 12, 16}) {
-        const int height = std::min(rows, b.out_size), warps = threads / 32;
-        if (width >= b.out_size + 4) continue;
+    for (int height = 1; height <= std::min(b.out_size, 16); ++height)
+      for (int width = 4; width < std::min(b.out_size + 4, 32); width += 4) {
+        const int warps = threads / 32;
         const halo span = halo_of(b.kernel, b.stride, height, width);
-        const std::uint32_t bytes = expand_depthwise_room(p, b.in_channels, b.kernel, span, warps).bytes;
+        if (span.height * span.width * span.width >= 1 << 20) continue; // see small_division
+        const std::uint32_t bytes = expand_depthwise_room(p, b.in_channels, b.kernel, b.stride, span, warps).bytes;
         if (bytes > device.shared_bytes) continue;
         const int across = ceil_div(b.out_size, width), count = across * ceil_div(b.out_size, height);
         const int pixels = std::min(span.height, b.in_size) * std::min(span.width, b.in_size);
         const double instructions = setup + ceil_div(ceil_div(pixels, 32), warps) * per_strip +
                                     ceil_div(height * width / 4, threads / 16) * per_run;
-        const int resident = std::max(1, std::min(static_cast<int>(device.shared_bytes / bytes), 640 / threads));
+        const int resident = std::max(1, std::min(static_cast<int>(device.shared_bytes / bytes), 512 / threads));
         const int share = ceil_div(chunks * count * batch, device.multiprocessors);
         const double cycles =
             ceil_div(share, resident) * std::max(6.0, 1.2 * std::min(share, resident) * warps / 4) * instructions +
@@ -176,6 +176,7 @@ private:
                        b.out_channels,
                        w.pitch,
                        b.act};
+      s.threads = 32 * std::min(4, ceil_div(b.in_size * b.in_size, 32));
       s.grid[0] = grid(ceil_div(b.out_channels, channel_chunk)), s.grid[1] = grid(plan_.batch);
       s.shared_bytes = expand_pool_bytes(weights_.values, b.in_channels, s.threads / 32);
       steps.push_back(s);
@@ -198,12 +199,13 @@ private:
     a.image = reinterpret_cast<const float*>(at_.arena + arena_.image);
     a.in = in;
     a.out = out;
-    a.stem = floats(weights_.stem);
+    a.stem = at_.weights + weights_.stem.offset;
     if (with_stem) a.scale[0] = scale(index, 0), a.shift[0] = shift(index, 0), a.stem_act = b.act;
     if (with_separable) {
       const block& second = plan_.blocks[separable];
       a.depthwise = floats(weights_.blocks[0].depthwise[static_cast<std::size_t>(second.kernel / 2 - 1)]);
-      a.project = floats(weights_.separable_project);
+      a.project = at_.weights + weights_.blocks[0].project.offset;
+      a.project_pitch = weights_.blocks[0].project.pitch;
       for (int i = 0; i < 2; ++i) a.scale[i + 1] = scale(separable, i), a.shift[i + 1] = shift(separable, i);
       a.act = second.act;
     }
@@ -213,7 +215,7 @@ private:
     a.tiles_across = ceil_div(b.out_size, front_tile);
     a.with_stem = with_stem, a.with_separable = with_separable;
     s.grid[0] = grid(a.tiles_across * a.tiles_across), s.grid[1] = grid(plan_.batch);
-    s.shared_bytes = front_bytes(a.channels);
+    s.shared_bytes = front_room(weights_.values).bytes;
     return s;
   }
 

@@ -17,11 +17,11 @@ struct front_args {
   const float* image;     ///< [N][r][r][3], read if `with_stem`
   const void* in;         ///< [N][size][size][C], read if not
   void* out;              ///< [N][size][size][C]
-  const float* stem;      ///< [3·3·3][C]: (row, column, input) × output
+  const void* stem;       ///< [C][32]: output × (row, column, input), padded with zeros
   const float* depthwise; ///< [3·3][C]
-  const float* project;   ///< [C][C]: input × output
+  const void* project;    ///< [C][project_pitch]: output × input
   const float *scale[3], *shift[3];
-  std::int32_t image_size, size, channels, tiles_across;
+  std::int32_t image_size, size, channels, tiles_across, project_pitch;
   activation stem_act, act;
   bool with_stem, with_separable;
 };
@@ -136,13 +136,17 @@ constexpr std::uint32_t expand_operands_bytes(precision p, int k, int warps) {
   const int pixels = warps * 32 * operand_pitch(p, slice_of(p));
   return static_cast<std::uint32_t>(weights + pixels) * static_cast<std::uint32_t>(value_bytes(p));
 }
-inline constexpr int expanded_pitch = channel_chunk + 8; ///< values from one expanded pixel to the next
+/// Values from one expanded pixel to the next: such that the two halves of a warp, four outputs apart, read different
+/// banks.
+constexpr int expanded_pitch(precision p, int stride) {
+  return channel_chunk + (p == precision::fp16 && stride == 2 ? 4 : 8);
+}
 /// Operands of the expansion, then what it made, then the depthwise taps, then sums for the pooling.
 struct expand_depthwise_room {
   std::uint32_t expanded, taps, sums, bytes;
-  constexpr expand_depthwise_room(precision p, int k, int kernel, halo h, int warps)
+  constexpr expand_depthwise_room(precision p, int k, int kernel, int stride, halo h, int warps)
       : expanded{expand_operands_bytes(p, k, warps)}
-      , taps{expanded + static_cast<std::uint32_t>(h.height * h.width * expanded_pitch) *
+      , taps{expanded + static_cast<std::uint32_t>((h.height * h.width * expanded_pitch(p, stride) + 7) / 8 * 8) *
                             static_cast<std::uint32_t>(value_bytes(p))}
       , sums{taps + static_cast<std::uint32_t>(kernel * kernel * channel_chunk) * 4}
       , bytes{sums + static_cast<std::uint32_t>((2 * warps + 1) * channel_chunk) * 4} {}
@@ -176,15 +180,26 @@ constexpr pointwise_shape shape_of(kernel_id kernel) {
   default: return {2, 2, 1};
   }
 }
-inline constexpr int front_tile = 8;
-inline constexpr int front_patch_side = 2 * (front_tile + 2) + 1;                         ///< of the image
-inline constexpr int front_patch = (front_patch_side * front_patch_side * 3 + 3) / 4 * 4; ///< floats
-/// Patch, stem's results, depthwise results; weights of stem, depthwise and projection.
-constexpr int front_pitch(int channels) { return channels + 4; } ///< floats from pixel to pixel
-constexpr std::uint32_t front_bytes(int channels) {
-  const int pixels = (front_tile + 2) * (front_tile + 2) + front_tile * front_tile;
-  return static_cast<std::uint32_t>(front_patch + pixels * front_pitch(channels) + (27 + 9 + channels) * channels) * 4;
-}
+inline constexpr int front_tile = 8, front_patch_side = 2 * (front_tile + 2) + 1; ///< of outputs and of the image
+inline constexpr int front_depth = 32;                                            ///< 27 values of a window, padded
+/// Image, taps, windows, weights of stem and projection, what the stem gives.
+struct front_room {
+  std::uint32_t taps, windows, stem, project, pixels, bytes;
+  constexpr explicit front_room(precision p)
+      : taps{(front_patch_side * front_patch_side * 3 + 3) / 4 * 16}
+      , windows{taps + 9 * channel_chunk * 4}
+      , stem{windows + rows(p, 128)}
+      , project{stem + rows(p, channel_chunk)}
+      , pixels{project + rows(p, channel_chunk)}
+      , bytes{pixels + static_cast<std::uint32_t>((front_tile + 2) * (front_tile + 2) * expanded_pitch(p, 1)) *
+                           static_cast<std::uint32_t>(value_bytes(p))} {}
+
+private:
+  static constexpr std::uint32_t rows(precision p, int count) {
+    return static_cast<std::uint32_t>(count * operand_pitch(p, front_depth)) *
+           static_cast<std::uint32_t>(value_bytes(p));
+  }
+};
 /// How the gate kernel cuts its shared memory: hidden layer, its sums by group of threads, 32 rows of weights.
 struct gate_room {
   std::int32_t groups, pitch;
