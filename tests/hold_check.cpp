@@ -125,6 +125,7 @@ int main(int argc, char** argv) try {
   const int core = argc == 3 ? std::atoi(argv[2]) : 0;
   support::pin_to(core);
   const support::co_runner other(core);
+  const bool first = support::go_first();
   family f = load_family(argv[1]);
   const std::string device = remeasure_latencies(f, backend::cpu{}, 40);
   f.keep_front(device);
@@ -132,7 +133,8 @@ int main(int argc, char** argv) try {
   const double limit = 1.4 * levels.back().latency_ms;
   std::cout << argv[1] << ": " << levels.size() << " levels of " << fixed(levels.front().latency_ms, 2) << " to "
             << fixed(levels.back().latency_ms, 2) << " ms on " << device << "; target " << fixed(limit, 2)
-            << " ms; the other process has " << (other.real_time() ? "real-time priority\n" : "ordinary priority\n");
+            << " ms; the other process has " << (other.real_time() ? "real-time" : "ordinary") << " priority, this one "
+            << (first ? "goes before all other ordinary ones\n" : "has no more than others\n");
 
   const auto held = disturb_often<forecast>(f, levels, limit, other);
   std::vector<double> counts;
@@ -146,17 +148,17 @@ int main(int argc, char** argv) try {
   manager m(dynamic_network(backend::cpu{}, f), forecast(levels), {.latency_ms = limit});
   std::vector<float> logits(m.network().classes());
   std::vector<double> overhead;
-  std::size_t switches = 0;
+  std::size_t switches = 0, outliers = 0;
   constexpr std::size_t settle = 200, images = 3000;
   for (std::size_t i = 0; i < settle + images; ++i) {
     const auto start = clock_type::now();
     const image_record& r = m.run(ready, logits);
     overhead.push_back(std::chrono::duration<double, std::micro>(clock_type::now() - start).count() -
                        1000 * r.latency_ms);
-    switches += i >= settle && r.switched;
+    switches += i >= settle && r.switched, outliers += i >= settle && r.outlier;
   }
-  check(1000 * switches <= images,
-        text("alone: ", switches, " switches in ", images, " images (wanted: <= 1 in 1000)"));
+  check(1000 * switches <= images, text("alone: ", switches, " switches in ", images, " images, of which ", outliers,
+                                        " were disturbed to 1.5 times their window's median (wanted: <= 1 in 1000)"));
   std::cout << "      an image takes " << fixed(median(overhead), 2)
             << " us longer than its network, median: the network has emptied the caches of what the manager needs\n";
   const double warm = warm_overhead_us();

@@ -13,9 +13,9 @@
 #include <vector>
 
 // switch_check FAMILY: what a switch of level costs on this CPU, one thread. 100 000 random switches with an image
-// after every twentieth (an image after each would take a quarter of an hour); the first image after a switch against
+// after every twentieth (an image after each would take some minutes); the first image after a switch against
 // the level's steady ones, interleaved; memory of the levels against copies of them; and the three ways to another
-// sub-network of the paper's Table 1. About two minutes.
+// sub-network of the paper's Table 1. About half a minute.
 
 namespace {
 
@@ -168,6 +168,7 @@ int main(int argc, char** argv) try {
     return 2;
   }
   support::pin_to(0);
+  support::go_first();
   const family f = load_family(argv[1]);
   network net(backend::cpu{}, f);
   std::cout << argv[1] << ": " << net.size() << " levels on " << device_name(net.backend()) << '\n';
