@@ -151,5 +151,6 @@ TEST_CASE("managers, targets, switches and dying processes at once") {
   for (int i = 0; i < 500 && !shared_coordinator::remove(name); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   CHECK(access(("/dev/shm/dynofa-" + name).c_str(), F_OK) != 0);
-  MESSAGE(images << " images of two managers, " << shared_images << " of a shared member, " << switches << " switches");
+  MESSAGE(images.load() << " images of two managers, " << shared_images.load() << " of a shared member, "
+                        << switches.load() << " switches");
 }

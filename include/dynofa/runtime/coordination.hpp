@@ -26,6 +26,7 @@ namespace dynofa::runtime {
 ///    turns.
 /// 6. A raise after which a member misses, though the device got no slower otherwise, is taken back, and closed for
 ///    ever longer: no oscillation.
+///    The same, for 64 images at first, if the device does get slower within 64 images of the raise: it comes and goes.
 /// 7. A least top-1 gives way to the member's own latency only. The deadline of a single image lowers the level for
 ///    this image, nothing else.
 ///
@@ -263,7 +264,18 @@ private:
     for (std::size_t i = 0; i < most_members; ++i) {
       if (!active(i) || !knows(i) || !misses(i)) continue;
       const double now = slow_down(i);
-      if (now > r.slow_down[i] + (i == r.of ? 0 : change) + 2 * margin(i)) return false; // the device got slower
+      if (now > r.slow_down[i] + (i == r.of ? 0 : change) + 2 * margin(i)) { // the device got slower …
+        if (s.images - r.at < restless_images) {                             // … right after: it may come and go
+          s.restless = s.images - s.restless_at < 8 * s.restless ? std::min(2 * s.restless, options_.closed_most)
+                                                                 : restless_images;
+          s.restless_at = s.images;
+          s.closed[r.from + 1] = {.until = s.images + s.restless,
+                                  .length = s.closed[r.from + 1].length,
+                                  .by = i,
+                                  .slow_down = r.slow_down[i]};
+        }
+        return false;
+      }
       plan p = present();
       const auto value = [&](std::size_t k) { return influence_[k][r.of].value; };
       do shift(p, r.of, p.level[r.of] - 1, value);
@@ -313,7 +325,12 @@ private:
     asked_ = 0;
     plan only = present();
     only.level[first] = p.level[first];
-    raise_ = {.of = first, .from = members_[first].level, .to = p.level[first], .slow_down = {}, .valid = true};
+    raise_ = {.of = first,
+              .from = members_[first].level,
+              .to = p.level[first],
+              .at = members_[first].images,
+              .slow_down = {},
+              .valid = 1};
     for (std::size_t i = 0; i < most_members; ++i) raise_.slow_down[i] = members_[i].here ? slow_down(i) : 0;
     carry_out(only, reason::room);
   }
@@ -362,7 +379,8 @@ private:
     g.variance *= 1 - k * x;
   }
 
-  static constexpr std::size_t patience = 8; // images for which a member waits for another's adoption
+  static constexpr std::size_t restless_images = 64; // a device that gets slower this soon after a raise is restless
+  static constexpr std::size_t patience = 8;         // images for which a member waits for another's adoption
 };
 static_assert(std::is_trivially_copyable_v<coordination>);
 

@@ -150,6 +150,8 @@ protected:
     std::uint64_t images = 0, seen_at = 0, lowered_at = 0;
     std::uint64_t began = 0;                      // epoch in which its last image began
     std::size_t since_change = 0, since_plan = 0; // its images begun after the last adoption; seen after the last plan
+    std::uint64_t restless_at = 0;                // image of the last raise after which the device got slower at once
+    std::size_t restless = 1;                     // for how many images such a raise was closed
     reason why = reason::start, changed_why = reason::start;
     flag here = 0, started = 0, fresh = 0, hopeless = 0, changed_by_plan = 0;
     std::array<closing, member_forecast::most_levels> closed{};
@@ -167,6 +169,7 @@ protected:
   };
   struct raised { // the last raise, as long as nothing else was changed
     std::size_t of = 0, from = 0, to = 0;
+    std::uint64_t at = 0; // image of that member
     std::array<double, most_members> slow_down{};
     flag valid = 0;
   };
