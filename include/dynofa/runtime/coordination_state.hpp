@@ -234,7 +234,10 @@ protected:
     const double change = members_[j].forecast.log_ratio(p.level[j], level);
     p.level[j] = level;
     for (std::size_t i = 0; i < most_members; ++i)
-      if (i != j && active(i)) p.shift[i] += belief(i) * change;
+      if (i != j && active(i)) {
+        p.shift[i] += belief(i) * change;
+        p.shift[j] += belief(i) * influence_[j][i].value * change; // and back: a slower neighbour is longer in the way
+      }
   }
   bool in_need(const plan& p, std::size_t i) const noexcept { return active(i) && knows(i) && room(p, i, true) < 0; }
   bool nobody_lower() const noexcept {
