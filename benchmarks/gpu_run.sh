@@ -38,7 +38,7 @@ run() {
     local name=$1 begin=$SECONDS
     shift
     [[ $name =~ ${DYNOFA_GPU_STEPS:-.} ]] || return 0
-    if timeout 400 env LD_LIBRARY_PATH="$libraries" "$@" >"$out/$name.txt" 2>&1; then verdict=passed; else verdict="FAILED ($?)" failed=1; fi
+    if timeout 450 env LD_LIBRARY_PATH="$libraries" "$@" >"$out/$name.txt" 2>&1; then verdict=passed; else verdict="FAILED ($?)" failed=1; fi
     echo "== $name: $verdict in $((SECONDS - begin)) s; $(tail -n 1 "$out/$name.txt")"
   }
   (nvidia-smi || true) >"$out/device.txt" 2>&1
@@ -61,7 +61,7 @@ run() {
   step networks $bundle/gpu_figures networks
   if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
     libraries=${LD_LIBRARY_PATH:-}
-    step peers python3 benchmarks/peers/torch_gpu.py "$out/networks.txt" --only gpu --out "$out/peers.jsonl" \
+    step peers python3 benchmarks/peers/torch_gpu.py "$out/networks.txt" --only "${DYNOFA_PEER_NETWORKS:-gpu}" --out "$out/peers.jsonl" \
       ${DYNOFA_PEER_OPTIONS:-}
   else
     echo "== peers: skipped, no PyTorch with a GPU here"

@@ -2,8 +2,8 @@
 //
 // What the CUDA backend promises at run time, on the GPU of this machine: switching among six levels (p99 of choosing a
 // level and launching its graph ≤ 50 µs), memory of six levels ≤ 1.3 × one super-network and arena, and, with a folder
-// of labelled images, fp16 logits within 1e-2 of their standard deviation (the median image) and top-1 within 0.2
-// points of fp32. Every case prints a line; the last says `N passed, N failed`.
+// of labelled images, fp16 logits within 1e-2 of their standard deviation and top-1 within 0.2 points of fp32. Every case
+// prints a line; the last says `N passed, N failed`.
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/data/image_folder.hpp"
@@ -105,7 +105,7 @@ void check_accuracy(const model& m, const std::string& folder, golden::tally& t)
   std::sort(apart.begin(), apart.end());
   std::cout << "  logits apart by, in standard deviations: median image " << apart[apart.size() / 2] << ", 99 % "
             << apart[apart.size() * 99 / 100] << ", worst " << apart.back() << '\n';
-  t.check("logits of the median image", apart[apart.size() / 2] / 1e-2);
+  t.check("logits", apart.back() / 1e-2);
   t.check("difference of top-1", std::abs(right[0] - right[1]) * to_percent / 0.2);
   t.end();
 }

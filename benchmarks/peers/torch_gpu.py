@@ -2,13 +2,13 @@
 """PyTorch's time for the sub-networks of bench_subnets on a GPU, beside which the CUDA backend's rows stand.
 
     gpu_figures networks > networks.json                       # blocks and shapes, from paper_networks.hpp
-    torch_gpu.py networks.json --out peers.jsonl [--only gpu] [--batches 1,64] [--no-compile] [--cache FILE]
+    torch_gpu.py networks.json --out peers.jsonl [--only gpu0,gpu1] [--batches 1,64] [--fp32-batches 1] [--no-compile]
 
 One JSON line per measurement. Batch norm is folded into the convolutions and dropout left out, as a deployed network would
 have it; fp32 runs with TF32 off, the accuracy of our fp32 rows; weights are random, on which speed does not depend. Two
 variants: `graph`, the modules captured as a CUDA graph (memory format `channels_last` or `contiguous`, both measured), and
 `compile`, torch.compile(mode="reduce-overhead"). Times are device times by events over groups of replays, the same way as
-our rows, the image lying on the device. `--cache` keeps what torch.compile made, since that takes 15 s per variant.
+our rows, the image lying on the device.
 """
 import argparse
 import json
@@ -74,10 +74,12 @@ def network(blocks):
 
 
 def device_ms(run, repeats):
-    """Median and least of 30 groups of replays, per replay."""
-    for _ in range(10):
-        run()
-    torch.cuda.synchronize()
+    """Median and least of 30 groups of replays, per replay, after a second that brings the clock up."""
+    begin = time.time()
+    while time.time() - begin < 1:
+        for _ in range(repeats):
+            run()
+        torch.cuda.synchronize()
     times = []
     for _ in range(30):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -123,11 +125,11 @@ def compiled(net, precision, batch):
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("networks")
-    parser.add_argument("--only", default="", help="networks whose name starts so")
+    parser.add_argument("--only", default="", help="networks whose name starts with one of these, separated by commas")
     parser.add_argument("--batches", default="1,64")
+    parser.add_argument("--fp32-batches", help="of the fp32 rows, if others than --batches")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--out", help="file for the JSON lines; default: the terminal")
-    parser.add_argument("--cache", help="file of compiled code: read if it exists, else written")
     parser.add_argument("--compile-only", help="NAME,PRECISION,BATCH: fills the shared cache and ends")
     return parser.parse_args()
 
@@ -138,7 +140,7 @@ def compile_in_parallel(nets, batches, options):
         return [sys.executable, __file__, options.networks, "--compile-only", f"{net['name']},{precision},{batch}"]
 
     environment = dict(os.environ, TORCHINDUCTOR_COMPILE_THREADS="1")
-    wanted = [command(n, p, b) for n in nets for p in ("fp16", "fp32") for b in batches]
+    wanted = [command(n, p, b) for n in nets for p in batches for b in batches[p]]
     running = []
     for one in wanted:
         while len([p for p in running if p.poll() is None]) >= os.cpu_count():
@@ -155,18 +157,15 @@ def main():
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     with open(options.networks) as file:
-        nets = [n for n in json.load(file)["networks"] if n["name"].startswith(options.only)]
+        nets = [n for n in json.load(file)["networks"] if n["name"].startswith(tuple(options.only.split(",")))]
     if options.compile_only:
         name, precision, batch = options.compile_only.split(",")
         compiled(next(n for n in nets if n["name"] == name), precision, int(batch))
         return
-    batches = [int(b) for b in options.batches.split(",")]
+    batches = {"fp16": options.batches, "fp32": options.fp32_batches or options.batches}
+    batches = {precision: [int(b) for b in text.split(",")] for precision, text in batches.items()}
     if not options.no_compile:
-        if options.cache and os.path.exists(options.cache):
-            with open(options.cache, "rb") as file:
-                torch.compiler.load_cache_artifacts(file.read())
-        else:
-            compile_in_parallel(nets, batches, options)
+        compile_in_parallel(nets, batches, options)
 
     out = open(options.out, "w") if options.out else sys.stdout
 
@@ -176,8 +175,8 @@ def main():
         print(json.dumps(row), file=out, flush=True)
 
     for net in nets:
-        for precision in ("fp16", "fp32"):
-            for batch in batches:
+        for precision in batches:
+            for batch in batches[precision]:
                 repeats = 20 if batch < 8 else 5
                 layouts = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
                 for layout in layouts if batch == 1 else ["channels_last"]:
@@ -187,11 +186,6 @@ def main():
                     continue
                 run, seconds = compiled(net, precision, batch)
                 report(net, precision, batch, "compile", **device_ms(run, repeats), compile_s=round(seconds, 1))
-    if not options.no_compile and options.cache and not os.path.exists(options.cache):
-        artifacts = torch.compiler.save_cache_artifacts()
-        if artifacts:
-            with open(options.cache, "wb") as file:
-                file.write(artifacts[0])
 
 
 if __name__ == "__main__":
