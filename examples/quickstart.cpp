@@ -1,161 +1,127 @@
 // ctest:
-// expect: 475 tensors.*drawn by this program.*1\..*%.*uncalibrated
-#include "dynofa/backend/engine.hpp"
-#include "dynofa/backend/reference.hpp"
+// expect: levels.*of its front.*drawn by this program.*1\..*%.*1\..*%
+#include "dynofa/backend/cpu.hpp"
+#include "dynofa/calibrate/evaluate.hpp"
 #include "dynofa/data/draw.hpp"
-#include "dynofa/data/image_folder.hpp"
-#include "dynofa/data/preprocess_json.hpp"
-#include "dynofa/model/load.hpp"
+#include "dynofa/family/file.hpp"
+#include "dynofa/family/measure.hpp"
+#include "dynofa/report/figure.hpp"
 #include "dynofa/report/progress.hpp"
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
+#include "../benchmarks/fma_peak.hpp"
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <iomanip>
 #include <iostream>
-#include <mutex>
 #include <thread>
 
-// The main job: load a trained super-network, take sub-networks out of it, classify real images.
+// The main job: load a family of sub-networks, see what each costs on this machine, classify real images.
 //
-//   quickstart                       the super-network in assets/, on an image drawn here
+//   quickstart                       the family in assets/, on an image drawn here
 //   quickstart --image cat.jpg       … on your image
-//   quickstart --images DIR          top-1 over a folder with one sub-folder per class
+//   quickstart --images DIR          accuracy of every level over a folder with one sub-folder per class
+//   quickstart --figure front        draws the front as front.svg and front.png (gnuplot)
 
 namespace {
 
 using namespace dynofa;
-using backend_type = backend::reference;
 
-struct classifier {
-  supernet_ptr net;
-  data::preprocessing preprocessing;
-  std::vector<std::string> names, ids;
-  std::string origin;
-};
-
-classifier load(const std::string& path) {
-  const checkpoint file = read_checkpoint(path);
-  auto metadata = [&](const char* key) {
-    const auto found = file.metadata.find(key);
-    if (found == file.metadata.end())
-      throw error(errc::missing_key, path, text("metadata ", key), "none (03_load_a_checkpoint writes it)");
-    return found->second;
-  };
-  classifier c;
-  c.net = std::make_shared<const supernet>(
-      make_supernet(parse_space(metadata("dynofa.space")), with_canonical_keys(file.tensors, path)));
-  c.preprocessing = nlohmann::json::parse(metadata("dynofa.preprocessing")).get<data::preprocessing>();
-  for (const auto& entry : nlohmann::json::parse(metadata("dynofa.classes"))) {
-    c.names.push_back(entry.at("name"));
-    c.ids.push_back(entry.at("wnid"));
+void print_table(const family& f, const std::string& device) {
+  const double gflops = bench::fma_peak_gflops();
+  std::cout << device << ", one core multiplies and adds " << std::fixed << std::setprecision(0) << gflops
+            << " GFLOP/s\nlevel    r  M MACs  top-1 (95 %)          ms here  ratio to 2 x MACs / peak\n";
+  for (std::size_t i = 0; i < f.levels().size(); ++i) {
+    const auto& l = f.levels()[i];
+    const double macs = double(make_plan(f.space(), l.arch).macs()), ms = f.latency_on(i, device)->median_ms;
+    const auto [low, high] = l.accuracy.top1_interval();
+    std::cout << std::setw(5) << i << std::setw(5) << l.arch.r << std::setprecision(1) << std::setw(8) << macs / 1e6
+              << std::setprecision(2) << std::setw(7) << l.accuracy.top1() << " (" << low << "-" << high << ")"
+              << std::setprecision(3) << std::setw(11) << ms << std::setprecision(2) << std::setw(12)
+              << ms / (2e-6 * macs / gflops) << '\n';
   }
-  c.origin = file.metadata.contains("dynofa.origin") ? file.metadata.at("dynofa.origin") : "unknown";
-  std::cout << path << "\n  " << file.format << ", " << file.tensors.size() << " tensors, " << c.net->space.classes
-            << " classes, " << c.net->space.cardinality() << " sub-networks at each of "
-            << c.net->space.resolutions.size() << " resolutions\n  " << c.origin
-            << "\n  images: " << c.preprocessing.to_string() << "\n\n";
-  return c;
 }
 
-void classify(const classifier& c, const arch& a, const data::image& picture) {
-  std::vector<float> image(std::size_t(a.r) * a.r * 3);
-  c.preprocessing.apply(picture, a.r, image);
-  engine engine(backend_type{}, c.net);
-  auto level = engine.load(a);
-  auto scores = engine.run(level, image);
+void classify(const family& f, std::size_t i, const data::image& picture) {
+  const family_level& l = f.levels()[i];
+  std::vector<float> image(std::size_t(l.arch.r) * l.arch.r * 3);
+  f.preprocessing().apply(picture, l.arch.r, image);
+  engine runner(backend::cpu{}, f.net());
+  auto level = runner.load(l.arch, l.statistics);
+  auto scores = runner.run(level, image);
   const float top = *std::max_element(scores.begin(), scores.end());
   double sum = 0;
   for (float& s : scores) sum += s = std::exp(s - top);
+  std::cout << "  level " << i << ", " << l.arch.r << "x" << l.arch.r << '\n';
   for (int place = 1; place <= 3; ++place) {
     const std::size_t best = argmax(scores);
     std::cout << "    " << place << ". " << std::fixed << std::setprecision(1) << std::setw(5)
-              << 100 * scores[best] / sum << " %  " << c.names[best] << '\n';
+              << 100 * scores[best] / sum << " %  " << f.classes()[best].name << '\n';
     scores[best] = -1;
   }
 }
 
-/// Top-1 of an architecture with the super-network's stored statistics, on all threads.
-double top1(const classifier& c, const arch& a, const data::image_folder& images, int threads) {
-  std::mutex pool_mutex;
-  struct worker {
-    dynofa::engine<backend_type> runner;
-    backend_type::bound level;
-    std::vector<float> image;
-  };
-  std::vector<std::unique_ptr<worker>> idle;
-  std::size_t right = 0;
-  report::progress bar(std::cerr, text("  r", a.r));
-  data::for_each_image(
-      images, threads,
-      [&](std::size_t, int label, const data::image& picture) {
-        std::unique_ptr<worker> w;
-        {
-          const std::lock_guard lock(pool_mutex);
-          if (!idle.empty()) w = std::move(idle.back()), idle.pop_back();
-        }
-        if (!w) {
-          engine<backend_type> e(backend_type{}, c.net);
-          auto level = e.load(a);
-          w = std::make_unique<worker>(
-              worker{std::move(e), std::move(level), std::vector<float>(std::size_t(a.r) * a.r * 3)});
-        }
-        c.preprocessing.apply(picture, a.r, w->image);
-        const auto best = argmax(w->runner.run(w->level, w->image));
-        const std::lock_guard lock(pool_mutex);
-        right += static_cast<int>(best) == label;
-        idle.push_back(std::move(w));
-      },
-      [&](std::size_t done, std::size_t total) { return bar(done, total); });
-  return 100.0 * static_cast<double>(right) / static_cast<double>(images.size());
-}
-
-void describe(const char* what, const space_description& space, const arch& a) {
-  const plan p = make_plan(space, a);
-  std::cout << what << ": " << a.r << "x" << a.r << ", " << std::fixed << std::setprecision(1)
-            << static_cast<double>(p.macs()) / 1e6 << " M MACs, " << static_cast<double>(p.parameters()) / 1e6
-            << " M parameters\n";
+void evaluate_all(const family& f, const std::string& folder, std::size_t limit, int threads) {
+  std::vector<std::string> ids;
+  for (const auto& c : f.classes()) ids.push_back(c.id);
+  data::image_folder images(folder, ids);
+  if (limit && limit < images.size()) images = images.subset(limit, 1);
+  std::vector<evaluated_level> levels;
+  for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics});
+  report::progress bar(std::cerr, "evaluate");
+  const backend::cpu one_core{};
+  const auto results = evaluate(one_core, f.net(), one_core.pack(f.net()), levels, images, f.preprocessing(),
+                                {.threads = threads, .progress = std::ref(bar)});
+  std::cout << images.size() << " images\nlevel  top-1  top-5\n" << std::fixed << std::setprecision(2);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    std::cout << std::setw(5) << i << std::setw(7) << results[i].accuracy.top1() << std::setw(7)
+              << results[i].accuracy.top5() << '\n';
 }
 
 } // namespace
 
 int main(int argc, char** argv) try {
   CLI::App app("dynofa: one super-network, many networks");
-  std::string asset = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", image, folder;
+  std::string asset = DYNOFA_ASSETS "/tinyimagenet.dynofa", image, folder, figure;
   std::size_t limit = 0;
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  app.add_option("--supernet", asset, "safetensors with space, preprocessing and class names inside");
+  app.add_option("--family", asset, "family file");
   app.add_option("--image", image, "JPEG or PNG to classify");
-  app.add_option("--images", folder, "folder with one sub-folder per class: measures top-1");
+  app.add_option("--images", folder, "folder with one sub-folder per class: measures top-1 of every level");
   app.add_option("--limit", limit, "with --images: use this many, drawn with a fixed seed");
   app.add_option("--threads", threads, "threads for --images");
+  app.add_option("--figure", figure, "draw the front as FIGURE.svg and FIGURE.png");
   CLI11_PARSE(app, argc, argv);
 
-  const classifier c = load(asset);
-  const space_description& space = c.net->space;
-  const arch large = largest(space), small = smallest(space);
+  const auto start = std::chrono::steady_clock::now();
+  family f = load_family(asset);
+  const auto loaded = std::chrono::steady_clock::now() - start;
+  std::cout << asset << "\n  " << f.levels().size() << " levels over one super-network of " << f.space().classes
+            << " classes, loaded in " << std::chrono::duration_cast<std::chrono::milliseconds>(loaded).count()
+            << " ms\n  " << f.provenance["origin"] << "\n  images: " << f.preprocessing().to_string() << "\n\n";
   if (!folder.empty()) {
-    data::image_folder images(folder, c.ids);
-    if (limit && limit < images.size()) images = images.subset(limit, 1);
-    std::cout << images.size() << " images\n";
-    describe("largest sub-network, the super-network's own statistics", space, large);
-    std::cout << "  top-1 " << std::setprecision(2) << top1(c, large, images, threads) << " %\n";
-    describe("smallest sub-network, uncalibrated", space, small);
-    std::cout << "  top-1 " << std::setprecision(2) << top1(c, small, images, threads)
-              << " %: the statistics of the largest sub-network are wrong for every other, so each one is calibrated "
-                 "before use\n";
+    evaluate_all(f, folder, limit, threads);
     return 0;
+  }
+
+  const std::string device = remeasure_latencies(f, backend::cpu{}, 20);
+  const std::size_t dropped = f.keep_front(device);
+  print_table(f, device);
+  std::cout << f.levels().size() << " levels of its front here, " << dropped << " dominated ones dropped\n\n";
+  if (!figure.empty()) {
+    report::series front{"levels", {}, report::series::look::line_and_points};
+    for (std::size_t i = 0; i < f.levels().size(); ++i)
+      front.points.push_back({f.latency_on(i, device)->median_ms, f.levels()[i].accuracy.top1()});
+    report::draw({device, "milliseconds per image", "top-1, per cent", {front}}, figure);
   }
 
   const data::image picture = image.empty() ? data::draw_landscape(96, 128, 7) : data::read_image(image);
   std::cout << (image.empty() ? "no --image given: a landscape drawn by this program" : image) << ", " << picture.width
             << "x" << picture.height << '\n';
-  describe("  largest sub-network", space, large);
-  classify(c, large, picture);
-  describe("  smallest sub-network, uncalibrated (its answer is noise)", space, small);
-  classify(c, small, picture);
+  classify(f, 0, picture);
+  classify(f, f.levels().size() - 1, picture);
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;
