@@ -2,8 +2,8 @@
 //
 // What the CUDA backend promises at run time, on the GPU of this machine: switching among six levels (p99 of choosing a
 // level and launching its graph ≤ 50 µs), memory of six levels ≤ 1.3 × one super-network and arena, and, with a folder
-// of labelled images, fp16 logits within 1e-2 of their standard deviation and top-1 within 0.2 points of fp32. Every case
-// prints a line; the last says `N passed, N failed`.
+// of labelled images, fp16 logits within 1e-2 of their standard deviation and top-1 within 0.2 points of fp32. Every
+// case prints a line; the last says `N passed, N failed`.
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/data/image_folder.hpp"
