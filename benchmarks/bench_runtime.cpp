@@ -1,6 +1,7 @@
 // What a run-time policy costs per image: decide + observe with 10 levels, on a recorded mix of steps and noise; and
 // the whole manager around a network that takes no time.
 #include "dynofa/core/random.hpp"
+#include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/monitor.hpp"
@@ -38,6 +39,24 @@ BENCHMARK_TEMPLATE(policy_cost, lookup)->Name("runtime/lookup/levels:10");
 BENCHMARK_TEMPLATE(policy_cost, slack)->Name("runtime/slack/levels:10");
 BENCHMARK_TEMPLATE(policy_cost, reactive)->Name("runtime/reactive/levels:10");
 BENCHMARK_TEMPLATE(policy_cost, forecast)->Name("runtime/forecast/levels:10");
+
+/// An image of each of two members; the mutex is in it.
+void coordinator_cost(benchmark::State& state) {
+  const trace t = generate_trace(trace_kind::steps, 1, ten);
+  const target wanted = t.targets.front().wanted;
+  coordinator device;
+  coordinator::member one = device.join(ten), other = device.join(ten);
+  std::size_t image = 0;
+  for (auto _ : state) {
+    const std::size_t level = one.decide(wanted);
+    one.observe(level, t.latency_ms(level, image));
+    const std::size_t others = other.decide(wanted);
+    other.observe(others, t.latency_ms(others, image));
+    image = image + 1 == t.images() ? 0 : image + 1;
+  }
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(coordinator_cost)->Name("runtime/coordinator/two_images/levels:10");
 
 void monitor_cost(benchmark::State& state) {
   latency_monitor monitor(10);

@@ -61,7 +61,10 @@ inline tensor exact_tensor(const std::vector<float>& values, const shape_type& s
 
 /// f32 or f16 → floats. The loop is free of branches: a few milliseconds for the 8 million weights of w = 1.2.
 inline void widen(const tensor& t, std::vector<float>& out) {
-  out.resize(static_cast<std::size_t>(t.size()));
+  const auto size = static_cast<std::size_t>(t.size());
+  out.reserve(size);
+  bring_in(out.data(), size * sizeof(float), touch::write);
+  out.resize(size);
   if (t.type == dtype::f32) {
     if (!out.empty()) std::memcpy(out.data(), t.bytes.data(), t.bytes.size());
     return;
@@ -258,6 +261,7 @@ inline family read_family(const file_bytes& file, const std::string& where) {
   const std::size_t key = head.substr(0, 8 + header_size).find(checksum_key), at = key + checksum_key.size();
   if (key == head.npos || metadata("dynofa.checksum").size() != checksum_digits || at + checksum_digits > head.size())
     throw error(errc::bad_file, where, "a checksum of 32 digits", "none");
+  detail::bring_in(file.bytes.data(), file.bytes.size(), detail::touch::read);
   if (const auto found = checksum(file.bytes, at, {}); found != head.substr(at, checksum_digits))
     throw error(errc::bad_file, where, text("content of checksum ", printable(head.substr(at, checksum_digits))),
                 text(found, ": the file was altered"));

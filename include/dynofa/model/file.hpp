@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -51,6 +52,26 @@ private:
 };
 
 inline std::string errno_text() { return std::system_category().message(errno); }
+
+/// What memory about to be used is for.
+enum class touch { read, write };
+
+/// Brings all pages of `[start, start + bytes)` in with one system call (Linux 5.14) instead of one fault each. A
+/// hint: elsewhere nothing happens. On a virtual machine, where a fault costs microseconds, loading a family of 22 MB
+/// took 160 to 250 ms without it.
+inline void bring_in([[maybe_unused]] const void* start, [[maybe_unused]] std::size_t bytes,
+                     [[maybe_unused]] touch use) {
+#if defined(MADV_POPULATE_READ) && defined(MADV_POPULATE_WRITE)
+  constexpr std::size_t page = 4096;
+  if (bytes < 16 * page) return;
+  const auto first = (reinterpret_cast<std::uintptr_t>(start) + page - 1) / page * page; // whole pages only
+  const auto last = (reinterpret_cast<std::uintptr_t>(start) + bytes) / page * page;
+  const int fault = errno; // not ours to change
+  (void)::madvise(reinterpret_cast<void*>(first), last - first,
+                  use == touch::read ? MADV_POPULATE_READ : MADV_POPULATE_WRITE);
+  errno = fault;
+#endif
+}
 
 } // namespace detail
 

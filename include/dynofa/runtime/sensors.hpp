@@ -69,8 +69,8 @@ private:
 
 /// Reads clock, temperature, load and energy from Linux' /sys and /proc; elsewhere every reading is absent.
 ///
-/// Finds its files when made and keeps them open. Cost of a reading: a system call per sensor that is there; measured:
-/// see docs/guide/run-time-manager.md. For one thread at a time. Movable.
+/// Finds its files when made and keeps them open. Cost of a reading: a system call per sensor that is there.
+/// For one thread at a time. Movable.
 class sensors {
 public:
   /// `root` stands for "/" (tests bring a folder of their own); `processor` is the one whose clock is read.
