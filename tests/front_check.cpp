@@ -87,6 +87,29 @@ void measure(family& all, std::vector<arch> archs, const image_source& calibrati
   }
 }
 
+/// Evaluates again, with their own statistics, those that were evaluated on another number of images.
+void evaluate_again(family& all, const data::image_folder& images, const std::string& state) {
+  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  std::vector<evaluated_level> stale;
+  for (const auto& l : all.levels())
+    if (static_cast<std::size_t>(l.accuracy.images) != images.size()) stale.push_back({l.arch, l.statistics});
+  const backend::cpu one_core{};
+  const auto packed = one_core.pack(all.net());
+  report::progress bar(std::cerr, "again  ");
+  constexpr std::size_t handful = 12;
+  for (std::size_t first = 0; first < stale.size(); first += handful) {
+    const auto some = std::span(stale).subspan(first, std::min(handful, stale.size() - first));
+    const auto results = evaluate(one_core, all.net(), packed, some, images, all.preprocessing(), {.threads = threads});
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      std::size_t at = 0; // an accuracy moves a level
+      while (!(all.levels()[at].arch == some[i].arch)) ++at;
+      all.set_accuracy(at, results[i].accuracy);
+    }
+    if (!state.empty()) save_family(state, all);
+    bar(first + some.size(), stale.size());
+  }
+}
+
 /// The most accurate of `points` within `ms`, or null.
 const point* best_within(const std::vector<point>& points, double ms) {
   const point* best = nullptr;
@@ -169,6 +192,7 @@ int main(int argc, char** argv) try {
   }
   measure(all, random, calibration, images, state, "random ");
   measure(all, uniform, calibration, images, state, "uniform");
+  evaluate_again(all, images, state);
   const std::string device = remeasure_latencies(all, backend::cpu{}, rounds);
   const auto points_of = [&](const std::vector<arch>& archs) {
     std::vector<point> points;
