@@ -3,46 +3,10 @@
 #include <doctest/doctest.h>
 
 #include "backends/cpu/networks.hpp"
-#include <atomic>
-#include <cerrno>
-#include <cstdlib>
-#include <new>
+#include "support/allocations.hpp"
 
-// Every way to the heap is counted: the C functions are replaced where the C library lets us (glibc keeps the originals
-// under
-// __libc_ names), and with them operator new, which calls malloc. Sanitizers bring their own and are left alone.
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define DYNOFA_COUNTS 0
-#endif
-#endif
-#ifndef DYNOFA_COUNTS
-#define DYNOFA_COUNTS 1
-#endif
-#else
-#define DYNOFA_COUNTS 0
-#endif
-
-namespace {
-[[maybe_unused]] std::atomic<long> allocations{0}; // sanitizers bring their own malloc: nothing counts there
-}
-
-#if DYNOFA_COUNTS
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-void* malloc(std::size_t n) { return ++allocations, __libc_malloc(n); }
-void* calloc(std::size_t n, std::size_t m) { return ++allocations, __libc_calloc(n, m); }
-void* realloc(void* p, std::size_t n) { return ++allocations, __libc_realloc(p, n); }
-void* memalign(std::size_t a, std::size_t n) { return ++allocations, __libc_memalign(a, n); }
-void* aligned_alloc(std::size_t a, std::size_t n) { return ++allocations, __libc_memalign(a, n); }
-int posix_memalign(void** p, std::size_t a, std::size_t n) {
-  return ++allocations, (*p = __libc_memalign(a, n)) ? 0 : ENOMEM;
-}
-}
+#if SUPPORT_COUNTS_ALLOCATIONS
+using support::allocations;
 
 TEST_CASE("running an image allocates nothing") {
   using namespace dynofa;
