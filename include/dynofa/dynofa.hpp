@@ -30,6 +30,7 @@
 #include "dynofa/model/safetensors.hpp"
 #include "dynofa/model/supernet.hpp"
 #include "dynofa/model/supernet_io.hpp"
+#include "dynofa/model/supernet_part.hpp"
 #include "dynofa/model/tensor.hpp"
 #include "dynofa/model/torch_legacy.hpp"
 #include "dynofa/model/torch_tensors.hpp"

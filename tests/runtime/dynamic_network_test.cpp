@@ -1,4 +1,5 @@
 // ctest: threads
+#include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/runtime/dynamic_network.hpp"
@@ -6,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "runtime/made_up.hpp"
+#include "support/sentence.hpp"
 #include <atomic>
 #include <thread>
 
@@ -96,6 +98,30 @@ TEST_CASE("pictures, figures, memory, moves") {
   first.switch_to(2);
   dynamic_network moved = std::move(first);
   CHECK(moved.run(half, logits) == 2);
+}
+
+TEST_CASE("only what the levels read is packed; another's weights may hold too little") {
+  const family f = made_up::front(8);
+  family two(f.net(), f.preprocessing(), f.classes());
+  two.add(f.levels()[0]), two.add(f.levels()[1]);
+  const backend::cpu cpu;
+  dynamic_network small(cpu, two), large(cpu, f);
+  CHECK(small.bytes().weights < large.bytes().weights);
+  CHECK(large.bytes().weights <= cpu.pack(f.net())->bytes());
+  dynamic_network shared(cpu, two, large.weights()), whole(cpu, f, cpu.pack(f.net()));
+  CHECK(shared.weights() == large.weights());
+  std::vector<float> one(large.classes()), other(one);
+  for (std::size_t level = 0; level < f.levels().size(); ++level) {
+    large.switch_to(level), whole.switch_to(level);
+    large.run(half, one), whole.run(half, other);
+    CHECK(one == other);
+  }
+  shared.run(half, one), small.run(half, other);
+  CHECK(one == other);
+  CHECK(support::sentence([&] {
+          dynamic_network(cpu, f, small.weights());
+        }).find("cpu backend bind: expected a plan that the super-network was packed for, got one that reads more") ==
+        0);
 }
 
 TEST_CASE("wrong use is refused with a sentence and changes nothing") {

@@ -37,6 +37,12 @@ namespace dynofa {
 ///  workspace
 ///    holds, without the transfers that `run_block` makes
 ///  * `name()`                           → "cpu avx512, 2 threads": goes into tables and reports
+///
+/// A backend may offer two more, which are used where they are:
+///
+///  * `pack(net, plans)`                 → what these plans read of the super-network, and no more; `bind` throws for a
+///                                       plan that needs another part
+///  * `prepare(bound, workspace)`        does what would make the first run on this workspace slower than the next
 template <class B>
 concept inference_backend = requires(B& backend, const supernet_ptr& net, const plan& p, const scale_shift& norms,
                                      std::size_t block, int repeats, std::shared_ptr<const typename B::packed> packed,
@@ -53,5 +59,15 @@ concept inference_backend = requires(B& backend, const supernet_ptr& net, const 
   { level.bytes() } -> std::convertible_to<std::size_t>;   // that one more level costs
   { space.bytes() } -> std::convertible_to<std::size_t>;
 };
+
+/// The super-network packed for these plans: of a backend that can tell, only what they read.
+template <inference_backend Backend>
+std::shared_ptr<const typename Backend::packed> pack_for(Backend& backend, const supernet_ptr& net,
+                                                         std::span<const plan> plans) {
+  if constexpr (requires { backend.pack(net, plans); })
+    return backend.pack(net, plans);
+  else
+    return backend.pack(net);
+}
 
 } // namespace dynofa

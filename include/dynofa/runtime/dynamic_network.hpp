@@ -41,21 +41,24 @@ public:
   using packed = typename Backend::packed;
 
   /// Throws errc::invalid_argument for a family without levels, and what packing and binding throw. `weights`, where
-  /// given, are what another network or engine has packed already from the same super-network.
+  /// given, are what another network or engine has packed already from the same super-network; without them only what
+  /// the levels read of it is packed, where the backend can.
   dynamic_network(Backend backend, const family& f, std::shared_ptr<const packed> weights = nullptr)
       : backend_{std::move(backend)}
       , preprocessing_{f.preprocessing()}
       , classes_{static_cast<std::size_t>(f.space().classes)}
-      , packed_{weights ? std::move(weights) : backend_.pack(f.net())}
+      , packed_{std::move(weights)}
       , wanted_{std::make_unique<std::atomic<std::size_t>>(0)} {
     if (f.levels().empty()) throw error(errc::invalid_argument, "dynamic network", "a family with levels", "none");
     std::vector<plan> plans;
+    for (const family_level& l : f.levels()) plans.push_back(make_plan(f.space(), l.arch));
+    if (!packed_) packed_ = pack_for(backend_, f.net(), plans);
     std::size_t pixels = 0;
-    levels_.reserve(f.levels().size());
-    for (const family_level& l : f.levels()) {
-      plans.push_back(make_plan(f.space(), l.arch));
+    levels_.reserve(plans.size());
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      const family_level& l = f.levels()[i];
       levels_.push_back({l.arch, l.accuracy.top1(), l.latency,
-                         backend_.bind(packed_, plans.back(), fold(*f.net(), plans.back(), l.statistics))});
+                         backend_.bind(packed_, plans[i], fold(*f.net(), plans[i], l.statistics))});
       pixels = std::max(pixels, levels_.back().values());
     }
     workspace_ = std::make_unique<typename Backend::workspace>(backend_.make_workspace(plans));

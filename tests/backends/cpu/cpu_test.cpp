@@ -1,4 +1,5 @@
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/family/weights.hpp"
 
 #include <doctest/doctest.h>
 
@@ -131,6 +132,40 @@ TEST_CASE("weights in half precision stay within their rounding") {
   }
 }
 
+TEST_CASE("lossless weights and a part of the super-network give the same answers to the bit") {
+  const space_description d = every_block();
+  const auto net = std::make_shared<const supernet>(round_to_half(random_supernet(d, 16)));
+  std::vector<plan> plans;
+  for (std::size_t first : {0u, 1u, 2u}) {
+    arch a = arch_of(d, 64, first);
+    a.d[first] = a.d[first + 3] = 1;
+    plans.push_back(make_plan(d, a));
+  }
+  const std::vector<float> image = normals(static_cast<std::size_t>(plans[0].blocks[0].in_values()), 17);
+  for (const std::string& isa : isas())
+    for (const char* weights : {"fp32", "lossless", "bf16"}) {
+      CAPTURE(isa);
+      CAPTURE(weights);
+      const backend::cpu exact{.isa = isa, .weights = std::string(weights) == "lossless" ? "fp32" : weights};
+      const backend::cpu b{.isa = isa, .weights = weights};
+      const auto whole = exact.pack(net), part = b.pack(net, std::span<const plan>(plans).first(2));
+      CHECK(part->bytes() < whole->bytes());
+      auto space = b.make_workspace(plans);
+      for (const plan& p : std::span<const plan>(plans).first(2)) {
+        const auto truth = exact.bind(whole, p, norms_of(*net, p)), level = b.bind(part, p, norms_of(*net, p));
+        std::vector<float> wanted(10), got(10);
+        exact.run(truth, space, image, wanted);
+        b.run(level, space, image, got);
+        CHECK(got == wanted);
+      }
+      CHECK_THROWS_WITH_AS(b.bind(part, plans[2], norms_of(*net, plans[2])),
+                           doctest::Contains("cpu backend bind: expected a plan that the super-network was packed for, "
+                                             "got one that reads more of block "),
+                           error);
+    }
+  CHECK(backend::cpu{.isa = "portable", .weights = "lossless"}.name() == "cpu portable lossless weights, 1 thread");
+}
+
 TEST_CASE("bf16 levels on every instruction set stay within the roundings of the format") {
   // A value passes at most eight roundings to 8 bits (2^-8 relative at most) from a block's input to its output: input,
   // both weights, gate times weight, depthwise output, residual, output, and the reference's own input stays exact.
@@ -170,7 +205,8 @@ TEST_CASE("levels of both formats share a backend and a workspace") {
   b.run(exact, space, image, second);
   CHECK(first == second);
   CHECK(first != other);
-  CHECK_THROWS_WITH_AS((void)b.pack(net, "bf8"), "cpu backend weights: expected fp32, fp16 or bf16, got bf8", error);
+  CHECK_THROWS_WITH_AS((void)b.pack(net, "bf8"), "cpu backend weights: expected fp32, fp16, lossless or bf16, got bf8",
+                       error);
 }
 
 TEST_CASE("what it costs: packed weights and one more level") {
@@ -192,7 +228,7 @@ TEST_CASE("wrong requests are sentences") {
   CHECK_THROWS_WITH_AS((void)backend::cpu{.isa = "mmx"}.threads, doctest::Contains("cpu backend isa: expected"), error);
   CHECK_THROWS_WITH_AS((void)backend::cpu{.threads = 0}.threads, "cpu backend threads: expected 1 … 256, got 0", error);
   CHECK_THROWS_WITH_AS((void)backend::cpu{.weights = "int3"}.threads,
-                       "cpu backend weights: expected fp32, fp16 or bf16, got int3", error);
+                       "cpu backend weights: expected fp32, fp16, lossless or bf16, got int3", error);
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 1));
   const backend::cpu b;

@@ -1,8 +1,12 @@
 #include "dynofa/backend/cpu/packed.hpp"
+#include "dynofa/family/weights.hpp"
 
 #include <doctest/doctest.h>
 
 #include "backends/cpu/networks.hpp"
+#include <algorithm>
+#include <utility>
+#include <vector>
 
 using namespace dynofa;
 using namespace cpu_tests;
@@ -11,6 +15,9 @@ using backend::cpu_detail::packed_supernet;
 
 namespace {
 std::size_t z(int i) { return static_cast<std::size_t>(i); }
+float at(const float* panels, std::size_t step, int o, int i) {
+  return panels[z(o / lane_block) * step + z(i * lane_block + o % lane_block)];
+}
 } // namespace
 
 TEST_CASE("every sub-network's weights are a prefix of the panels") {
@@ -63,4 +70,69 @@ TEST_CASE("every sub-network's weights are a prefix of the panels") {
   }
   CHECK(half.bytes() < packed.bytes());
   CHECK(bf16.bytes() < half.bytes());
+}
+
+TEST_CASE("a part holds what its plans read, in the same panels, and nothing of blocks that none runs") {
+  const space_description d = every_block();
+  const supernet net = random_supernet(d, 22);
+  arch shallow = arch_of(d, 64, 0), narrow = arch_of(d, 64, 1);
+  std::fill(shallow.d.begin(), shallow.d.end(), std::uint8_t{1});
+  std::fill(narrow.d.begin(), narrow.d.end(), std::uint8_t{1});
+  narrow.d[2] = 2;
+  const std::vector<plan> plans = {make_plan(d, shallow), make_plan(d, narrow)};
+  using backend::cpu_detail::number_format;
+  const packed_supernet whole{net, number_format::fp32};
+  const packed_supernet some{net, number_format::fp32, supernet_part::of(net, plans)};
+  CHECK(some.bytes() < 0.8 * double(whole.bytes()));
+  std::size_t idle = 0;
+  for (std::size_t n = 0; n < net.blocks.size(); ++n) {
+    const auto &use = some.part.blocks[n], &all = whole.part.blocks[n];
+    const auto &to = some.blocks[n], &full = whole.blocks[n];
+    CHECK(all.mid_channels == net.blocks[n].mid_channels);
+    if (use.mid_channels == 0) {
+      ++idle;
+      continue;
+    }
+    bool same = true;
+    for (int o = 0; o < use.mid_channels && n > 0; ++o)
+      for (int i = 0; i < net.blocks[n].in_channels; ++i)
+        same &=
+            at(some.floats(to.expand), to.expand.step, o, i) == at(whole.floats(full.expand), full.expand.step, o, i);
+    for (int o = 0; o < net.blocks[n].out_channels; ++o)
+      for (int i = 0; i < use.mid_channels; ++i)
+        same &= at(some.floats(to.project), to.project.step, o, i) ==
+                at(whole.floats(full.project), full.project.step, o, i);
+    for (int o = 0; o < use.se_channels; ++o)
+      for (int i = 0; i < use.mid_channels; ++i)
+        same &= at(some.floats(to.se_reduce), to.se_reduce.step, o, i) ==
+                    at(whole.floats(full.se_reduce), full.se_reduce.step, o, i) &&
+                at(some.floats(to.se_expand), to.se_expand.step, i, o) ==
+                    at(whole.floats(full.se_expand), full.se_expand.step, i, o);
+    for (std::size_t k = 0; k < 3; ++k)
+      for (int c = 0; c < use.depthwise[k]; ++c)
+        for (int t = 0; t < int(2 * k + 3) * int(2 * k + 3); ++t)
+          same &= at(some.floats(to.depthwise[k]), to.depthwise[k].step, c, t) ==
+                  at(whole.floats(full.depthwise[k]), full.depthwise[k].step, c, t);
+    CHECK_MESSAGE(same, "block " << n);
+  }
+  CHECK(idle == 7); // the second blocks of all stages but one
+}
+
+TEST_CASE("lossless is half precision where every such weight is a half, and fp32 where one is not") {
+  const space_description d = every_block();
+  supernet net = round_to_half(random_supernet(d, 23));
+  using backend::cpu_detail::number_format;
+  const packed_supernet half{net, number_format::fp16}, lossless{net, number_format::lossless};
+  CHECK(lossless.format == number_format::fp16);
+  CHECK(lossless.half);
+  CHECK(lossless.bytes() == half.bytes());
+  const float quarter_step = 1 + 0x1p-12f; // between two halves
+  for (std::vector<float>* weights : {&net.classifier, &net.feature_mix, &net.blocks.back().se_expand,
+                                      &net.blocks.back().se_reduce}) { // of a stage with squeeze-excite
+    const float before = std::exchange(weights->back(), quarter_step);
+    const packed_supernet exact{net, number_format::lossless};
+    CHECK(exact.format == number_format::fp32);
+    CHECK_FALSE(exact.half);
+    weights->back() = before;
+  }
 }

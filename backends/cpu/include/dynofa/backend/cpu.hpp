@@ -2,6 +2,7 @@
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/cpu/blocks.hpp"
 #include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/head.hpp"
 #include "dynofa/backend/cpu/level.hpp"
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
@@ -35,10 +36,12 @@ struct cpu {
   int threads = 1;              ///< the caller's included
   std::string weights = "fp32"; ///< of `pack`; or "fp16": squeeze-excite, feature mix and classifier, which are bound
                                 ///< by memory, are stored in half precision and widened when read (relative error of a
-                                ///< weight 2^-11); or "bf16": that, and all 1×1 convolutions multiply bf16 weights and
-                                ///< activations (relative error of each 2^-8) and add in fp32, half the memory and,
-                                ///< with AVX512-BF16, twice the rate
-  executor threads_of = {};     ///< run on these threads instead of a pool of our own
+                                ///< weight 2^-11); or "lossless": as "fp16" where each of these weights is a half
+                                ///< already, as in families and super-networks that were saved in fp16, else as "fp32":
+                                ///< the answers are those of "fp32" to the bit; or "bf16": that, and all 1×1
+                                ///< convolutions multiply bf16 weights and activations (relative error of each 2^-8)
+                                ///< and add in fp32, half the memory and, with AVX512-BF16, twice the rate
+  executor threads_of = {}; ///< run on these threads instead of a pool of our own
   std::shared_ptr<const cpu_detail::engine> engine = start(isa, threads, threads_of, weights); ///< leave it out
 
   using packed = cpu_detail::packed_supernet;
@@ -56,9 +59,13 @@ struct cpu {
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
     return std::make_shared<const packed>(*net, engine->format());
   }
-  /// The same in another number format: "fp32", "fp16" or "bf16".
+  /// The same in another number format: "fp32", "fp16", "lossless" or "bf16".
   std::shared_ptr<const packed> pack(const supernet_ptr& net, const std::string& format) const {
     return std::make_shared<const packed>(*net, number_format_of(format));
+  }
+  /// Of the super-network only what these plans read: `bind` throws errc::mismatch for a plan that reads more.
+  std::shared_ptr<const packed> pack(const supernet_ptr& net, std::span<const plan> plans) const {
+    return std::make_shared<const packed>(*net, engine->format(), supernet_part::of(*net, plans));
   }
   /// One level: 82–185 KB of scale and shift for w = 1.2, no weights.
   bound bind(const std::shared_ptr<const packed>& weights_of, const plan& p, const scale_shift& norms) const {
@@ -100,6 +107,9 @@ private:
   template <class Value>
   void run_as(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
     const cpu_detail::block_runner<Value> runner{*engine, level, space};
+    const cpu_detail::batched_head head{*engine, level, space};
+    const bool together = head.serves();
+    const std::size_t alone = level.steps.size() - (together ? head.steps : 0); // steps that each image runs
     const std::size_t pixels = image.size() / static_cast<std::size_t>(level.plan.batch);
     const std::size_t classes = logits.size() / static_cast<std::size_t>(level.plan.batch);
     for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
@@ -112,13 +122,17 @@ private:
         to ^= 1;
         first = 3;
       }
-      for (std::size_t i = first; i < level.steps.size(); ++i) {
+      for (std::size_t i = first; i < alone; ++i) {
         runner.run(level.steps[i], in, space.image[to]);
         in = space.image[to];
         to ^= 1;
       }
-      std::copy_n(in, classes, logits.data() + n * classes);
+      if (together)
+        head.keep(n, in);
+      else
+        std::copy_n(in, classes, logits.data() + n * classes);
     }
+    if (together) head.run(logits);
   }
 
   template <class Value>
@@ -162,11 +176,17 @@ private:
   static cpu_detail::number_format number_format_of(const std::string& name) {
     if (name == "fp32") return cpu_detail::number_format::fp32;
     if (name == "fp16") return cpu_detail::number_format::fp16;
+    if (name == "lossless") return cpu_detail::number_format::lossless;
     if (name == "bf16") return cpu_detail::number_format::bf16;
-    throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16 or bf16", name);
+    throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless or bf16", name);
   }
   static const char* format_suffix(cpu_detail::number_format f) {
-    return f == cpu_detail::number_format::fp32 ? "" : f == cpu_detail::number_format::fp16 ? " fp16 weights" : " bf16";
+    switch (f) {
+    case cpu_detail::number_format::fp16: return " fp16 weights";
+    case cpu_detail::number_format::lossless: return " lossless weights";
+    case cpu_detail::number_format::bf16: return " bf16";
+    default: return "";
+    }
   }
 
   static void assign(float& to, float value) { to = value; }

@@ -54,6 +54,10 @@ struct level {
     if (!(plan.space == weights->space))
       throw error(errc::mismatch, "cpu backend bind", "a plan of the packed super-network's space",
                   text("a plan of another space, ", plan.arch));
+    for (const block& b : plan.blocks)
+      if (!weights->part.holds(b))
+        throw error(errc::mismatch, "cpu backend bind", "a plan that the super-network was packed for",
+                    text("one that reads more of block ", b.supernet_index, ", ", plan.arch));
     const auto channels = static_cast<std::size_t>(plan.norm_values());
     if (affine.scale.size() != channels || affine.shift.size() != channels)
       throw error(errc::mismatch, "cpu backend bind", text(channels, " scales and shifts for ", plan.arch),
