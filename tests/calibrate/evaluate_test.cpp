@@ -49,7 +49,8 @@ TEST_CASE("evaluation counts what single runs count, on any number of threads, l
     levels.push_back({c.arch, c.statistics});
   }
   const auto results = evaluate(one, net, one.pack(net), levels, folder, rule, {.threads = 2});
-  const auto again = evaluate(one, net, one.pack(net), levels, folder, rule);
+  const auto again = evaluate(one, net, one.pack(net), levels, folder, rule, {.batch = 7}); // 30 = 4 · 7 + 2
+  const auto singly = evaluate(one, net, one.pack(net), levels, folder, rule, {.threads = 3, .batch = 1});
 
   engine runner(one, net);
   for (std::size_t l = 0; l < levels.size(); ++l) {
@@ -66,7 +67,9 @@ TEST_CASE("evaluation counts what single runs count, on any number of threads, l
     }
     CHECK(results[l].accuracy == wanted);
     CHECK(again[l].accuracy == wanted);
+    CHECK(singly[l].accuracy == wanted);
     CHECK(results[l].per_class == again[l].per_class);
+    CHECK(results[l].per_class == singly[l].per_class);
   }
   std::ostringstream table;
   write_per_class(table, results[0], folder.classes());
@@ -92,6 +95,10 @@ TEST_CASE("other classes, no images and a stop are sentences") {
   const backend::cpu one;
   CHECK(support::sentence([&] { evaluate(one, net, one.pack(net), {}, folder, rule); }) ==
         "evaluate: expected a folder of 10 classes, got 9");
+  std::filesystem::create_directories(scratch.path() / "class9");
+  CHECK(support::sentence([&] {
+          evaluate(one, net, one.pack(net), {}, data::image_folder(scratch.path()), rule, {.batch = 0});
+        }) == "evaluate: expected a batch of at least 1, got 0");
   const arch a = smallest(net->space);
   CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), image_source{}, {}); }) ==
         "calibrate: expected at least 1 image, 1 per batch and 1 thread, got 0, 100 and 1");

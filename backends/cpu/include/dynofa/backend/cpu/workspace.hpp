@@ -21,6 +21,7 @@ struct arena_sizes {
   std::size_t rows = 0;    ///< input rows of the tallest image
   std::size_t scaled = 0;  ///< per thread: one chunk of projection weights times the gate
   std::size_t front = 0;   ///< per thread: rows of the first two blocks
+  std::size_t batch = 1;   ///< images of the largest plan: their vectors go through the head together
 
   void cover(const block& b, const caches& c) {
     auto most = [](std::size_t& have, std::size_t want) { have = std::max(have, (want + 15) / 16 * 16); };
@@ -74,6 +75,7 @@ struct arena {
   int threads = 1;
   aligned_bytes data;
   float *image[2] = {}, *mid = nullptr, *pooled = nullptr, *hidden = nullptr, *gate = nullptr;
+  float *together[2] = {}, *ones = nullptr, *zeros = nullptr; ///< of a batch's head (head.hpp)
 
   struct per_thread {
     float *ring, *band, *sums, *scaled, *front;
@@ -86,6 +88,7 @@ struct arena {
   arena(std::span<const plan> plans, int thread_count, const caches& c)
       : threads{thread_count} {
     for (const plan& p : plans) {
+      sizes.batch = std::max(sizes.batch, static_cast<std::size_t>(p.batch));
       for (const block& b : p.blocks) sizes.cover(b, c);
       if (front_is_fused(p, c)) sizes.cover_front(p.blocks[0], p.blocks[1], p.blocks[2], c);
     }
@@ -101,6 +104,10 @@ struct arena {
       for (float*& i : image) i = take(sizes.image);
       mid = take(sizes.mid);
       pooled = take(sizes.vectors), hidden = take(sizes.vectors), gate = take(sizes.vectors);
+      if (sizes.batch > 1) {
+        for (float*& t : together) t = take(sizes.vectors * sizes.batch);
+        ones = take(sizes.vectors), zeros = take(sizes.vectors);
+      }
       for (per_thread& t : own) {
         t.ring = take(sizes.ring), t.band = take(sizes.band), t.sums = take(sizes.vectors),
         t.scaled = take(sizes.scaled);
@@ -110,6 +117,7 @@ struct arena {
       }
       if (pass == 0) data = aligned_bytes{at * sizeof(float)};
     }
+    if (ones) std::fill_n(ones, sizes.vectors, 1.f);
   }
 };
 
