@@ -3,7 +3,6 @@
 #include "dynofa/backend/cpu/blocks.hpp"
 #include "dynofa/backend/cpu/engine.hpp"
 #include "dynofa/backend/cpu/head.hpp"
-#include "dynofa/backend/cpu/head.hpp"
 #include "dynofa/backend/cpu/level.hpp"
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
