@@ -53,9 +53,11 @@ struct preprocessing {
     if (picture.height < 1 || picture.width < 1 || r < 1 || r > 16'384)
       throw error(errc::invalid_argument, "preprocessing", "a picture and a resolution of 1 to 16384",
                   text(picture.width, "×", picture.height, " and ", r));
-    if (mode == preprocessing_mode::exact) {
+    if (mode == preprocessing_mode::exact && picture.height == r && picture.width == r) {
+      normalise(picture, out);
+    } else if (mode == preprocessing_mode::exact) {
       resize_exact_float(picture, r, out);
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = normalised(out[i], i % 3);
+      normalise(out);
     } else {
       const double side = std::ceil(r / crop_ratio);
       if (side > 1e6)
@@ -86,6 +88,16 @@ struct preprocessing {
   }
 
 private:
+  /// Four pixels at a time, which compilers turn into divisions of four values.
+  void normalise(std::span<float> values) const {
+    constexpr std::size_t step = 12;
+    float means[step], deviations[step];
+    for (std::size_t j = 0; j < step; ++j) means[j] = mean[j % 3], deviations[j] = std[j % 3];
+    std::size_t i = 0;
+    for (; i + step <= values.size(); i += step)
+      for (std::size_t j = 0; j < step; ++j) values[i + j] = (values[i + j] / 255.0f - means[j]) / deviations[j];
+    for (; i < values.size(); ++i) values[i] = normalised(values[i], i % 3);
+  }
   float normalised(float value, std::size_t channel) const { return (value / 255.0f - mean[channel]) / std[channel]; }
 };
 

@@ -209,22 +209,28 @@ inline void resize_exact_float(const image& picture, int r, std::span<float> out
   std::vector<tap> across;
   for (int x = 0; x < r; ++x) across.push_back(tap_of(x, picture.width));
 
-  float* to = out.data();
-  for (int y = 0; y < r; ++y) {
-    const tap down = tap_of(y, picture.height);
-    const std::uint8_t* above = picture.row(down.low);
-    const std::uint8_t* below = picture.row(down.high);
-    const float low_y = 1.0f - down.high_weight;
+  // Rows of the picture mixed across; enlarging, several rows of the output lie between the same two.
+  const std::size_t width = across.size() * 3;
+  std::vector<float> mixed(2 * width);
+  float *above = mixed.data(), *below = above + width;
+  int above_row = -1, below_row = -1;
+  const auto mix = [&](int row, float* to) {
+    const std::uint8_t* from = picture.row(row);
     for (const tap& t : across) {
+      const std::uint8_t *low = from + std::ptrdiff_t{3} * t.low, *high = from + std::ptrdiff_t{3} * t.high;
       const float low_x = 1.0f - t.high_weight;
-      for (int c = 0; c < 3; ++c) {
-        const auto mix = [&](const std::uint8_t* row) {
-          return low_x * static_cast<float>(row[3 * t.low + c]) +
-                 t.high_weight * static_cast<float>(row[3 * t.high + c]);
-        };
-        *to++ = low_y * mix(above) + down.high_weight * mix(below);
-      }
+      for (int c = 0; c < 3; ++c)
+        *to++ = low_x * static_cast<float>(low[c]) + t.high_weight * static_cast<float>(high[c]);
     }
+  };
+  float* to = out.data();
+  for (int y = 0; y < r; ++y, to += width) {
+    const tap down = tap_of(y, picture.height);
+    if (down.low == below_row) std::swap(above, below), std::swap(above_row, below_row);
+    if (down.low != above_row) mix(above_row = down.low, above);
+    if (down.high != below_row) mix(below_row = down.high, below);
+    const float low_y = 1.0f - down.high_weight;
+    for (std::size_t i = 0; i < width; ++i) to[i] = low_y * above[i] + down.high_weight * below[i];
   }
 }
 
