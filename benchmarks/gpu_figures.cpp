@@ -2,6 +2,7 @@
 //
 //   gpu_figures networks                                        their blocks and shapes as JSON, for peers/torch_gpu.py
 //   gpu_figures launches [--only gpu] [--precision fp16] [--batch 1]   a table of every launch of a level
+//   gpu_figures tilings [same]   each inverted residual cut in the 40 ways with the least estimated time (schedule.hpp)
 //
 // The bytes of a launch are each of its operands once.
 #include "dynofa/backend/cuda.hpp"
@@ -79,6 +80,27 @@ void print_launches(const named_network& network, const options& o) {
               1e-6 * double(bytes), 1e3 * sum, 1e3 * whole[10]);
 }
 
+/// A line per way to cut a block: what it is, what was estimated, what it takes. Blocks alike are timed once.
+void print_tilings(const named_network& network, const options& o, std::vector<block>& seen) {
+  const supernet_ptr& net = paper_supernet();
+  engine runner(backend::cuda{.precision = o.precision}, net);
+  auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), o.batch);
+  const plan roomy = make_plan(net->space, network.arch, 2 * o.batch); // for more shares of the hidden layer
+  auto space = runner.backend().make_workspace(std::span(&roomy, 1));
+  for (std::size_t i = 0; i < level.plan.blocks.size(); ++i) {
+    block b = level.plan.blocks[i];
+    b.supernet_index = 0;
+    if (b.kind != block_kind::inverted_residual || std::find(seen.begin(), seen.end(), b) != seen.end()) continue;
+    seen.push_back(b);
+    for (const auto& one : runner.backend().profile_tilings(level, space, i, 40))
+      std::printf("in %d x%d mid %d out %d k%d s%d se%d batch %d: %dx%d, %d threads, %u bytes, %d tiles: %.0f cycles, "
+                  "%.3f us\n",
+                  b.in_size, b.in_channels, b.mid_channels, b.out_channels, b.kernel, b.stride, b.se_channels, o.batch,
+                  one.cut.height, one.cut.width, one.cut.threads, one.cut.shared_bytes, one.cut.count,
+                  one.estimated_cycles, 1e3 * one.ms);
+  }
+}
+
 } // namespace
 
 int main(int argc, char** argv) try {
@@ -94,8 +116,12 @@ int main(int argc, char** argv) try {
   } else if (what == "launches") {
     for (const auto& n : networks({}))
       if (n.name.starts_with(o.only)) print_launches(n, o);
+  } else if (what == "tilings") {
+    std::vector<block> seen;
+    for (const auto& n : networks({}))
+      if (n.name.starts_with(o.only)) print_tilings(n, o, seen);
   } else {
-    std::cerr << "usage: gpu_figures networks | launches [--only NAME] [--precision fp16|fp32] [--batch N]\n";
+    std::cerr << "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]\n";
     return 2;
   }
 } catch (const std::exception& e) {

@@ -7,4 +7,5 @@ target_include_directories(dynofa_cuda PUBLIC ${dynofa_cuda_includes})
 # nvcc reads core/ and the block list only; who links the library gets the rest too
 target_link_libraries(dynofa_cuda INTERFACE dynofa::dynofa)
 # CMake 3.25 has no CUDA_STANDARD 20 yet. The sizes that host and device both compute are constexpr functions.
-target_compile_options(dynofa_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr>")
+# One thread per processor assembles the targets: six take four minutes on one.
+target_compile_options(dynofa_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;--threads=0>")

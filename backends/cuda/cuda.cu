@@ -181,9 +181,6 @@ void replay(void* graph, void* stream) {
 double time_replays(void* graph, void* stream, int repeats) {
   return time_on(stream_of(stream), repeats, [&] { replay(graph, stream); });
 }
-double time_launches(std::span<const step> steps, void* stream, int repeats) {
-  return time_on(stream_of(stream), repeats, [&] { launch(steps, stream); });
-}
 std::vector<double> time_steps(int device, std::span<const step> steps, void* stream, int repeats) {
   constexpr int replays = 5;
   std::vector<double> ms;

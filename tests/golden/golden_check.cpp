@@ -25,7 +25,7 @@
 #define DYNOFA_GOLDEN_CPU 1
 #endif
 #ifdef DYNOFA_WITH_CUDA
-#include "dynofa/backend/cuda.hpp"
+#include "dynofa/backend/cuda/calibration.hpp"
 #endif
 
 namespace golden {

@@ -1,8 +1,11 @@
 // What a user sees of the GPU backend. With a GPU: conformance with the reference, graphs, memory. Without one: a
 // sentence that says so.
 #include "dynofa/backend/cuda.hpp"
+#include "dynofa/backend/cuda/calibration.hpp"
+#include "dynofa/backend/cuda/preprocess.hpp"
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
@@ -104,6 +107,66 @@ TEST_CASE("every block and whole networks agree with the reference") {
         CHECK(logits == again); // bit for bit
       }
     }
+}
+
+TEST_CASE("calibration collects what the reference collects, and repeats bit for bit") {
+  if (absence()) return;
+  const auto net = support::tiny_supernet();
+  const backend::cuda gpu{.precision = "fp32"};
+  const backend::reference judge;
+  random_stream random(8, "archs");
+  for (int i = 0; i < 3; ++i) {
+    const arch a = i == 0 ? largest(net->space) : random_arch(net->space, random);
+    calibrator<backend::cuda> ours(gpu, net, gpu.pack(net), a, 5), again(gpu, net, gpu.pack(net), a, 5);
+    calibrator<backend::reference> wanted(judge, net, judge.pack(net), a, 5);
+    for (const int count : {5, 4}) {
+      for (std::size_t n = 0; n < std::size_t(count); ++n) {
+        std::vector<float> image(static_cast<std::size_t>(ours.plan().blocks[0].in_values()));
+        for (float& x : image) x = static_cast<float>(random.normal());
+        ours.load(n, image), again.load(n, image), wanted.load(n, image);
+      }
+      ours.add(count), again.add(count), wanted.add(count);
+    }
+    CHECK(difference(ours.statistics().mean, wanted.statistics().mean) < 1e-4);
+    CHECK(difference(ours.statistics().var, wanted.statistics().var) < 1e-3);
+    CHECK(ours.statistics() == again.statistics());
+  }
+}
+
+TEST_CASE("calibration wants weights in fp32") {
+  if (absence()) return;
+  const auto net = support::tiny_supernet();
+  const backend::cuda half;
+  CHECK_THROWS_WITH_AS((calibrator<backend::cuda>(half, net, half.pack(net), smallest(net->space), 2)),
+                       "cuda calibration: expected weights packed in fp32, got fp16", error);
+}
+
+TEST_CASE("pictures become inputs on the GPU as on the CPU") {
+  if (absence()) return;
+  const auto net = support::tiny_supernet();
+  engine runner(backend::cuda{.precision = "fp32"}, net);
+  auto level = runner.load(largest(net->space));
+  const int r = level.plan.arch.r;
+  (void)runner.run(level, image_of(level.plan)); // makes the workspace
+  random_stream random(12, "picture");
+  for (const auto mode : {data::preprocessing_mode::imagenet_crop, data::preprocessing_mode::exact}) {
+    data::preprocessing rule;
+    rule.mode = mode;
+    backend::cuda_pictures pictures(runner.backend(), rule);
+    for (const auto& [height, width] : {std::pair{64, 64}, std::pair{375, 500}, std::pair{90, 31}}) {
+      data::image picture(height, width);
+      for (auto& v : picture.pixels) v = static_cast<std::uint8_t>(random.below(256));
+      std::vector<float> wanted(static_cast<std::size_t>(r) * static_cast<std::size_t>(r) * 3), got(wanted.size());
+      rule.apply(picture, r, wanted);
+      pictures.apply(picture, r, got);
+      float apart = 0;
+      for (std::size_t i = 0; i < got.size(); ++i) apart = std::max(apart, std::abs(got[i] - wanted[i]));
+      CHECK(apart <= (mode == data::preprocessing_mode::exact ? 1e-5f : 0.f));
+      std::vector<float> logits(static_cast<std::size_t>(net->space.classes));
+      pictures.run(level, runner.workspace(), picture, logits);
+      CHECK(difference(logits, runner.run(level, wanted)) < 1e-4);
+    }
+  }
 }
 
 TEST_CASE("levels share the weights and one arena") {

@@ -14,7 +14,8 @@
 // to the next fibre. Slow and exact: it lets the conformance tests run the real kernels where there is no GPU, with the
 // sanitizers watching every access to shared and global memory.
 
-#define DYNOFA_KERNEL void
+#define DYNOFA_KERNEL inline void
+#define DYNOFA_RESIDENT_KERNEL(blocks) inline void
 #define DYNOFA_DEVICE inline
 #define DYNOFA_UNROLL
 #define DYNOFA_UNROLL_8

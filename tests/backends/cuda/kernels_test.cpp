@@ -2,9 +2,12 @@
 // activation, squeeze-excite, precision and batch, with tiles that end at the image's border and channels that do not
 // fill a chunk.
 #define DYNOFA_CUDA_EMULATION "backends/cuda/emulation.hpp"
+#include "dynofa/backend/cuda/calibration_schedule.hpp"
 #include "dynofa/backend/cuda/dispatch.cuh"
+#include "dynofa/backend/cuda/picture_schedule.hpp"
 #include "dynofa/backend/cuda/schedule.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
@@ -30,46 +33,53 @@ std::vector<float> normals(std::size_t n, std::uint64_t seed) {
   return v;
 }
 
+void run_emulated(const std::vector<step>& launches) {
+  for (const step& s : launches)
+    dispatch(s, [&](auto kernel, const auto& args) {
+      emulated().launch({int(s.grid[0]), int(s.grid[1]), int(s.grid[2])}, s.threads, s.shared_bytes,
+                        [&] { kernel(args); });
+    });
+}
+/// Memory of the emulated device, aligned as CUDA's.
+struct emulated_memory {
+  explicit emulated_memory(std::size_t size)
+      : bytes(size + 15) {}
+  std::byte* begin() {
+    return reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(bytes.data()) + 15) / 16 * 16);
+  }
+  std::vector<std::byte> bytes;
+};
+
 /// A level on the emulated device.
 struct emulated_level {
   emulated_level(const supernet& net, const plan& p, const scale_shift& affine, precision values, device_limits device)
       : of{p}
       , weights{net, values}
       , layout{std::span(&p, 1), values, device}
-      , arena(layout.bytes + 15)
+      , arena(layout.bytes)
       , norms{interleave_norms(p, affine.scale, affine.shift)}
-      , steps{weights, of, layout, {weights.bytes.data(), norms.data(), aligned()}, device} {}
+      , steps{weights, of, layout, {weights.bytes.data(), norms.data(), arena.begin()}, device} {}
 
-  std::byte* aligned() {
-    return reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(arena.data()) + 15) / 16 * 16);
-  }
-  void run(const std::vector<step>& launches) {
-    for (const step& s : launches)
-      dispatch(s, [&](auto kernel, const auto& args) {
-        emulated().launch({int(s.grid[0]), int(s.grid[1]), int(s.grid[2])}, s.threads, s.shared_bytes,
-                          [&] { kernel(args); });
-      });
-  }
   void put(std::size_t offset, std::span<const float> from, bool as_values) {
     for (std::size_t i = 0; i < from.size(); ++i)
       if (as_values && weights.values == precision::fp16)
-        reinterpret_cast<std::uint16_t*>(aligned() + offset)[i] = float_to_half(from[i]);
+        reinterpret_cast<std::uint16_t*>(arena.begin() + offset)[i] = float_to_half(from[i]);
       else
-        reinterpret_cast<float*>(aligned() + offset)[i] = from[i];
+        reinterpret_cast<float*>(arena.begin() + offset)[i] = from[i];
   }
   std::vector<float> get(std::size_t offset, std::size_t count, bool as_values) {
     std::vector<float> out(count);
     for (std::size_t i = 0; i < count; ++i)
       out[i] = as_values && weights.values == precision::fp16
-                   ? half_to_float(reinterpret_cast<std::uint16_t*>(aligned() + offset)[i])
-                   : reinterpret_cast<float*>(aligned() + offset)[i];
+                   ? half_to_float(reinterpret_cast<std::uint16_t*>(arena.begin() + offset)[i])
+                   : reinterpret_cast<float*>(arena.begin() + offset)[i];
     return out;
   }
 
   plan of;
   packed_layout weights;
   arena_layout layout;
-  std::vector<std::byte> arena;
+  emulated_memory arena;
   std::vector<float> norms;
   schedule steps;
 };
@@ -84,6 +94,65 @@ double difference(std::span<const float> got, std::span<const float> wanted) {
   }
   const double n = double(got.size());
   return worst / std::sqrt(std::max(square / n - sum / n * sum / n, 1e-12));
+}
+
+/// Calibration on the emulated device, as far as `calibrator` asks.
+struct emulated_device {
+  using packed = packed_layout;
+  std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
+    return std::make_shared<const packed>(*net, precision::fp32);
+  }
+};
+class emulated_calibration {
+public:
+  emulated_calibration(std::shared_ptr<const packed_layout> weights, const plan& p, int capacity)
+      : weights_{std::move(weights)}
+      , plan_{p}
+      , layout_{p, capacity}
+      , memory_(layout_.bytes) {
+    std::fill_n(at<float>(layout_.identity), p.blocks[0].out_channels, 1.f);
+    std::fill_n(at<float>(layout_.identity) + p.blocks[0].out_channels, p.blocks[0].out_channels, 0.f);
+  }
+  void load(std::size_t n, std::span<const float> image) {
+    std::copy(image.begin(), image.end(), at<float>(layout_.arena.image) + n * image.size());
+  }
+  backend::channel_sums convolve(std::size_t b, int i, int count) {
+    count_ = count;
+    run_emulated(steps().convolve(b, i));
+    const auto channels = static_cast<std::size_t>(plan_.blocks[b].norm_channels(i));
+    const double* sums = at<double>(layout_.sums);
+    return {{sums, sums + channels}, {sums + channels, sums + 2 * channels}, double(steps().pixels(b, i))};
+  }
+  void normalise(std::size_t b, int i, std::span<const float> scale, std::span<const float> shift) {
+    std::copy(scale.begin(), scale.end(), at<float>(layout_.norms));
+    std::copy(shift.begin(), shift.end(), at<float>(layout_.norms) + scale.size());
+    run_emulated(steps().normalise(b, i));
+  }
+  void logits(std::size_t n, std::span<float> out) {
+    run_emulated(steps().logits(n));
+    std::copy_n(at<float>(layout_.logits), out.size(), out.begin());
+  }
+  std::size_t bytes() const { return layout_.bytes; }
+
+private:
+  std::shared_ptr<const packed_layout> weights_;
+  plan plan_;
+  calibration_layout layout_;
+  emulated_memory memory_;
+  int count_ = 0;
+
+  template <class T>
+  T* at(std::size_t offset) {
+    return reinterpret_cast<T*>(memory_.begin() + offset);
+  }
+  calibration_schedule steps() {
+    return {*weights_,      plan_, layout_, {weights_->bytes.data(), at<float>(layout_.identity), memory_.begin()},
+            {96 * 1024, 4}, count_};
+  }
+};
+emulated_calibration open_calibration(const emulated_device&, const std::shared_ptr<const packed_layout>& packed,
+                                      const plan& p, int capacity) {
+  return {packed, p, capacity};
 }
 
 using block_case = std::tuple<int, int, activation, bool>;
@@ -106,7 +175,7 @@ void compare(const supernet_ptr& net, const plan& p, precision values, device_li
     std::vector<float> wanted(batch * static_cast<std::size_t>(p.blocks[b].out_values()));
     judge.run_block(truth, space, b, in, wanted);
     level.put(first ? level.layout.image : level.layout.ping, in, !first);
-    level.run(level.steps.block_alone(b));
+    run_emulated(level.steps.block_alone(b));
     const auto got = level.get(last ? level.layout.logits : level.layout.pong, wanted.size(), !last);
     INFO("block " << b << " of " << text(p.arch) << " kernel " << int(p.blocks[b].kernel));
     CHECK(difference(got, wanted) < block_tolerance);
@@ -115,7 +184,7 @@ void compare(const supernet_ptr& net, const plan& p, precision values, device_li
       seen->insert({p.blocks[b].kernel, p.blocks[b].stride, p.blocks[b].act, p.blocks[b].se_channels > 0});
   }
   level.put(level.layout.image, image, false);
-  level.run(level.steps.network());
+  run_emulated(level.steps.network());
   CHECK(difference(level.get(level.layout.logits, in.size(), false), in) < network_tolerance);
 }
 
@@ -188,7 +257,8 @@ TEST_CASE("every shape of a matrix product, with gates, norm, activation and res
       const pointwise_shape shape = shape_of(kernel);
       dispatch(s, [&](auto device_kernel, const auto& args) {
         emulated().launch({ceil_div(n, shape.tile_n()), ceil_div(m, shape.tile_m()), 1}, shape.threads(),
-                          shape.bytes(values), [&] { device_kernel(args); });
+                          shape.bytes(values) + gate_rows_bytes(values, shape, s.pointwise),
+                          [&] { device_kernel(args); });
       });
       for (int i = 0; i < m; ++i)
         for (int j = 0; j < n; ++j) {
@@ -202,6 +272,87 @@ TEST_CASE("every shape of a matrix product, with gates, norm, activation and res
                                  : out[std::size_t(i * n + j)];
           REQUIRE(got == doctest::Approx(sum).epsilon(half ? 4e-3 : 1e-4).scale(10));
         }
+    }
+}
+
+TEST_CASE("calibration collects what the reference collects, and repeats bit for bit") {
+  const auto net = support::tiny_supernet();
+  random_stream random(6, "archs");
+  arch a = random_arch(net->space, random);
+  a.r = 32;
+  const backend::reference judge;
+  const emulated_device device;
+  calibrator<emulated_device> ours(device, net, device.pack(net), a, 4), again(device, net, device.pack(net), a, 4);
+  calibrator<backend::reference> wanted(judge, net, judge.pack(net), a, 4);
+  std::uint64_t seed = 20;
+  for (const int count : {4, 3}) { // the second batch leaves a part of the memory as it was
+    for (std::size_t n = 0; n < std::size_t(count); ++n) {
+      const auto image = normals(static_cast<std::size_t>(ours.plan().blocks[0].in_values()), seed++);
+      ours.load(n, image), again.load(n, image), wanted.load(n, image);
+    }
+    ours.add(count), wanted.add(count);
+    if (count == 4) { // the first batch alone, twice
+      again.add(count);
+      CHECK(again.statistics() == ours.statistics());
+    }
+  }
+  const auto apart = [](const std::vector<float>& x, const std::vector<float>& y) { // as a share of the largest
+    double worst = 0, largest = 0;
+    for (std::size_t i = 0; i < y.size(); ++i)
+      worst = std::max(worst, double(std::abs(x[i] - y[i]))), largest = std::max(largest, double(std::abs(y[i])));
+    return worst / largest;
+  };
+  const bn_statistics got = ours.statistics(), truth = wanted.statistics();
+  CHECK(apart(got.mean, truth.mean) < 1e-4); // the tolerance of the golden data
+  CHECK(apart(got.var, truth.var) < 1e-4);
+}
+
+TEST_CASE("the logits of a batch under calibration are those of the network with its statistics") {
+  const auto net = support::tiny_supernet();
+  arch a = smallest(net->space);
+  a.r = 32;
+  const plan p = make_plan(net->space, a);
+  const scale_shift affine = fold(*net, p, stored_statistics(*net, p));
+  auto batch = open_calibration(emulated_device{}, emulated_device{}.pack(net), p, 2);
+  const std::vector<float> image = normals(static_cast<std::size_t>(p.blocks[0].in_values()), 8);
+  batch.load(0, normals(image.size(), 9)), batch.load(1, image);
+  for (std::size_t b = 0; b < p.blocks.size(); ++b)
+    for (int i = 0; i < p.blocks[b].norm_count(); ++i) {
+      batch.convolve(b, i, 2);
+      const plan::norm norm = p.norms[static_cast<std::size_t>(p.first_norm(b) + i)];
+      const auto at = static_cast<std::size_t>(norm.offset), count = static_cast<std::size_t>(norm.channels);
+      batch.normalise(b, i, std::span(affine.scale).subspan(at, count), std::span(affine.shift).subspan(at, count));
+    }
+  std::vector<float> got(static_cast<std::size_t>(net->space.classes)), wanted(got.size());
+  batch.logits(1, got);
+  const backend::reference judge;
+  auto level = judge.bind(judge.pack(net), p, affine);
+  auto space = judge.make_workspace(std::span(&p, 1));
+  judge.run(level, space, image, wanted);
+  CHECK(difference(got, wanted) < 2e-4);
+}
+
+TEST_CASE("pictures become inputs as on the CPU: Pillow's filter bit for bit, interpolation up to rounding") {
+  random_stream random(12, "picture");
+  for (const auto mode : {data::preprocessing_mode::imagenet_crop, data::preprocessing_mode::exact})
+    for (const auto& [height, width, r] :
+         {std::tuple{64, 64, 96}, std::tuple{31, 77, 32}, std::tuple{120, 50, 64}, std::tuple{1, 1, 16}}) {
+      data::image picture(height, width);
+      for (auto& v : picture.pixels) v = static_cast<std::uint8_t>(random.below(256));
+      data::preprocessing rule;
+      rule.mode = mode;
+      const auto values = static_cast<std::size_t>(r * r * 3);
+      std::vector<float> wanted(values), got(values);
+      rule.apply(picture, r, wanted);
+      const picture_schedule plan(rule, height, width, r);
+      emulated_memory memory(plan.bytes());
+      plan.fill(picture, memory.begin());
+      run_emulated(plan.steps(memory.begin(), got.data()));
+      INFO(name_of(mode) << " " << width << "x" << height << " to " << r);
+      if (mode == data::preprocessing_mode::imagenet_crop)
+        CHECK(got == wanted);
+      else
+        for (std::size_t i = 0; i < values; ++i) REQUIRE(std::abs(got[i] - wanted[i]) < 1e-5f);
     }
 }
 

@@ -170,10 +170,11 @@ struct cuda {
       std::transform(halves.begin(), halves.begin() + std::ptrdiff_t(out.size()), out.begin(), half_to_float);
   }
 
-  /// Milliseconds of device time per run of block b, by events.
+  /// Milliseconds of device time per run of block b, by events around one graph of at least twenty runs: launched one
+  /// by one, a short block would wait for the host, and the events themselves take some microseconds.
   double time_block(bound& level, workspace& space, std::size_t b, int repeats) const {
     const std::lock_guard turn(open->turn);
-    return cuda_detail::time_launches(schedule_of(level, space).block_alone(b), open->stream.get(), repeats);
+    return time_in_turn(schedule_of(level, space).block_alone(b), std::max(repeats, 20));
   }
   /// Milliseconds of device time per run of the whole level, without the transfers of image and logits.
   double time_run(bound& level, workspace& space, int repeats) const {
@@ -207,6 +208,26 @@ struct cuda {
     return all;
   }
 
+  /// An inverted residual cut in the `most` ways with the least estimated time: what the estimate is fitted to.
+  struct tiling_profile {
+    cuda_detail::tiles cut;
+    double estimated_cycles, ms; ///< ms: of the whole block
+  };
+  std::vector<tiling_profile> profile_tilings(bound& level, workspace& space, std::size_t b, std::size_t most) const {
+    const std::lock_guard turn(open->turn);
+    const cuda_detail::schedule steps = schedule_of(level, space);
+    std::vector<tiling_profile> all;
+    cuda_detail::for_each_tiling(level.plan.blocks[b], open->values, level.plan.batch, open->info.limits(),
+                                 [&](const cuda_detail::tiles& cut, double cycles) {
+                                   if (!steps.block_alone(b, cut).empty()) all.push_back({cut, cycles, 0});
+                                 });
+    std::sort(all.begin(), all.end(),
+              [](const auto& x, const auto& y) { return x.estimated_cycles < y.estimated_cycles; });
+    all.resize(std::min(most, all.size()));
+    for (tiling_profile& one : all) one.ms = time_in_turn(steps.block_alone(b, one.cut), 20);
+    return all;
+  }
+
 private:
   static std::shared_ptr<state> start(int device, const std::string& precision, bool urgent) {
     if (precision != "fp16" && precision != "fp32")
@@ -226,6 +247,12 @@ private:
             {static_cast<const std::byte*>(level.weights->memory.get()), static_cast<const float*>(level.norms.get()),
              arena(space)},
             open->info.limits()};
+  }
+  double time_in_turn(const std::vector<cuda_detail::step>& once, int repeats) const {
+    std::vector<cuda_detail::step> all;
+    for (int i = 0; i < repeats; ++i) all.insert(all.end(), once.begin(), once.end());
+    const auto graph = cuda_detail::capture(open->info.index, all, open->stream.get());
+    return cuda_detail::time_replays(graph.get(), open->stream.get(), 1) / repeats;
   }
   void prepare_in_turn(bound& level, const workspace& space) const {
     if (level.graph_arena == space.arena) return;

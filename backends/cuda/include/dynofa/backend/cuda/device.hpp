@@ -45,7 +45,6 @@ void replay(void* graph, void* stream);
 
 /// Milliseconds that the device took for `repeats` replays, by events, per replay.
 double time_replays(void* graph, void* stream, int repeats);
-double time_launches(std::span<const step> steps, void* stream, int repeats);
 /// The same of each step, launched `repeats` times within one graph: what the step adds to a level's graph.
 std::vector<double> time_steps(int device, std::span<const step> steps, void* stream, int repeats);
 

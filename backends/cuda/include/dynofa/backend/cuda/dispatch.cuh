@@ -1,9 +1,11 @@
 #pragma once
+#include "dynofa/backend/cuda/calibration.cuh"
 #include "dynofa/backend/cuda/expand_depthwise.cuh"
 #include "dynofa/backend/cuda/expand_pool.cuh"
 #include "dynofa/backend/cuda/front.cuh"
 #include "dynofa/backend/cuda/gate.cuh"
 #include "dynofa/backend/cuda/pointwise.cuh"
+#include "dynofa/backend/cuda/preprocess.cuh"
 
 namespace dynofa::backend::cuda_detail {
 
@@ -31,6 +33,14 @@ void dispatch_as(const step& s, Launch&& launch) {
 #undef DYNOFA_CASE
   case kernel_id::vector: launch(vector_product<T>, s.pointwise); break;
   case kernel_id::expand_pool: launch(expand_pool<T>, s.expand_pool); break;
+  case kernel_id::depthwise_alone: launch(depthwise_alone, s.depthwise_alone); break;
+  case kernel_id::normalise: launch(normalise, s.normalise); break;
+  case kernel_id::sum_channels: launch(sum_channels, s.sum_channels); break;
+  case kernel_id::sum_parts: launch(sum_parts, s.sum_parts); break;
+  case kernel_id::mean_pool: launch(mean_pool, s.mean_pool); break;
+  case kernel_id::resize_rows: launch(resize_rows, s.picture); break;
+  case kernel_id::resize_columns: launch(resize_columns, s.picture); break;
+  case kernel_id::interpolate: launch(interpolate, s.picture); break;
   }
 }
 
@@ -56,6 +66,8 @@ void for_each_kernel(Visit&& visit) {
   };
   of_type(half{});
   of_type(float{});
+  visit(depthwise_alone), visit(normalise), visit(sum_channels), visit(sum_parts), visit(mean_pool);
+  visit(resize_rows), visit(resize_columns), visit(interpolate);
 }
 
 } // namespace dynofa::backend::cuda_detail

@@ -48,7 +48,8 @@ DYNOFA_DEVICE void finish_eight(const pointwise_args& p, int m, int n, const flo
 
 /// A matrix product with a batch norm, an activation and a residual in its epilogue and squeeze-excite gates on its
 /// input. Grid: (tiles of n, tiles of m), of `shape_of(Id)`. Warps that share the inner dimension add up in the end, in
-/// a fixed order. The next step of the operands waits in registers while the current one is multiplied.
+/// a fixed order. The next step of the operands waits in registers while the current one is multiplied; gates lie in
+/// shared memory from the start, a row for each image of the tile.
 template <class T, kernel_id Id>
 DYNOFA_KERNEL pointwise(pointwise_args p) {
   DYNOFA_SHARED(shared);
@@ -63,7 +64,9 @@ DYNOFA_KERNEL pointwise(pointwise_args p) {
   const int m0 = block_y() * tile_m, n0 = block_x() * tile_n;
   const int own_row = thread_index() / packets, own_k = thread_index() % packets * packet_values<T>;
 
-  packet a[a_loads], gates[a_loads], w[w_loads];
+  T* gates = reinterpret_cast<T*>(shared + shape.bytes(precision_of<T>)); // [images of the tile][k]
+
+  packet a[a_loads], w[w_loads];
   auto fetch_weights = [&](int k) {
     const T* from = static_cast<const T*>(p.w) + static_cast<std::int64_t>(n0 + own_row) * p.pitch + k;
     DYNOFA_UNROLL
@@ -76,10 +79,7 @@ DYNOFA_KERNEL pointwise(pointwise_args p) {
     DYNOFA_UNROLL
     for (int i = 0; i < a_loads; ++i) {
       const int m = m0 + own_row + i * rows_at_once;
-      const bool inside = m < p.m && k < p.k;
-      a[i] = inside ? load_packet(from + i * rows_at_once * p.k) : zero_packet();
-      if (p.gates != nullptr)
-        gates[i] = inside ? load_packet(static_cast<const T*>(p.gates) + m / p.pixels * p.k + k) : zero_packet();
+      a[i] = m < p.m && k < p.k ? load_packet(from + i * rows_at_once * p.k) : zero_packet();
     }
   };
 
@@ -87,14 +87,29 @@ DYNOFA_KERNEL pointwise(pointwise_args p) {
   fetch_weights(own_k);
   wait_for_activations();
   fetch_activations(own_k);
+  int gate_row[a_loads] = {};
+  if (p.gates != nullptr) {
+    const int first_image = m0 / p.pixels, last_row = (m0 + tile_m < p.m ? m0 + tile_m : p.m) - 1;
+    const T* from = static_cast<const T*>(p.gates) + static_cast<std::int64_t>(first_image) * p.k;
+    copy_packets((last_row / p.pixels - first_image + 1) * p.k / packet_values<T>,
+                 [&](int i) -> const void* { return from + i * packet_values<T>; },
+                 [&](int i) -> void* { return gates + i * packet_values<T>; });
+    DYNOFA_UNROLL
+    for (int i = 0; i < a_loads; ++i) {
+      const int m = m0 + own_row + i * rows_at_once;
+      gate_row[i] = m < p.m ? (m / p.pixels - first_image) * p.k : 0;
+    }
+    block_barrier();
+  }
   warp_tile<T> sums;
   const int warp_k = warp % shape.warps_k, warp_n = warp / shape.warps_k % shape.warps_n,
             warp_m = warp / shape.warps_k / shape.warps_n;
   for (int k0 = 0; k0 < p.k; k0 += depth) {
+    const bool gated = p.gates != nullptr && k0 + own_k < p.k;
     DYNOFA_UNROLL
     for (int i = 0; i < a_loads; ++i)
       store_packet(left + (own_row + i * rows_at_once) * pitch + own_k,
-                   p.gates != nullptr ? product_of<T>(a[i], gates[i]) : a[i]);
+                   gated ? product_of<T>(a[i], load_packet(gates + gate_row[i] + k0 + own_k)) : a[i]);
     DYNOFA_UNROLL
     for (int i = 0; i < w_loads; ++i) store_packet(right + (own_row + i * rows_at_once) * pitch + own_k, w[i]);
     block_barrier();

@@ -16,18 +16,17 @@ struct tiles {
   std::uint32_t shared_bytes;
 };
 
-/// The tiles with the least estimated time. Large ones compute less twice (halos), small ones fill a large GPU with one
-/// image. The estimate counts instructions per warp, as read off the compiled kernels, to ± 30 %: 32 pixels expanded, a
-/// run of four outputs slid over. A thread block alone on a multiprocessor waits some six cycles per instruction; many
-/// share its four schedulers.
-inline tiles tiles_of(const block& b, precision p, int batch, device_limits device) {
+/// Every way to cut that fits, `visit(tiles, cycles)`, with an estimate of its time. Large tiles compute less twice
+/// (halos), small ones fill a large GPU with one image. The estimate counts instructions per warp, as read off the
+/// compiled kernels, to ± 30 %: 32 pixels expanded, a run of four outputs slid over. A thread block alone on a
+/// multiprocessor waits some six cycles per instruction; many share its four schedulers.
+template <class Visit>
+void for_each_tiling(const block& b, precision p, int batch, device_limits device, Visit&& visit) {
   const bool half = p == precision::fp16;
   const int slices = padded_depth(p, b.in_channels) / slice_of(p), chunks = ceil_div(b.mid_channels, channel_chunk);
   const int per_strip = half ? 180 + slices * 45 : 250 + slices * 590;
   const int per_row = (3 * b.stride + b.kernel) * (half ? 3 : 1) + 9 * b.kernel; // of the window
   const int per_run = b.kernel * per_row + 60, setup = 300;
-  tiles best{};
-  double least = 0;
   for (const int threads : {256, 128})
     for (int height = 1; height <= std::min(b.out_size, 16); ++height)
       for (int width = 4; width < std::min(b.out_size + 4, 32); width += 4) {
@@ -45,10 +44,19 @@ inline tiles tiles_of(const block& b, precision p, int batch, device_limits devi
         const double cycles =
             ceil_div(share, resident) * std::max(6.0, 1.2 * std::min(share, resident) * warps / 4) * instructions +
             0.075 * chunks * count * b.se_channels; // the gate kernel adds up as many shares
-        if (least > 0 && cycles >= least) continue;
-        least = cycles;
-        best = {height, width, across, count, threads, bytes};
+        visit(tiles{height, width, across, count, threads, bytes}, cycles);
       }
+}
+
+/// The tiles with the least estimated time.
+inline tiles tiles_of(const block& b, precision p, int batch, device_limits device) {
+  tiles best{};
+  double least = 0;
+  for_each_tiling(b, p, batch, device, [&](const tiles& t, double cycles) {
+    if (least > 0 && cycles >= least) return;
+    least = cycles;
+    best = t;
+  });
   if (least == 0)
     throw error(errc::unsupported, "cuda backend",
                 text("a block that fits ", device.shared_bytes, " bytes of shared memory"),
@@ -60,6 +68,7 @@ inline tiles tiles_of(const block& b, precision p, int batch, device_limits devi
 struct arena_layout {
   std::size_t image = 0, ping = 0, pong = 0, middle = 0, partials = 0, gates = 0, logits = 0, bytes = 0;
 
+  arena_layout() = default;
   arena_layout(std::span<const plan> plans, precision p, device_limits device) {
     std::size_t image_size = 0, activation = 0, mid = 0, shares = 0, gate = 0, classes = 0;
     for (const plan& q : plans) {
@@ -130,8 +139,17 @@ public:
     add_block(steps, b, buffer(0), last ? at_.arena + arena_.logits : buffer(1));
     return steps;
   }
+  /// An inverted residual alone, cut as given; nothing if its shares of the hidden layer do not fit the arena.
+  std::vector<step> block_alone(std::size_t b, const tiles& cut) const {
+    std::vector<step> steps;
+    const block& of = plan_.blocks[b];
+    const auto shares = static_cast<std::size_t>(plan_.batch * cut.count * ceil_div(of.mid_channels, channel_chunk)) *
+                        static_cast<std::size_t>(of.se_channels) * sizeof(float);
+    if (shares <= arena_.gates - arena_.partials) add_inverted_residual(steps, b, buffer(0), buffer(1), cut);
+    return steps;
+  }
 
-private:
+protected: // calibration makes its launches of the same parts
   const packed_layout& weights_;
   const plan& plan_;
   const arena_layout& arena_;
@@ -162,7 +180,9 @@ private:
     switch (b.kind) {
     case block_kind::stem: steps.push_back(front(index, true, false, nullptr, out)); break;
     case block_kind::separable: steps.push_back(front(index, false, true, in, out)); break;
-    case block_kind::inverted_residual: add_inverted_residual(steps, index, in, out); break;
+    case block_kind::inverted_residual:
+      add_inverted_residual(steps, index, in, out, tiles_of(b, weights_.values, plan_.batch, device_));
+      break;
     case block_kind::final_expand: {
       step s = new_step(kernel_id::expand_pool, index);
       const auto& w = weights_.final_expand;
@@ -219,10 +239,10 @@ private:
     return s;
   }
 
-  void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out) const {
+  void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out,
+                             const tiles& cut) const {
     const block& b = plan_.blocks[index];
     const auto& w = weights_.blocks[static_cast<std::size_t>(b.supernet_index)];
-    const tiles cut = tiles_of(b, weights_.values, plan_.batch, device_);
     const int chunks = ceil_div(b.mid_channels, channel_chunk);
     auto* middle = at_.arena + arena_.middle;
     auto* partials = reinterpret_cast<float*>(at_.arena + arena_.partials);
@@ -267,7 +287,9 @@ private:
                    b.se_channels,
                    b.mid_channels,
                    w.se_expand.pitch};
-      gate.grid[0] = grid(chunks), gate.grid[1] = grid(plan_.batch);
+      // in a large batch few thread blocks per image, which sum the shares once for several chunks
+      gate.grid[0] = grid(std::min(chunks, ceil_div(4 * device_.multiprocessors, plan_.batch)));
+      gate.grid[1] = grid(plan_.batch);
       gate.threads = gate_room::threads;
       gate.shared_bytes = gate_room(weights_.values, b.se_channels).bytes;
       steps.push_back(gate);
@@ -295,11 +317,15 @@ private:
     auto blocks = [&](kernel_id id) {
       return ceil_div(a.m, shape_of(id).tile_m()) * ceil_div(a.n, shape_of(id).tile_n());
     };
+    auto bytes = [&](kernel_id id) {
+      return shape_of(id).bytes(weights_.values) + gate_rows_bytes(weights_.values, shape_of(id), a);
+    };
+    auto fits = [&](kernel_id id) { return bytes(id) <= device_.shared_bytes; }; // gates of many small images may not
     const kernel_id large = narrow ? kernel_id::pointwise_narrow : kernel_id::pointwise_wide;
-    const kernel_id kernel = a.m <= 4 && a.gates == nullptr             ? kernel_id::vector
-                             : blocks(large) >= device_.multiprocessors ? large
-                             : a.k <= 192                               ? kernel_id::pointwise_deep
-                                                                        : kernel_id::pointwise_deepest;
+    const kernel_id kernel = a.m <= 4 && a.gates == nullptr                            ? kernel_id::vector
+                             : blocks(large) >= device_.multiprocessors && fits(large) ? large
+                             : a.k <= 192 || !fits(kernel_id::pointwise_deepest)       ? kernel_id::pointwise_deep
+                                                                                       : kernel_id::pointwise_deepest;
     step s = new_step(kernel, index);
     s.pointwise = a;
     if (kernel == kernel_id::vector) {
@@ -309,7 +335,7 @@ private:
     const pointwise_shape shape = shape_of(kernel);
     s.threads = shape.threads();
     s.grid[0] = grid(ceil_div(a.n, shape.tile_n())), s.grid[1] = grid(ceil_div(a.m, shape.tile_m()));
-    s.shared_bytes = shape.bytes(weights_.values);
+    s.shared_bytes = bytes(kernel);
     return s;
   }
 };

@@ -75,6 +75,51 @@ struct expand_pool_args {
   activation act;
 };
 
+// What calibration adds (calibration.cuh); all fp32.
+
+/// A depthwise convolution without what follows it.
+struct depthwise_args {
+  const float* in;   ///< [images][in_size][in_size][channels]
+  const float* taps; ///< [k·k][pitch]
+  float* out;        ///< [images][out_size][out_size][channels]
+  std::int32_t images, in_size, out_size, channels, pitch, kernel, stride;
+};
+/// x[row][c] = act(x[row][c] · scale[c] + shift[c]) + residual[row][c].
+struct normalise_args {
+  float* x;
+  const float *scale, *shift;
+  const float* residual; ///< null: none
+  std::int64_t rows;
+  std::int32_t channels;
+  activation act;
+};
+/// Σ x and Σ x² of every channel, of each part of the rows.
+struct sum_channels_args {
+  const float* in; ///< [rows][channels]
+  double* parts;   ///< [parts][2][channels]
+  std::int64_t rows, rows_of_part;
+  std::int32_t channels;
+};
+struct sum_parts_args {
+  const double* parts; ///< [count][values]
+  double* out;         ///< [values]
+  std::int32_t count, values;
+};
+struct mean_pool_args {
+  const float* in; ///< [images][pixels][channels]
+  float* out;      ///< [images][channels]
+  std::int32_t pixels, channels;
+};
+
+/// A picture on its way to an input (preprocess.cuh): along the rows, down the columns, or both at once.
+struct picture_args {
+  const std::uint8_t* in;   ///< [·][in_width][3]; down the columns [in_height][out_width][3]
+  const std::int32_t* taps; ///< per output of the axis: first input, how many, room for `most_taps` weights
+  void* out;                ///< bytes or floats [rows][out_width][3]
+  std::int32_t in_height, in_width, rows, out_width, most_taps;
+  float mean[3], deviation[3];
+};
+
 enum class kernel_id : std::uint8_t {
   front,
   expand_depthwise,
@@ -84,7 +129,15 @@ enum class kernel_id : std::uint8_t {
   pointwise_deep,
   pointwise_deepest,
   vector,
-  expand_pool
+  expand_pool,
+  depthwise_alone,
+  normalise,
+  sum_channels,
+  sum_parts,
+  mean_pool,
+  resize_rows,
+  resize_columns,
+  interpolate
 };
 enum class precision : std::uint8_t { fp32, fp16 };
 
@@ -109,6 +162,12 @@ struct step {
     gate_args gate;
     pointwise_args pointwise; ///< also of the vector kernel
     expand_pool_args expand_pool;
+    depthwise_args depthwise_alone;
+    normalise_args normalise;
+    sum_channels_args sum_channels;
+    sum_parts_args sum_parts;
+    mean_pool_args mean_pool;
+    picture_args picture; ///< of the last three
   };
 };
 
@@ -171,6 +230,12 @@ struct pointwise_shape {
     return operands > sums ? operands : sums;
   }
 };
+/// Squeeze-excite gates behind the operands: a row of k for every image that the rows of a tile can touch.
+constexpr std::uint32_t gate_rows_bytes(precision p, const pointwise_shape& shape, const pointwise_args& a) {
+  if (a.gates == nullptr) return 0;
+  const int touched = (shape.tile_m() + a.pixels - 2) / a.pixels + 1, all = ceil_div(a.m, a.pixels);
+  return static_cast<std::uint32_t>((touched < all ? touched : all) * a.k) * static_cast<std::uint32_t>(value_bytes(p));
+}
 /// Many outputs: 64×64, or 128×32 where there are few channels. Few: 32×32, the inner dimension shared by 4 or 8 warps.
 constexpr pointwise_shape shape_of(kernel_id kernel) {
   switch (kernel) {

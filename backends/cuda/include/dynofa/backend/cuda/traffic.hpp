@@ -18,6 +18,14 @@ inline std::string_view kernel_name(kernel_id kernel) {
   case kernel_id::pointwise_deepest: return "pointwise_deepest";
   case kernel_id::vector: return "vector";
   case kernel_id::expand_pool: return "expand_pool";
+  case kernel_id::depthwise_alone: return "depthwise_alone";
+  case kernel_id::normalise: return "normalise";
+  case kernel_id::sum_channels: return "sum_channels";
+  case kernel_id::sum_parts: return "sum_parts";
+  case kernel_id::mean_pool: return "mean_pool";
+  case kernel_id::resize_rows: return "resize_rows";
+  case kernel_id::resize_columns: return "resize_columns";
+  case kernel_id::interpolate: return "interpolate";
   }
   return "?";
 }
@@ -61,6 +69,20 @@ inline std::int64_t least_bytes(const step& s) {
     const expand_pool_args& a = s.expand_pool;
     return (images(s.grid[1]) * (std::int64_t(a.pixels) * a.k + a.n) + std::int64_t(a.n) * a.k) * size;
   }
+  case kernel_id::depthwise_alone: {
+    const depthwise_args& a = s.depthwise_alone;
+    return std::int64_t(a.images) * (a.in_size * a.in_size + a.out_size * a.out_size) * a.channels * 4;
+  }
+  case kernel_id::normalise:
+    return s.normalise.rows * s.normalise.channels * (s.normalise.residual != nullptr ? 12 : 8);
+  case kernel_id::sum_channels: return s.sum_channels.rows * s.sum_channels.channels * 4;
+  case kernel_id::sum_parts: return std::int64_t(s.sum_parts.count) * s.sum_parts.values * 8;
+  case kernel_id::mean_pool: return images(s.grid[1]) * s.mean_pool.pixels * s.mean_pool.channels * 4;
+  case kernel_id::resize_rows: return std::int64_t(s.picture.rows) * 3 * (s.picture.in_width + s.picture.out_width);
+  case kernel_id::resize_columns:
+    return std::int64_t(s.picture.out_width) * 3 * (s.picture.in_height + 4 * s.picture.rows);
+  case kernel_id::interpolate:
+    return 3 * (std::int64_t(s.picture.in_height) * s.picture.in_width + 4 * s.picture.rows * s.picture.rows);
   }
   return 0;
 }

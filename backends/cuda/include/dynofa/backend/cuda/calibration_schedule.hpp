@@ -1,0 +1,220 @@
+#pragma once
+#include "dynofa/backend/cuda/schedule.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace dynofa::backend::cuda_detail {
+
+/// Where a batch under calibration lies on the device: offsets into one allocation. All values are fp32 and raw outputs
+/// are kept whole, so an image takes about 5 MB at 128 pixels and 15 MB at 224.
+struct calibration_layout {
+  std::size_t identity = 0, norms = 0;                  ///< a scale of ones, a shift of zeros; those of the last norm
+  std::size_t outs[2] = {}, expanded = 0, filtered = 0; ///< of blocks in turn; after the expansion; after the depthwise
+  std::size_t means = 0, hidden = 0, gates = 0, mixed = 0;
+  std::size_t parts = 0, sums = 0, logits = 0, bytes = 0;
+  std::int32_t most_channels = 0; ///< of one batch norm
+  arena_layout arena;             ///< only its image, for the front kernel
+
+  static constexpr std::int64_t most_parts = 128; ///< that a convolution's rows are summed in
+
+  calibration_layout(const plan& p, int capacity) {
+    const auto images = static_cast<std::size_t>(capacity);
+    std::size_t image = 0, out = 0, expand = 0, filter = 0, widest = 0;
+    auto area = [](int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); };
+    for (const block& b : p.blocks) {
+      const auto mid = static_cast<std::size_t>(b.mid_channels);
+      if (b.kind == block_kind::stem) image = static_cast<std::size_t>(b.in_values());
+      if (b.kind == block_kind::final_expand)
+        expand = std::max(expand, area(b.in_size) * static_cast<std::size_t>(b.out_channels));
+      else
+        out = std::max(out, static_cast<std::size_t>(b.out_values()));
+      expand = std::max(expand, area(b.in_size) * mid), filter = std::max(filter, area(b.out_size) * mid);
+      widest = std::max({widest, mid, static_cast<std::size_t>(b.out_channels)});
+    }
+    most_channels = static_cast<std::int32_t>(widest);
+    auto place = [&](std::size_t values) {
+      const std::size_t at = bytes;
+      bytes += (values * 4 + 255) / 256 * 256;
+      return at;
+    };
+    identity = place(2 * widest), norms = place(2 * widest);
+    arena.image = place(images * image);
+    for (std::size_t& o : outs) o = place(images * out);
+    expanded = place(images * expand), filtered = place(images * filter);
+    for (std::size_t* vectors : {&means, &hidden, &gates}) *vectors = place(images * widest);
+    mixed = place(widest), logits = place(widest);
+    parts = place(most_parts * 2 * widest * 2), sums = place(2 * widest * 2); // doubles
+  }
+};
+
+/// The launches of a calibration: each convolution's raw output and its sums, then what follows it. `count` images.
+class calibration_schedule : schedule {
+public:
+  /// `at.norms`: the identity, which the stem's kernel takes for its batch norm.
+  calibration_schedule(const packed_layout& weights, const plan& p, const calibration_layout& layout, addresses at,
+                       device_limits device, int count)
+      : schedule{weights, p, layout.arena, at, device}
+      , layout_{layout}
+      , count_{count} {}
+
+  /// Convolution i of block b → its output in memory, and in `sums` Σ x, then Σ x² of its channels.
+  std::vector<step> convolve(std::size_t b, int i) const {
+    std::vector<step> steps;
+    const target to = target_of(b, i);
+    const block& block = plan_.blocks[b];
+    const auto& w = weights_.blocks[static_cast<std::size_t>(block.supernet_index)];
+    const bool expands = block.kind == block_kind::final_expand;
+    if (block.kind == block_kind::stem) {
+      step s = front(b, true, false, nullptr, at_.arena + to.offset);
+      s.front.stem_act = activation::identity;
+      s.grid[1] = grid(count_);
+      steps.push_back(s);
+    } else if (expands || block.norm_count() - i == 3) {
+      const packed_layout::matrix& m = expands ? weights_.final_expand : w.expand;
+      steps.push_back(
+          plain_product(b, at_.arena + before(b), m, at_.arena + to.offset, rows(to), block.in_channels, to.channels));
+    } else if (block.norm_count() - i == 2) {
+      const auto& taps = w.depthwise[static_cast<std::size_t>(block.kernel / 2 - 1)];
+      step s = plain_step(kernel_id::depthwise_alone, b, rows(to) * to.channels / 4);
+      s.depthwise_alone = {at(block.kind == block_kind::separable ? before(b) : layout_.expanded),
+                           floats(taps),
+                           at(to.offset),
+                           count_,
+                           block.in_size,
+                           block.out_size,
+                           block.mid_channels,
+                           taps.pitch,
+                           block.kernel,
+                           block.stride};
+      steps.push_back(s);
+    } else {
+      if (block.se_channels > 0) add_gates(steps, b);
+      step s =
+          plain_product(b, at_.arena + layout_.filtered, w.project, at_.arena + to.offset, rows(to), block.mid_channels,
+                        to.channels, block.se_channels > 0 ? at_.arena + layout_.gates : nullptr, to.size * to.size);
+      steps.push_back(s);
+    }
+    add_sums(steps, b, to);
+    return steps;
+  }
+
+  /// Batch norm i of block b with the scales and shifts in `norms`, activation and residual, in place.
+  std::vector<step> normalise(std::size_t b, int i) const {
+    const target to = target_of(b, i);
+    const block& block = plan_.blocks[b];
+    const bool projects = block.mid_channels > 0 && i + 1 == block.norm_count();
+    step s = plain_step(kernel_id::normalise, b, rows(to) * to.channels / 4);
+    s.normalise = {at(to.offset),
+                   at(layout_.norms),
+                   at(layout_.norms) + to.channels,
+                   projects && block.residual ? at(before(b)) : nullptr,
+                   rows(to),
+                   to.channels,
+                   projects ? activation::identity : block.act};
+    return {s};
+  }
+
+  /// Picture n after the last batch norm → its logits.
+  std::vector<step> logits(std::size_t n) const {
+    std::vector<step> steps;
+    const std::size_t last = plan_.blocks.size() - 3;
+    const block &expand = plan_.blocks[last], &mix = plan_.blocks[last + 1], &out = plan_.blocks[last + 2];
+    const int pixels = expand.in_size * expand.in_size;
+    steps.push_back(pool(last, at(layout_.expanded) + n * static_cast<std::size_t>(pixels * expand.out_channels),
+                         pixels, expand.out_channels, 1));
+    step mixing = plain_product(last + 1, at_.arena + layout_.means, weights_.feature_mix, at_.arena + layout_.mixed, 1,
+                                mix.in_channels, mix.out_channels);
+    mixing.pointwise.act = mix.act;
+    step classifying = plain_product(last + 2, at_.arena + layout_.mixed, weights_.classifier,
+                                     at_.arena + layout_.logits, 1, out.in_channels, out.out_channels);
+    classifying.pointwise.shift = floats(weights_.classifier_bias);
+    classifying.pointwise.float_out = true;
+    steps.push_back(mixing), steps.push_back(classifying);
+    return steps;
+  }
+
+  /// How many values per channel the sums of convolution i of block b are of.
+  std::int64_t pixels(std::size_t b, int i) const { return rows(target_of(b, i)); }
+
+private:
+  const calibration_layout& layout_;
+  int count_;
+
+  /// What a convolution writes: [count][size][size][channels].
+  struct target {
+    std::size_t offset;
+    std::int32_t size, channels;
+  };
+  target target_of(std::size_t b, int i) const {
+    const block& block = plan_.blocks[b];
+    if (block.kind == block_kind::final_expand) return {layout_.expanded, block.in_size, block.out_channels};
+    switch (block.norm_count() - i) {
+    case 3: return {layout_.expanded, block.in_size, block.mid_channels};
+    case 2: return {layout_.filtered, block.out_size, block.mid_channels};
+    default: return {layout_.outs[b % 2], block.out_size, block.out_channels};
+    }
+  }
+  std::size_t before(std::size_t b) const { return layout_.outs[(b + 1) % 2]; }
+  std::int64_t rows(const target& t) const { return std::int64_t(count_) * t.size * t.size; }
+  float* at(std::size_t offset) const { return reinterpret_cast<float*>(at_.arena + offset); }
+
+  /// A thread per packet or value.
+  step plain_step(kernel_id kernel, std::size_t b, std::int64_t threads) const {
+    step s = new_step(kernel, b);
+    s.threads = most_threads;
+    s.grid[0] = static_cast<std::uint32_t>((threads + most_threads - 1) / most_threads);
+    return s;
+  }
+  step plain_product(std::size_t b, const std::byte* in, const packed_layout::matrix& w, std::byte* out, std::int64_t m,
+                     int k, int n, const std::byte* gates = nullptr, int pixels = 1) const {
+    return product(b, {in, at_.weights + w.offset, gates, nullptr, nullptr, nullptr, out, static_cast<std::int32_t>(m),
+                       k, n, w.pitch, pixels, activation::identity, false});
+  }
+  step pool(std::size_t b, const float* in, int pixels, int channels, int images) const {
+    step s = new_step(kernel_id::mean_pool, b);
+    s.mean_pool = {in, at(layout_.means), pixels, channels};
+    s.threads = most_threads;
+    s.grid[0] = grid(ceil_div(channels, channel_chunk)), s.grid[1] = grid(images);
+    s.shared_bytes = most_threads * sizeof(float);
+    return s;
+  }
+  /// Squeeze-excite of the depthwise output: mean, hidden layer, gates.
+  void add_gates(std::vector<step>& steps, std::size_t b) const {
+    const block& block = plan_.blocks[b];
+    const auto& w = weights_.blocks[static_cast<std::size_t>(block.supernet_index)];
+    steps.push_back(pool(b, at(layout_.filtered), block.out_size * block.out_size, block.mid_channels, count_));
+    steps.push_back(plain_product(b, at_.arena + layout_.means, w.se_reduce, at_.arena + layout_.hidden, count_,
+                                  block.mid_channels, block.se_channels));
+    step s = new_step(kernel_id::gate, b);
+    s.gate = {at(layout_.hidden),        floats(w.se_reduce_bias),
+              floats(w.se_expand_bias),  at_.weights + w.se_expand.offset,
+              at_.arena + layout_.gates, 1,
+              block.se_channels,         block.mid_channels,
+              w.se_expand.pitch};
+    s.grid[0] = grid(ceil_div(block.mid_channels, channel_chunk)), s.grid[1] = grid(count_);
+    s.threads = gate_room::threads;
+    s.shared_bytes = gate_room(precision::fp32, block.se_channels).bytes;
+    steps.push_back(s);
+  }
+  void add_sums(std::vector<step>& steps, std::size_t b, const target& of) const {
+    const std::int64_t all = rows(of);
+    const std::int64_t of_part =
+        std::max<std::int64_t>(256, (all + calibration_layout::most_parts - 1) / calibration_layout::most_parts);
+    const auto parts = static_cast<std::int32_t>((all + of_part - 1) / of_part);
+    auto* doubles = reinterpret_cast<double*>(at_.arena + layout_.parts);
+    step s = new_step(kernel_id::sum_channels, b);
+    s.sum_channels = {at(of.offset), doubles, all, of_part, of.channels};
+    s.threads = most_threads;
+    s.grid[0] = grid(ceil_div(of.channels, channel_chunk)), s.grid[1] = grid(parts);
+    s.shared_bytes = 2 * most_threads * sizeof(double);
+    steps.push_back(s);
+    step total = plain_step(kernel_id::sum_parts, b, 2 * of.channels);
+    total.sum_parts = {doubles, reinterpret_cast<double*>(at_.arena + layout_.sums), parts, 2 * of.channels};
+    steps.push_back(total);
+  }
+};
+
+} // namespace dynofa::backend::cuda_detail
