@@ -114,8 +114,8 @@ TEST_CASE("killed inside the lock, in the middle of writing: the lock passes on 
   const std::size_t level = a.decide({.latency_ms = 54});
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const pid_t child = in_child([&] {
-      detail::segment_mapping segment("dynofa-" + name, {});
-      const detail::segment_lock lock(*segment);
+      runtime::detail::segment_mapping segment("dynofa-" + name, {});
+      const runtime::detail::segment_lock lock(*segment);
       random_stream random(seed, "inside");
       auto* bytes = reinterpret_cast<unsigned char*>(&segment->rule);
       if (seed > 0) // the bytes of one member's filter are half written
@@ -173,7 +173,7 @@ TEST_CASE("a reused process number, a stranger's container and silence are told 
   const std::string name = fresh_name("silent");
   shared_coordinator device(name, {.silent_ms = 50});
   auto a = device.join(paper_six), b = device.join(paper_six);
-  detail::segment_mapping segment("dynofa-" + name, {});
+  runtime::detail::segment_mapping segment("dynofa-" + name, {});
   segment->owners[1].process.pid_domain += 1;
   CHECK(soon([&] { return device.members() == 1; }));
   image(b, 70); // it was only slow: it comes back
@@ -235,7 +235,7 @@ TEST_CASE("foreign and damaged segments are refused with a sentence, and left al
     CHECK(exists(name));
     shm_unlink(path.c_str());
   };
-  using segment = detail::coordination_segment;
+  using segment = runtime::detail::coordination_segment;
   const auto nothing = [](unsigned char*) {};
   with(sizeof(segment) - 1, 0600, nothing);
   with(sizeof(segment), 0666, nothing);
