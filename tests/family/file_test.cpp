@@ -153,7 +153,7 @@ TEST_CASE("truncated, altered and newer files are refused with a sentence") {
   save_family(path, some_family(2));
   const std::string whole = read_text(path);
   const auto says = [&](const std::string& content) {
-    write_text(path, content);
+    support::write_text(path, content);
     return sentence([&] { (void)load_family(path); });
   };
   CHECK(says(whole) == "(no error)");
@@ -192,7 +192,7 @@ TEST_CASE("200 interrupted writes: the old file or the new one") {
   random_stream random(5, "faults");
   int old_seen = 0, new_seen = 0, clean_refusals = 0;
   for (int trial = 0; trial < 200; ++trial) {
-    write_text(path, old_bytes);
+    support::write_text(path, old_bytes);
     const int kind = trial % 3;
     const auto limit = random.below(static_cast<std::uint32_t>(new_bytes.size() * 3 / 2));
     const auto delay = std::chrono::microseconds(random.below(25'000));
