@@ -61,6 +61,7 @@ int main(int argc, char** argv) try {
   } catch (const dynofa::error& e) {
     std::cout << "a missing file is one sentence: " << e.what() << '\n';
   }
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

@@ -85,6 +85,7 @@ int main(int argc, char** argv) try {
             << latency.fit().leave_one_out_rms() << " ms rms over " << latency.fit().residuals.size() << " networks\n";
   save_latency_table(out, table);
   std::cout << "wrote " << out << '\n';
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

@@ -104,6 +104,7 @@ int main(int argc, char** argv) try {
                                      {"family", points(family), look::markers}}},
                                    out);
   std::printf("wrote %s.json%s\n", out.c_str(), images.empty() ? "; no gnuplot here, so no images" : ", .svg and .png");
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

@@ -262,6 +262,7 @@ int main(int argc, char** argv) try {
   std::cout << f.levels().size() << " levels, " << dropped << " dominated ones dropped; "
             << fs::file_size(j.out / "family.dynofa") / 1e6 << " MB\n";
   write_report(j, f, device, known, latency);
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

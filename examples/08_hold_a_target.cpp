@@ -80,6 +80,7 @@ int main(int argc, char** argv) try {
   report::draw(runtime::figure_of(records, levels, "Another process comes and goes: " + device), out);
   std::cout << out << ".jsonl replays: " << (runtime::replay_log(read, runtime::forecast(levels)) ? "no" : "yes")
             << '\n';
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

@@ -122,6 +122,7 @@ int main(int argc, char** argv) try {
             << "x" << picture.height << '\n';
   classify(f, 0, picture);
   classify(f, f.levels().size() - 1, picture);
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;
