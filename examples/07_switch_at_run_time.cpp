@@ -74,6 +74,7 @@ int main(int argc, char** argv) try {
   for (std::size_t i = 0; i < read.size(); ++i) records.push_back(read[i]);
   report::draw(runtime::figure_of(records, levels, "Constraints change, nothing else runs: " + device), out);
   std::cout << out << ".jsonl replays: " << (runtime::replay_log(read, runtime::lookup(levels)) ? "no" : "yes") << '\n';
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

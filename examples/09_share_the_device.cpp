@@ -101,6 +101,7 @@ int main(int argc, char** argv) try {
   for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i].title = titles[i].first, drawn[i].style = titles[i].second;
   report::draw({"Two dynamic networks: " + device, "seconds", "ms per image", {drawn.begin(), drawn.end()}}, out);
   std::cout << "together: " << out << "_A.jsonl, " << out << "_B.jsonl, " << out << ".svg\n";
+  return 0;
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;
