@@ -16,10 +16,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bundle=build/gpu build=${DYNOFA_GPU_BUILD:-build/gpu-build}
 
-some_of() { # FOLDER COUNT TO: every n-th image of a folder of class folders
-  local all=$(cd "$1" && find . -type f | sort) n
-  n=$((($(wc -l <<<"$all") + $2 - 1) / $2))
-  (cd "$1" && awk "NR % $n == 0" <<<"$all" | tar -cf - -T -) | tar -xf - -C "$3"
+some_of() { # FOLDER COUNT TO: so many images of a folder of class folders, evenly
+  (cd "$1" && find . -type f | sort | awk -v k="$2" -v n="$(find . -type f | wc -l)" 'int(NR * k / n) > int((NR - 1) * k / n)' |
+    tar -cf - -T -) | tar -xf - -C "$3"
 }
 
 pack() {
@@ -58,7 +57,7 @@ run() {
     shift
     [[ $name =~ ^(${DYNOFA_GPU_STEPS:-.*})$ ]] || return 0
     if timeout 450 "$@" >"$out/$name.txt" 2>&1; then verdict=passed; else verdict="FAILED ($?)" failed=1; fi
-    echo "== $name: $verdict in $((SECONDS - begin)) s; $(tail -n 1 "$out/$name.txt")"
+    echo "== $name: $verdict in $((SECONDS - begin)) s; $(tail -n 1 "$out/$name.txt" | cut -c1-200)"
   }
   skip() { echo "== $1: skipped, $2"; }
   ours() { # the same with our libraries
