@@ -48,6 +48,22 @@ TEST_CASE("a doubling is answered by the third image, and taken back") {
   CHECK(p.why() == reason::room);
 }
 
+TEST_CASE("a doubling that begins within an image is answered by the third image as well") {
+  for (double part : {1.3, 1.5, 1.8}) { // of the image into which it falls
+    forecast p(paper_six);
+    device d;
+    const target t{.latency_ms = 95};
+    for (int i = 0; i < 200; ++i) d.run(p, t, 1);
+    d.run(p, t, part);
+    CHECK(p.decide(t) == 5);
+    d.run(p, t, 2);
+    CHECK(d.run(p, t, 2) < t.latency_ms);
+    for (int i = 0; i < 30; ++i) d.run(p, t, 2); // how far it went was uncertain at first
+    CHECK(p.filter().slow_down() == doctest::Approx(2).epsilon(0.05));
+    CHECK(p.decide(t) == 1); // 90.8 of 95 ms
+  }
+}
+
 TEST_CASE("single outliers move nothing") {
   forecast p(paper_six);
   device d;

@@ -27,10 +27,10 @@ struct slow_down_options {
   /// An image further from the forecast than this many deviations is a surprise: not believed until confirmed. 4: one
   /// of 16 000 images of Gaussian noise.
   double surprise = 4;
-  /// Surprises in a row on the slow side, alike, that make a step: 2. One may be an outlier, and a third late image
-  /// would be one too many.
+  /// Surprises in a row on the slow side that make a step: 2. One may be an outlier, and a third late image would be
+  /// one too many.
   std::size_t confirm_slow = 2;
-  /// The same on the quick side. 3: acting late costs a little accuracy only.
+  /// The same on the quick side, one more if they are unlike. 3: acting late costs a little accuracy only.
   std::size_t confirm_quick = 3;
   /// How much a level's own factor may differ from the table, beyond what slows all of them. 0.03: an assumption about
   /// the error of a table.
@@ -168,11 +168,13 @@ private:
     farthest_ = waiting_ == 0 ? seen : slower ? std::max(farthest_, seen) : std::min(farthest_, seen);
     sum_ = (waiting_ == 0 ? 0 : sum_) + seen;
     ++waiting_;
-    const bool alike = std::abs(farthest_ - nearest_) < options_.surprise * std::sqrt(2 * noise2_);
-    if (waiting_ < (slower ? options_.confirm_slow : options_.confirm_quick) + !alike) return verdict::waits;
-    // Alike: a step, to their mean. Unlike: one more of them was waited for; at least as far as the nearest.
+    const double spread = std::abs(farthest_ - nearest_);
+    const bool alike = spread < options_.surprise * std::sqrt(2 * noise2_);
+    if (waiting_ < (slower ? options_.confirm_slow : options_.confirm_quick + !alike)) return verdict::waits;
+    // Alike: a step, to their mean. Unlike, as when the step fell into the first of them: at least as far as the
+    // nearest, and how much further the next image tells. On the quick side one more is waited for then.
     value_ = alike ? sum_ / static_cast<double>(waiting_) : nearest_;
-    variance_ = alike ? noise2_ / static_cast<double>(waiting_) : noise2_;
+    variance_ = alike ? noise2_ / static_cast<double>(waiting_) : std::max(noise2_, slower ? spread * spread : 0);
     bias_ = 0;
     waiting_ = 0;
     ++steps_;
