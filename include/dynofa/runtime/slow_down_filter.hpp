@@ -172,9 +172,12 @@ private:
     const bool alike = spread < options_.surprise * std::sqrt(2 * noise2_);
     if (waiting_ < (slower ? options_.confirm_slow : options_.confirm_quick + !alike)) return verdict::waits;
     // Alike: a step, to their mean. Unlike, as when the step fell into the first of them: at least as far as the
-    // nearest, and how much further the next image tells. On the quick side one more is waited for then.
+    // nearest, and how much further the next image tells. Slower conditions may be noisier ones too, which two images
+    // do not tell: the next one is forecast as carefully as the very first.
     value_ = alike ? sum_ / static_cast<double>(waiting_) : nearest_;
-    variance_ = alike ? noise2_ / static_cast<double>(waiting_) : std::max(noise2_, slower ? spread * spread : 0);
+    variance_ = alike ? noise2_ / static_cast<double>(waiting_) : noise2_;
+    if (slower)
+      variance_ = std::max({variance_, options_.start_noise * options_.start_noise, alike ? 0 : spread * spread});
     bias_ = 0;
     waiting_ = 0;
     ++steps_;
