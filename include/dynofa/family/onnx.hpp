@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-// One level as an ONNX model for other run times: opset 13, batch norm folded into the convolutions, h-swish as
-// x · HardSigmoid(x). Input "image" [N,3,r,r], normalised as the family's preprocessing says; output "logits"
+// One level as an ONNX model for other run times: opset 14, batch norm folded into the convolutions, h-swish as
+// HardSwish. Input "image" [N,3,r,r], normalised as the family's preprocessing says; output "logits"
 // [N,classes]. Field numbers are those of onnx.proto3.
 
 namespace dynofa {
@@ -34,7 +34,7 @@ public:
     graph_.message(11, value("image", {0, 3, plan_.blocks[0].in_size, plan_.blocks[0].in_size}));
     graph_.message(12, value("logits", {0, plan_.space.classes}));
     protobuf_writer opset, model;
-    opset.string(1, "").integer(2, 13);
+    opset.string(1, "").integer(2, 14);
     model.integer(1, 7).string(2, "dynofa").string(3, text(DYNOFA_VERSION_MAJOR, '.', DYNOFA_VERSION_MINOR));
     return model.message(7, graph_).message(8, opset).bytes();
   }
@@ -130,7 +130,7 @@ private:
   std::string activate(const std::string& name, const std::string& x, activation act) {
     if (act == activation::identity) return x;
     if (act == activation::relu) return node("Relu", name + "relu", {x});
-    return node("Mul", name + "swish", {x, hard_sigmoid(name + "gate", x)});
+    return node("HardSwish", name + "swish", {x});
   }
 
   static protobuf_writer attribute(const char* name, std::int64_t value) {

@@ -1,0 +1,31 @@
+// The networks of bench_subnets as ONNX files, to measure another run time beside dynofa (peers/onnxruntime.mjs).
+//
+//   export_networks FOLDER [--subnets FILE.json]
+//
+// NAME.onnx each: the same random w = 1.2 super-network, stored statistics, batch norm folded.
+#include "dynofa/family/onnx.hpp"
+
+#include "support.hpp"
+#include <cstdio>
+#include <filesystem>
+
+int main(int argc, char** argv) try {
+  using namespace bench;
+  const std::string subnets = take_option(argc, argv, "--subnets");
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: export_networks FOLDER [--subnets FILE.json]\n");
+    return 2;
+  }
+  const std::filesystem::path folder = argv[1];
+  std::filesystem::create_directories(folder);
+  const supernet& net = *paper_supernet();
+  for (const named_network& n : networks(subnets)) {
+    const std::filesystem::path file = folder / (n.name + ".onnx");
+    export_onnx(file, net, n.arch, stored_statistics(net, make_plan(net.space, n.arch)));
+    std::printf("%s\n", file.c_str());
+  }
+  return 0;
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "export_networks: %s\n", e.what());
+  return 1;
+}
