@@ -39,8 +39,8 @@ struct calibration_state {
 ///     c.add(100);                                 // one batch through the network
 ///     bn_statistics s = c.statistics();
 ///
-/// Cost: about three forward passes per image on the CPU kernels (raw outputs travel through memory between the
-/// steps); memory: the activations of a batch (`bytes`).
+/// Cost: one and a half to two forward passes per image on the CPU kernels (raw depthwise outputs travel through
+/// memory); memory: the narrow activations of a batch twice and its widest depthwise output (`bytes`).
 template <class Backend>
 class calibrator {
 public:

@@ -11,12 +11,13 @@
 
 namespace dynofa::backend::cpu_detail {
 
-/// Zeroed bytes on a cache-line boundary; from 2 MiB on in huge pages where the system grants them, since one image
+/// Bytes, zeroed, on a cache-line boundary; from 2 MiB on in huge pages where the system grants them, since one image
 /// streams 20–40 MB of weights and would miss the TLB every 4 KiB.
 class aligned_bytes {
 public:
   aligned_bytes() = default;
-  explicit aligned_bytes(std::size_t size)
+  /// Unless `zeroed`, what is there is not told, and pages come in when they are first written.
+  explicit aligned_bytes(std::size_t size, bool zeroed = true)
       : size_{size} {
     if (size == 0) return;
     constexpr std::size_t huge = std::size_t(2) << 20;
@@ -27,7 +28,7 @@ public:
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (alignment == huge) (void)madvise(data_.get(), rounded, MADV_HUGEPAGE); // a wish; refused, nothing changes
 #endif
-    std::memset(data_.get(), 0, rounded);
+    if (zeroed) std::memset(data_.get(), 0, rounded);
   }
 
   std::size_t size() const { return size_; }

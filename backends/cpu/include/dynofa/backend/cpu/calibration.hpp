@@ -1,15 +1,14 @@
 #pragma once
 #include "dynofa/backend/calibration.hpp"
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/cpu/calibration_memory.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,292 +16,356 @@ namespace dynofa::backend {
 
 namespace cpu_detail {
 
-/// A batch of images in the middle of a network, on the hand-written kernels: raw outputs are kept between the steps,
-/// and a batch norm is applied when the next convolution reads. Threads share the images; each image is summed alone,
-/// so the sums do not depend on their number.
+/// A batch of images in the middle of a network, on the hand-written kernels.
+///
+/// A block's widest tensor, the expanded one, never leaves the cache: its statistics follow from the covariance of the
+/// block's input, and so it is expanded, normalised and convolved depthwise a few channels at a time, as inference
+/// does. Only raw depthwise outputs wait in memory for their statistics; they are normalised in runs of pixels just
+/// before the projection reads them. The head is not run at all but for `logits`.
+///
+/// Images are worked on in lots, up to eight at a time, side by side in [C/16][images·H·W][16]: maps of a few pixels
+/// would not fill the pointwise kernel's tiles. Threads share the lots, each lot is summed alone and sums are added in
+/// the order of the lots, so the result does not depend on the number of threads.
 class calibration {
 public:
   calibration(cpu backend, std::shared_ptr<const packed_supernet> weights, const plan& p, int capacity)
       : backend_{std::move(backend)}
+      , kernels_{backend_.engine->kernels()}
       , level_{backend_.bind(weights, p, identity_of(p))}
-      , images_(static_cast<std::size_t>(capacity)) {
+      , memory_{level_, backend_.engine->cache_sizes().l2, capacity, backend_.engine->threads()} {
     if (p.batch != 1) throw error(errc::invalid_argument, "cpu calibration", "a plan for one image", text(p.batch));
-    std::size_t narrow = 0, wide = 0, padded_image = 0, row = 0;
-    for (const step& s : level_.steps) {
-      narrow = std::max({narrow, s.b.kind == block_kind::stem ? 0 : pixels_of(s.b.in_size) * at(s.in_blocks),
-                         pixels_of(s.b.out_size) * at(s.out_blocks)});
-      if (s.b.kind == block_kind::final_expand) wide = std::max(wide, pixels_of(s.b.in_size) * at(s.out_blocks));
-      if (s.b.mid_channels > 0) {
-        wide = std::max(wide, pixels_of(s.b.in_size) * at(s.mid_blocks));
-        padded_image = std::max(padded_image, at((s.b.in_size + s.b.kernel - 1) * s.b.in_size));
-        row = std::max(row, static_cast<std::size_t>(s.b.in_size));
-        vectors_ = std::max({vectors_, at(s.mid_blocks), at(blocks_of(s.b.se_channels))});
-      }
-      vectors_ = std::max({vectors_, at(s.in_blocks), at(s.out_blocks)});
-    }
-    const auto threads = static_cast<std::size_t>(backend_.engine->threads());
-    stem_rows_ = 3 * arena_sizes::stem_row(p.blocks[0].in_size);
-    const std::size_t image = static_cast<std::size_t>(p.blocks[0].in_values());
-    const std::size_t per_image = round(narrow) * 2 + round(wide) * 2 + round(image);
-    const std::size_t per_thread = round(std::max(padded_image, stem_rows_)) + 3 * round(vectors_) + round(row);
-    memory_ = aligned_bytes{(per_image * images_.size() + per_thread * threads + 2 * round(vectors_)) * sizeof(float)};
-    float* cursor = memory_.as<float>();
-    auto take = [&](std::size_t floats) { return std::exchange(cursor, cursor + round(floats)); };
-    for (picture& i : images_) i = {take(narrow), take(narrow), take(wide), take(wide), take(image), {}, {}};
-    own_.resize(threads);
-    for (scratch& s : own_)
-      s = {take(std::max(padded_image, stem_rows_)), take(vectors_), take(vectors_), take(vectors_),
-           reinterpret_cast<std::int32_t*>(take(row))};
-    ones_ = take(vectors_), zeros_ = take(vectors_); // kernels load aligned
-    std::fill_n(ones_, vectors_, 1.f);
-    std::fill_n(zeros_, vectors_, 0.f);
+    if (weights->format == number_format::bf16)
+      throw error(errc::invalid_argument, "cpu calibration", "fp32 weights of 1×1 convolutions", "bf16");
   }
 
-  void load(std::size_t n, std::span<const float> image) { std::copy(image.begin(), image.end(), images_[n].image); }
+  void load(std::size_t n, std::span<const float> image) { std::copy(image.begin(), image.end(), memory_.input(n)); }
 
   channel_sums convolve(std::size_t b, int i, int count) {
-    active_ = count;
+    memory_.arrange(count);
     const step& s = level_.steps[b];
     const auto channels = static_cast<std::size_t>(s.b.norm_channels(i));
-    for_each_image([&](picture& image, const scratch& own) {
-      image.sum.assign(static_cast<std::size_t>(padded(s.b.norm_channels(i))), 0.0);
-      image.square.assign(image.sum.size(), 0.0);
-      switch (s.b.kind) {
-      case block_kind::stem: stem(s, image, own); break;
-      case block_kind::final_expand:
-        product(s.project, s.project_panel, s.b.in_channels, s.out_blocks, pixels_of(s.b.in_size), image.now,
-                image.wide);
-        add_up(image.wide, pixels_of(s.b.in_size), image);
-        break;
-      default:
-        switch (s.b.norm_count() - i) {
-        case 3: expand(s, image); break;
-        case 2: depthwise(s, image, own); break;
-        default: project(s, image, own); break;
-        }
-      }
-    });
+    const bool expands = s.b.kind == block_kind::final_expand || s.b.norm_count() - i == 3;
     channel_sums total{std::vector<double>(channels), std::vector<double>(channels), 0};
-    const int size = s.b.kind == block_kind::final_expand || s.b.norm_count() - i == 3 ? s.b.in_size : s.b.out_size;
-    for (int n = 0; n < count; ++n)
-      for (std::size_t c = 0; c < channels; ++c) {
-        total.sum[c] += images_[static_cast<std::size_t>(n)].sum[c];
-        total.square[c] += images_[static_cast<std::size_t>(n)].square[c];
-      }
-    total.pixels = static_cast<double>(count) * static_cast<double>(pixels_of(size));
+    total.pixels = static_cast<double>(count) * static_cast<double>(area(expands ? s.b.in_size : s.b.out_size));
+    if (expands && gathered_) {
+      derive(s, total);
+    } else {
+      for_each_lot([&](lot& l, const scratch& own) {
+        l.sum.assign(static_cast<std::size_t>(padded(s.b.norm_channels(i))), 0.0);
+        l.square.assign(l.sum.size(), 0.0);
+        if (s.b.kind == block_kind::stem)
+          stem(s, l, own);
+        else if (expands)
+          expand(s, l, own);
+        else if (s.b.norm_count() - i == 2)
+          depthwise(s, l, own);
+        else
+          project(s, l, own);
+      });
+      for (std::size_t n = 0; n < memory_.used; ++n)
+        for (std::size_t c = 0; c < channels; ++c)
+          total.sum[c] += memory_.lots[n].sum[c], total.square[c] += memory_.lots[n].square[c];
+    }
+    for (std::size_t c = 0; c < channels; ++c) memory_.means[c] = static_cast<float>(total.sum[c] / total.pixels);
     return total;
   }
 
   /// Remembered for the next convolution; after a block's last one, applied at once.
   void normalise(std::size_t b, int i, std::span<const float> scale, std::span<const float> shift) {
     const step& s = level_.steps[b];
-    scale_.assign(vectors_, 0.f), shift_.assign(vectors_, 0.f); // padded channels stay zero
-    std::copy(scale.begin(), scale.end(), scale_.begin());
-    std::copy(shift.begin(), shift.end(), shift_.begin());
-    act_ = s.b.act;
-    if (i + 1 < s.b.norm_count()) return;
-    for_each_image([&](picture& image, const scratch&) {
-      if (s.b.kind == block_kind::final_expand) {
-        apply(image.wide, pixels_of(s.b.in_size), s.out_blocks, s.b.act, nullptr);
-        return;
+    std::fill_n(memory_.scale, memory_.vectors, 0.f); // padded channels stay zero
+    std::fill_n(memory_.shift, memory_.vectors, 0.f);
+    std::copy(scale.begin(), scale.end(), memory_.scale);
+    std::copy(shift.begin(), shift.end(), memory_.shift);
+    if (i + 1 < s.b.norm_count() || s.b.kind == block_kind::final_expand) return;
+
+    if (s.b.kind == block_kind::stem) { // applied when the separable block reads, twice: cheaper than a pass of its own
+      std::copy_n(memory_.scale, memory_.vectors, memory_.stem_scale);
+      std::copy_n(memory_.shift, memory_.vectors, memory_.stem_shift);
+      std::fill_n(memory_.offset, memory_.vectors, 0.f);
+      return memory_.turn_over();
+    }
+
+    // What the block gives is near its mean: known but for the stem's activation, if that is the residual.
+    for (std::size_t c = 0; c < memory_.vectors; ++c)
+      memory_.offset[c] = (s.b.residual ? memory_.offset[c] : 0.f) -
+                          (c < scale.size() ? memory_.means[c] * memory_.scale[c] + memory_.shift[c] : 0.f);
+    // From few pixels the outputs themselves are as cheap, and nothing is lost where few samples hardly differ.
+    const step& following = level_.steps[b + 1];
+    const lot& last = memory_.lots[memory_.used - 1];
+    gathered_ = (following.expand || following.b.kind == block_kind::final_expand) &&
+                static_cast<std::size_t>(last.first + last.images) * area(s.b.out_size) >= 2 * at(s.out_blocks);
+    if (gathered_) memory_.inputs.start(s.out_blocks);
+    for_each_lot([&](const lot& l, const scratch& own) {
+      const int pixels = l.images * static_cast<int>(area(s.b.out_size));
+      const std::size_t plane = at(pixels);
+      for (int first = 0, n; first < pixels; first += n) {
+        n = std::min(calibration_memory::gram_pixels, pixels - first);
+        for (int c = 0; c < s.out_blocks; ++c) {
+          const std::size_t from = static_cast<std::size_t>(c) * plane + at(first);
+          float* const x = memory_.next(l) + from;
+          const float* residual = s.b.residual ? memory_.now(l) + from : nullptr;
+          if (residual && s.b.kind == block_kind::separable) residual = stem_output(residual, n, c, own.rows);
+          kernels_.normalise({x, x, n, memory_.scale + at(c), memory_.shift + at(c), epilogue::identity, residual,
+                              gathered_ ? own.work + at(c * n) : nullptr, memory_.offset + at(c)});
+        }
+        if (gathered_) memory_.inputs.add(kernels_, l.index, own.work, at(n), n, own.gram);
       }
-      const bool stem = s.b.kind == block_kind::stem;
-      apply(image.next, pixels_of(s.b.out_size), s.out_blocks, stem ? s.b.act : activation::identity,
-            s.b.residual ? image.now : nullptr);
-      std::swap(image.now, image.next);
     });
+    memory_.turn_over();
   }
 
   void logits(std::size_t n, std::span<float> out) {
     const step &expand = level_.steps[level_.steps.size() - 3], &mix = level_.steps[level_.steps.size() - 2],
                &last = level_.steps.back();
-    const scratch& own = own_[0];
-    const std::size_t pixels = pixels_of(expand.b.in_size);
-    const kernel_table& k = backend_.engine->kernels();
-    for (int c = 0; c < expand.out_blocks; ++c)
-      k.mean(images_[n].wide + at(c) * pixels, static_cast<int>(pixels), own.a + at(c));
+    const scratch& own = memory_.own[0];
+    const int pixels = static_cast<int>(area(expand.b.in_size));
+    const lot& l = *std::find_if(memory_.lots.begin(), memory_.lots.end(), [&](const lot& each) {
+      return n < static_cast<std::size_t>(each.first + each.images);
+    });
+    const float* const in = memory_.now(l) + at((static_cast<int>(n) - l.first) * pixels);
+    for (int first = 0, count; first < expand.out_blocks; first += count) {
+      count = next_chunk(expand.out_blocks - first);
+      product(panels_of(expand).from(first), count, pixels, {in, at(l.images * pixels)}, {own.work, at(pixels)},
+              memory_.scale + at(first), memory_.shift + at(first), expand.act);
+      for (int c = 0; c < count; ++c) kernels_.mean(own.work + at(c * pixels), pixels, own.a + at(first + c));
+    }
     matvec(mix.project, mix.project_panel, mix.b.in_channels, own.a, nullptr, own.b, mix.out_blocks, mix.act);
     matvec(last.project, last.project_panel, last.b.in_channels, own.b,
            level_.weights->floats(level_.weights->classifier_bias), own.a, last.out_blocks, last.act);
     std::copy_n(own.a, out.size(), out.begin());
   }
 
-  std::size_t bytes() const { return memory_.size(); }
+  std::size_t bytes() const { return memory_.bytes(); }
 
 private:
-  struct picture {
-    float *now, *next, *wide, *wider, *image;
-    std::vector<double> sum, square; ///< of the last convolution
+  using scratch = calibration_memory::scratch;
+  static constexpr int moments_pixels = 256; ///< summed in fp32
+
+  /// Channel blocks `plane` apart.
+  struct planes {
+    const float* data;
+    std::size_t plane;
   };
-  struct scratch {
-    float *rows, *a, *b, *c;
-    std::int32_t* row_offset;
+  struct weight_panels {
+    const float* data;
+    std::size_t panel;
+    int k;
+    weight_panels from(int first) const { return {data + static_cast<std::size_t>(first) * panel, panel, k}; }
   };
 
   cpu backend_;
+  const kernel_table& kernels_;
   cpu::bound level_;
-  std::vector<picture> images_;
-  std::vector<scratch> own_;
-  aligned_bytes memory_;
-  std::size_t vectors_ = 0, stem_rows_ = 0;
-  float *ones_ = nullptr, *zeros_ = nullptr;
-  std::vector<float> scale_, shift_; ///< of the last batch norm
-  activation act_ = activation::identity;
-  int active_ = 0;
+  calibration_memory memory_;
+  bool gathered_ = false; ///< whether the covariance of `now` is known
 
   static std::size_t at(int blocks) { return floats_of(blocks); }
-  static std::size_t pixels_of(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }
-  static std::size_t round(std::size_t floats) { return (floats + 15) / 16 * 16; }
+  static std::size_t area(int size) { return calibration_memory::area(size); }
   static scale_shift identity_of(const plan& p) {
     const auto n = static_cast<std::size_t>(p.norm_values());
     return {std::vector<float>(n, 1.f), std::vector<float>(n, 0.f)};
   }
 
   template <class Work>
-  void for_each_image(Work work) {
-    const int threads = backend_.engine->threads();
+  void for_each_lot(Work work) {
     const auto turn = backend_.engine->turn();
     backend_.engine->parallel([&](int thread) {
-      for (int n = thread; n < active_; n += threads)
-        work(images_[static_cast<std::size_t>(n)], own_[static_cast<std::size_t>(thread)]);
+      const share lots = share::of(static_cast<int>(memory_.used), thread, backend_.engine->threads());
+      for (int i = lots.begin; i < lots.end; ++i)
+        work(memory_.lots[static_cast<std::size_t>(i)], memory_.own[static_cast<std::size_t>(thread)]);
     });
   }
 
-  /// 16 channels of a pixel. GCC's and clang's vectors, cut into registers of what the program is compiled for: these
-  /// passes are bound by memory.
-  using lanes = float __attribute__((vector_size(lane_block * sizeof(float)), may_alias));
-  static const lanes& lanes_at(const float* p) { return *reinterpret_cast<const lanes*>(p); }
-  static lanes& lanes_at(float* p) { return *reinterpret_cast<lanes*>(p); }
-
-  /// Sums of raw [C/16][pixels][16]: floats over runs of 64 pixels, doubles above.
-  static void add_up(const float* raw, std::size_t pixels, picture& image) {
-    for (std::size_t c = 0; c < image.sum.size(); c += lane_block)
-      for (std::size_t first = 0; first < pixels; first += 64) {
-        lanes sum{}, square{};
-        const float* p = raw + (c / lane_block * pixels + first) * lane_block;
-        for (const float* end = p + std::min<std::size_t>(64, pixels - first) * lane_block; p != end; p += lane_block) {
-          const lanes& x = lanes_at(p);
-          sum += x, square += x * x;
-        }
-        for (std::size_t i = 0; i < lane_block; ++i) image.sum[c + i] += sum[i], image.square[c + i] += square[i];
-      }
-  }
-
-  /// x · scale + shift, activation, residual, in place: [blocks][pixels][16].
-  void apply(float* x, std::size_t pixels, int blocks, activation act, const float* residual) const {
-    for (int c = 0; c < blocks; ++c) {
-      float* block = x + at(c) * pixels;
-      normalised(block, block, pixels, c, act);
-      if (residual)
-        for (std::size_t i = 0; i < pixels * lane_block; i += lane_block)
-          lanes_at(block + i) += lanes_at(residual + at(c) * pixels + i);
-    }
-  }
-  void normalised(const float* from, float* to, std::size_t pixels, int block, activation act) const {
-    lanes scale, shift;
-    std::memcpy(&scale, scale_.data() + at(block), sizeof scale);
-    std::memcpy(&shift, shift_.data() + at(block), sizeof shift);
-    const lanes zero{}, three = zero + 3.f, six = zero + 6.f, sixth = zero + 1.f / 6.f;
-    const auto each = [&](auto activate) {
-      for (std::size_t p = 0; p < pixels; ++p, from += lane_block, to += lane_block) {
-        lanes v = lanes_at(from) * scale + shift;
-        activate(v);
-        lanes_at(to) = v;
-      }
-    };
-    switch (act) {
-    case activation::relu: return each([&](lanes& v) { v = v > zero ? v : zero; });
-    case activation::h_swish:
-      return each([&](lanes& v) {
-        lanes gate = v + three;
-        gate = gate < zero ? zero : gate;
-        gate = gate > six ? six : gate;
-        v *= gate * sixth;
-      });
-    default: return each([](lanes&) {});
-    }
-  }
-
-  void product(const void* weights, std::size_t panel, int k, int panels, std::size_t pixels, const float* in,
-               float* out) const {
-    pointwise_args a{};
-    a.in = in, a.in_plane = pixels * lane_block;
-    a.weights = static_cast<const float*>(weights), a.panel = panel, a.k = k;
-    a.out = out, a.out_plane = pixels * lane_block;
-    a.scale = ones_, a.shift = zeros_, a.act = epilogue::identity;
-    for (int first = 0, count; first < panels; first += count) {
-      count = next_chunk(panels - first);
-      a.weights = static_cast<const float*>(weights) + static_cast<std::size_t>(first) * panel;
-      a.out = out + at(first) * pixels;
-      backend_.engine->kernels().pointwise(a, count, static_cast<int>(pixels));
-    }
+  void product(const weight_panels& w, int panels, int pixels, planes in, planes out, const float* scale,
+               const float* shift, epilogue act) const {
+    kernels_.pointwise({in.data, in.plane, w.data, w.panel, w.k, const_cast<float*>(out.data), out.plane, scale, shift,
+                        nullptr, 0, nullptr, 0, act},
+                       panels, pixels);
   }
   void matvec(const void* weights, std::size_t panel, int k, const float* in, const float* bias, float* out, int panels,
               epilogue act) const {
-    const kernel_table& kernels = backend_.engine->kernels();
-    (level_.weights->half ? kernels.matvec_half : kernels.matvec)({in, k, weights, panel, bias, out, panels, act});
+    (level_.weights->half ? kernels_.matvec_half : kernels_.matvec)({in, k, weights, panel, bias, out, panels, act});
+  }
+  static weight_panels panels_of(const step& s) {
+    return {static_cast<const float*>(s.project), s.project_panel,
+            s.b.mid_channels > 0 ? s.b.mid_channels : s.b.in_channels};
   }
 
-  void stem(const step& s, picture& image, const scratch& own) const {
+  static weight_panels expansion_of(const step& s) {
+    return s.expand ? weight_panels{static_cast<const float*>(s.expand), s.expand_panel, s.b.in_channels}
+                    : panels_of(s);
+  }
+
+  /// Sums of block c of raw [pixels][16], which may be a part: floats over runs, doubles above.
+  void add_up(lot& l, int c, const float* x, int pixels) const {
+    alignas(64) float sum[lane_block], square[lane_block];
+    for (int first = 0; first < pixels; first += moments_pixels) {
+      kernels_.moments(x + at(first), std::min(moments_pixels, pixels - first), sum, square);
+      for (std::size_t i = 0; i < lane_block; ++i) {
+        l.sum[at(c) + i] += double(sum[i]);
+        l.square[at(c) + i] += double(square[i]);
+      }
+    }
+  }
+
+  /// The sums that a 1×1 convolution of `now` would have: mean w·μ, variance w'Cw.
+  void derive(const step& s, channel_sums& total) {
+    const weight_panels w = expansion_of(s);
+    const int outputs = blocks_of(static_cast<int>(total.sum.size())), threads = backend_.engine->threads();
+    const auto turn = backend_.engine->turn();
+    memory_.inputs.average(memory_.used, total.pixels, memory_.offset);
+    backend_.engine->parallel([&](int thread) {
+      const share b = share::of(memory_.inputs.blocks(), thread, threads);
+      memory_.inputs.combine(b.begin, b.end);
+    });
+    backend_.engine->parallel([&](int thread) {
+      const share p = share::of(outputs, thread, threads);
+      float* const products = memory_.own[static_cast<std::size_t>(thread)].work; // C·w of a few outputs [panel][k][16]
+      const std::size_t plane = at(w.k);
+      for (int first = p.begin, count; first < p.end; first += count) {
+        count = next_chunk(p.end - first);
+        const weight_panels some = w.from(first);
+        product(some, count, w.k, {memory_.inputs.covariance(), memory_.inputs.plane()}, {products, plane},
+                memory_.ones, memory_.zeros, epilogue::identity);
+        for (int c = 0; c < count; ++c) { // panel by panel: the order of sums is not to depend on the threads' shares
+          const weight_panels one = some.from(c);
+          kernels_.matvec({memory_.inputs.mean(), w.k, one.data, one.panel, nullptr, memory_.means + at(first + c), 1,
+                           epilogue::identity});
+          kernels_.dot(products + static_cast<std::size_t>(c) * plane, one.data, w.k,
+                       memory_.variances + at(first + c));
+        }
+      }
+    });
+    for (std::size_t c = 0; c < total.sum.size(); ++c) {
+      const double mean = double(memory_.means[c]);
+      total.sum[c] = mean * total.pixels;
+      total.square[c] = (std::max(0.0, double(memory_.variances[c])) + mean * mean) * total.pixels;
+    }
+  }
+
+  void stem(const step& s, lot& l, const scratch& own) const {
+    const int pixels = static_cast<int>(area(s.b.out_size));
+    const std::size_t plane = at(l.images * pixels);
     step raw = s;
     raw.act = epilogue::identity; // its scale and shift are the identity already
-    stem_rows rows{backend_.engine->kernels(), raw, image.image, own.rows, 0};
-    for (int y = 0; y < s.b.out_size; ++y)
-      rows.compute(y, image.next + at(y * s.b.out_size), at(1) * pixels_of(s.b.out_size));
-    add_up(image.next, pixels_of(s.b.out_size), image);
+    for (int n = 0; n < l.images; ++n) {
+      float* const out = memory_.next(l) + at(n * pixels);
+      stem_rows rows{kernels_, raw, memory_.input(static_cast<std::size_t>(l.first + n)), own.rows, 0};
+      for (int y = 0; y < s.b.out_size; ++y) rows.compute(y, out + at(y * s.b.out_size), plane);
+      for (int c = 0; c < s.out_blocks; ++c) add_up(l, c, out + static_cast<std::size_t>(c) * plane, pixels);
+    }
   }
-  void expand(const step& s, picture& image) const {
-    product(s.expand, s.expand_panel, s.b.in_channels, s.mid_blocks, pixels_of(s.b.in_size), image.now, image.wide);
-    add_up(image.wide, pixels_of(s.b.in_size), image);
-  }
-  void depthwise(const step& s, picture& image, const scratch& own) const {
-    const int size = s.b.in_size, side = s.b.kernel / 2;
-    const std::size_t row = at(size + s.b.kernel - 1), pixels = pixels_of(size);
-    const auto taps = at(s.b.kernel * s.b.kernel);
-    for (int y = 0; y < size; ++y) own.row_offset[y] = static_cast<std::int32_t>(row) * y;
-    std::fill_n(own.rows, row * static_cast<std::size_t>(size), 0.f);
-    for (int c = 0; c < s.mid_blocks; ++c) {
-      for (int y = 0; y < size; ++y) {
-        float* to = own.rows + static_cast<std::size_t>(y) * row + at(side);
-        const std::size_t from = at(c) * pixels + at(y * size);
-        if (s.b.kind == block_kind::separable)
-          std::memcpy(to, image.now + from, at(size) * sizeof(float));
-        else
-          normalised(image.wide + from, to, static_cast<std::size_t>(size), c, act_);
+
+  /// The outputs themselves, summed and forgotten.
+  void expand(const step& s, lot& l, const scratch& own) const {
+    const int pixels = l.images * static_cast<int>(area(s.b.in_size)), outputs = blocks_of(s.b.norm_channels(0));
+    for (int begin = 0, n; begin < pixels; begin += n) {
+      n = std::min(s.in_blocks * lane_block, pixels - begin);
+      for (int first = 0, count; first < outputs; first += count) {
+        count = next_chunk(outputs - first);
+        product(expansion_of(s).from(first), count, n, {memory_.now(l) + at(begin), at(pixels)}, {own.work, at(n)},
+                memory_.ones, memory_.zeros, epilogue::identity);
+        for (int c = 0; c < count; ++c) add_up(l, first + c, own.work + at(c * n), n);
       }
-      depthwise_args a{};
-      a.in = own.rows, a.row_offset = own.row_offset, a.in_rows = size;
-      a.out = image.wider + at(c) * pixels_of(s.b.out_size), a.out_width = s.b.out_size;
-      a.weights = s.depthwise + static_cast<std::size_t>(c) * taps;
-      a.scale = ones_, a.shift = zeros_, a.sum = own.a;
-      a.y0 = 0, a.y1 = s.b.out_size, a.act = epilogue::identity;
-      backend_.engine->kernels().depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](a);
     }
-    add_up(image.wider, pixels_of(s.b.out_size), image);
   }
-  void project(const step& s, picture& image, const scratch& own) const {
-    const std::size_t pixels = pixels_of(s.b.out_size);
-    const kernel_table& kernels = backend_.engine->kernels();
-    apply(image.wider, pixels, s.mid_blocks, s.b.act, nullptr);
-    if (s.b.se_channels > 0) {
-      for (int c = 0; c < s.mid_blocks; ++c)
-        kernels.mean(image.wider + at(c) * pixels, static_cast<int>(pixels), own.a + at(c));
-      std::fill_n(own.b, vectors_, 0.f);
-      matvec(s.se_reduce, s.se_reduce_panel, s.b.mid_channels, own.a, s.se_reduce_bias, own.b,
-             blocks_of(s.b.se_channels), epilogue::relu);
-      matvec(s.se_expand, s.se_expand_panel, s.b.se_channels, own.b, s.se_expand_bias, own.c, s.mid_blocks,
-             epilogue::h_sigmoid);
-      for (int c = 0; c < s.mid_blocks; ++c)
-        kernels.scale_pixels(image.wider + at(c) * pixels, own.c + at(c), static_cast<int>(pixels));
+
+  /// Block c of the raw stem output [pixels][16], normalised to `to`.
+  const float* stem_output(const float* raw, int pixels, int c, float* to) const {
+    kernels_.normalise({raw, to, pixels, memory_.stem_scale + at(c), memory_.stem_shift + at(c), level_.steps[0].act,
+                        nullptr, nullptr, nullptr});
+    return to;
+  }
+
+  /// Blocks [first, first + count) of rows [begin, begin + rows) of the lot, expanded or as they are, with zeros on
+  /// both sides to own.rows [count][rows][size + kernel − 1][16].
+  void fill_rows(const step& s, const lot& l, const scratch& own, int begin, int rows, int first, int count) const {
+    const int size = s.b.in_size;
+    const std::size_t row = calibration_memory::row_of(s), plane = at(l.images * size * size),
+                      side = at(s.b.kernel / 2);
+    for (int y = 0, some; y < rows; y += some) {
+      some = std::min(calibration_memory::expanded_rows(s), rows - y);
+      planes from{memory_.now(l) + at((begin + y) * size), plane};
+      if (s.expand) {
+        const planes expanded{own.work, at(some * size)};
+        product(expansion_of(s).from(first), count, some * size, from, expanded, memory_.scale + at(first),
+                memory_.shift + at(first), s.act);
+        from = expanded;
+      } else {
+        from.data += static_cast<std::size_t>(first) * plane;
+      }
+      for (int c = 0; c < count; ++c) {
+        float* to = own.rows + static_cast<std::size_t>(c * rows + y) * row + side;
+        const float* in = from.data + static_cast<std::size_t>(c) * from.plane;
+        for (int i = 0; i < some; ++i, to += row, in += at(size))
+          if (s.expand)
+            std::memcpy(to, in, at(size) * sizeof(float));
+          else
+            stem_output(in, size, first + c, to);
+      }
     }
-    product(s.project, s.project_panel, s.b.mid_channels, s.out_blocks, pixels, image.wider, image.next);
-    add_up(image.next, pixels, image);
+  }
+
+  void depthwise(const step& s, lot& l, const scratch& own) const {
+    const calibration_memory::group g = memory_.depthwise_group(s);
+    const int size = s.b.in_size, pixels = static_cast<int>(area(s.b.out_size));
+    const std::size_t row = calibration_memory::row_of(s), side = at(s.b.kernel / 2), plane = at(l.images * pixels);
+    for (int y = 0; y < size; ++y) own.row_offset[y] = static_cast<std::int32_t>(row) * y;
+    for (float *r = own.rows, *end = r + row * static_cast<std::size_t>(g.panels * g.images * size); r != end; r += row)
+      std::fill_n(r, side, 0.f), std::fill_n(r + row - side, side, 0.f);
+    for (int image = 0, images; image < l.images; image += images) {
+      images = std::min(g.images, l.images - image);
+      for (int first = 0, count; first < s.mid_blocks; first += count) {
+        count = std::min(g.panels, next_chunk(s.mid_blocks - first));
+        fill_rows(s, l, own, image * size, images * size, first, count);
+        for (int c = 0; c < count; ++c) {
+          float* const out = memory_.raw(l) + static_cast<std::size_t>(first + c) * plane + at(image * pixels);
+          for (int n = 0; n < images; ++n)
+            kernels_.depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](
+                {own.rows + static_cast<std::size_t>((c * images + n) * size) * row, own.row_offset, size,
+                 out + at(n * pixels), s.b.out_size,
+                 s.depthwise + static_cast<std::size_t>(first + c) * at(s.b.kernel * s.b.kernel), memory_.ones,
+                 memory_.zeros, own.a, 0, s.b.out_size, epilogue::identity});
+          add_up(l, first + c, out, images * pixels);
+        }
+      }
+    }
+  }
+
+  void project(const step& s, lot& l, const scratch& own) const {
+    const int image = static_cast<int>(area(s.b.out_size)), all = l.images * image;
+    for (int first = 0, n; first < all; first += n) {
+      n = std::min(memory_.projected_pixels(s), all - first);
+      for (int c = 0; c < s.mid_blocks; ++c)
+        kernels_.normalise({memory_.raw(l) + static_cast<std::size_t>(c) * at(all) + at(first), own.work + at(c * n), n,
+                            memory_.scale + at(c), memory_.shift + at(c), s.act, nullptr, nullptr, nullptr});
+      if (s.b.se_channels > 0)
+        for (int p = 0; p < n; p += image) squeeze_excite(s, own.work + at(p), at(n), own);
+      float* const out = memory_.next(l) + at(first);
+      product(panels_of(s), s.out_blocks, n, {own.work, at(n)}, {out, at(all)}, memory_.ones, memory_.zeros,
+              epilogue::identity);
+      for (int c = 0; c < s.out_blocks; ++c) add_up(l, c, out + static_cast<std::size_t>(c) * at(all), n);
+    }
+  }
+
+  /// One image, in place.
+  void squeeze_excite(const step& s, float* x, std::size_t plane, const scratch& own) const {
+    const int pixels = static_cast<int>(area(s.b.out_size));
+    for (int c = 0; c < s.mid_blocks; ++c)
+      kernels_.mean(x + static_cast<std::size_t>(c) * plane, pixels, own.a + at(c));
+    matvec(s.se_reduce, s.se_reduce_panel, s.b.mid_channels, own.a, s.se_reduce_bias, own.b, blocks_of(s.b.se_channels),
+           epilogue::relu);
+    matvec(s.se_expand, s.se_expand_panel, s.b.se_channels, own.b, s.se_expand_bias, own.c, s.mid_blocks,
+           epilogue::h_sigmoid);
+    for (int c = 0; c < s.mid_blocks; ++c)
+      kernels_.scale_pixels(x + static_cast<std::size_t>(c) * plane, own.c + at(c), pixels);
   }
 };
 
 } // namespace cpu_detail
 
-/// Calibration on the CPU's kernels, images spread over the backend's threads. `packed` in fp32.
+/// Calibration on the CPU's kernels, images spread over the backend's threads. `packed` in fp32 or fp16.
 inline cpu_detail::calibration open_calibration(const cpu& backend, const std::shared_ptr<const cpu::packed>& packed,
                                                 const plan& p, int capacity) {
   return {backend, packed, p, capacity};

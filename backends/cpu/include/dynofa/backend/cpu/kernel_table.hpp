@@ -83,6 +83,27 @@ struct matvec_args {
   epilogue act;
 };
 
+/// Batch norm of one block of 16 channels: out [pixels][16] = act(in · scale + shift) (+ residual); `out` may be `in`.
+struct normalise_args {
+  const float* in;
+  float* out;
+  int pixels;
+  const float *scale, *shift;
+  epilogue act;
+  const float* residual; ///< or null
+  float* centred;        ///< out + offset, or null
+  const float* offset;
+};
+
+/// Gram matrix of in [blocks][pixels][16]: out [blocks][k = 16·blocks][16] = Σ in[k]·in[channel], where the channel's
+/// block is not before that of k: the rest follows from symmetry and is left as it is.
+struct gram_args {
+  const float* in;
+  std::size_t plane; ///< from one block of `in` to the next
+  int blocks, pixels;
+  float* out;
+};
+
 /// Everything of one instruction set that the block drivers call.
 struct kernel_table {
   void (*pointwise)(const pointwise_args&, int panels, int pixels);
@@ -105,6 +126,14 @@ struct kernel_table {
   void (*scale_pixels_bf16)(bfloat16* data, const float* gate, int pixels);
   void (*narrow)(const float* in, bfloat16* out, int blocks); ///< 16 · blocks values, round to nearest even
   void (*widen)(const bfloat16* in, float* out, int blocks);
+
+  // Calibration's (statistics.inl).
+  /// sum[16] and square[16] of in [pixels][16]
+  void (*moments)(const float* in, int pixels, float* sum, float* square);
+  void (*normalise)(const normalise_args&);
+  void (*gram)(const gram_args&);
+  /// out[16] = Σ a[k][16]·b[k][16]; k a multiple of 4
+  void (*dot)(const float* a, const float* b, int k, float* out);
 };
 
 } // namespace dynofa::backend::cpu_detail

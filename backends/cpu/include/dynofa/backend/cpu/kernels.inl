@@ -267,6 +267,8 @@ static void widen(const bfloat16* in, float* out, int blocks) {
   for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
 }
 
+#include "dynofa/backend/cpu/statistics.inl"
+
 inline constexpr kernel_table kernels{
     &pointwise<float, float>,
     {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
@@ -282,4 +284,8 @@ inline constexpr kernel_table kernels{
     &scale_pixels<bfloat16>,
     &narrow,
     &widen,
+    &moments,
+    &normalise,
+    &gram,
+    &dot,
 };
