@@ -5,8 +5,9 @@
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/shared_device.hpp"
 
+#include "support/checks.hpp"
+#include "support/level_tables.hpp"
 #include <cstdlib>
-#include <iomanip>
 #include <iostream>
 #include <map>
 #include <set>
@@ -18,31 +19,8 @@ using namespace dynofa::runtime;
 
 namespace {
 
-/// The six networks of the paper's GPU file, and ten made-up levels with wider steps.
-const std::vector<std::pair<std::string, std::vector<level_figures>>> families = {
-    {"paper_6", {{41.16, 74.202}, {45.42, 74.968}, {49.44, 76.134}, {51.08, 77.540}, {56.75, 78.346}, {61.73, 79.030}}},
-    {"ten",
-     {{12.0, 71.9},
-      {14.1, 73.6},
-      {16.3, 74.9},
-      {18.8, 75.9},
-      {21.9, 76.8},
-      {25.3, 77.5},
-      {29.4, 78.1},
-      {34.0, 78.6},
-      {39.5, 79.0},
-      {46.0, 79.3}}}};
-
-int passed = 0, failed = 0;
-void check(bool good, const std::string& what) {
-  (good ? passed : failed) += 1;
-  std::cout << (good ? "pass  " : "FAIL  ") << what << std::endl;
-}
-std::string fixed(double value, int digits = 2) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << value;
-  return out.str();
-}
+using support::check, support::fixed;
+const std::vector<support::level_table> families = support::level_tables();
 
 /// A coordination as the control of a simulated device.
 struct coordinated {
@@ -73,7 +51,7 @@ void check_figure_8() {
   d.duration_ms = 20000;
   for (int m = 0; m < 2; ++m) {
     device_member who;
-    who.levels = families[0].second;
+    who.levels = families[0].levels;
     who.period_ms = 100;
     who.from_ms = m == 0 ? 0 : 5000;
     d.members.push_back(who);
@@ -176,10 +154,10 @@ void print_row(const char* what, const figures& f) {
             << " of " << f.feasible << " segments\n";
 }
 
-void check_stories(std::uint64_t first, std::uint64_t last, std::size_t members) {
+void check_stories(support::seed_range seeds, std::size_t members) {
   for (const auto& [name, levels] : families) {
     figures ours, alone;
-    for (std::uint64_t seed = first; seed <= last; ++seed) {
+    for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
       const shared_device d = generate_shared_device(seed, levels, members);
       judge(d, coordinated(d), ours, &std::cout);
       judge(d, uncoordinated<forecast>(d), alone, nullptr);
@@ -188,7 +166,7 @@ void check_stories(std::uint64_t first, std::uint64_t last, std::size_t members)
     print_row("each by itself", alone);
     const double n = static_cast<double>(ours.images);
     check(ours.not_met == 0 && ours.feasible > 0,
-          text(name, ", seeds ", first, " to ", last, ", ", members,
+          text(name, ", seeds ", seeds.first, " to ", seeds.last, ", ", members,
                " networks: all targets met from 1 s after each event on in ", ours.feasible - ours.not_met, " of the ",
                ours.feasible, " segments in which the oracle meets them (of ", ours.segments, "); late ",
                fixed(100 * static_cast<double>(ours.late) / n), " %"));
@@ -199,11 +177,11 @@ void check_stories(std::uint64_t first, std::uint64_t last, std::size_t members)
 }
 
 /// Constant conditions: at most one switch per 1000 images once settled.
-void check_calm(std::uint64_t first, std::uint64_t last, std::size_t members, double outliers) {
+void check_calm(support::seed_range seeds, std::size_t members, double outliers) {
   for (const auto& [name, levels] : families) {
     std::size_t bad = 0, runs = 0, total = 0, all = 0;
     double most = 0;
-    for (std::uint64_t seed = first; seed <= last; ++seed) {
+    for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
       shared_device d = generate_shared_device(seed, levels, members);
       double longest = 0;
       for (device_member& m : d.members) {
@@ -233,20 +211,17 @@ void check_calm(std::uint64_t first, std::uint64_t last, std::size_t members, do
   }
 }
 
-int run(int argc, char** argv) {
-  std::uint64_t first = 1, last = 30;
+void run(int argc, char** argv) {
+  support::seed_range seeds;
   std::size_t members = 2;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     if (i + 1 == argc) throw error(errc::invalid_argument, option, "a value after it", "none");
     const std::string value = argv[++i];
-    char* end = nullptr;
     if (option == "--seeds") {
-      first = std::strtoull(value.c_str(), &end, 10);
-      last = *end == ':' ? std::strtoull(end + 1, &end, 10) : first;
-      if (*end != 0 || first > last || last - first >= 10000)
-        throw error(errc::invalid_argument, "--seeds", "A:B, A not above B, at most 10000 seeds", value);
+      seeds = support::read_seeds(value);
     } else if (option == "--members") {
+      char* end = nullptr;
       members = std::strtoull(value.c_str(), &end, 10);
       if (*end != 0 || members < 1 || members > 4)
         throw error(errc::invalid_argument, "--members", "1 to 4, for the oracle's sake", value);
@@ -255,20 +230,13 @@ int run(int argc, char** argv) {
     }
   }
   check_figure_8();
-  check_stories(first, last, members);
-  check_calm(first, last, members, 0);
-  check_calm(first, last, members, 0.01);
-  std::cout << passed << " passed, " << failed << " failed\n";
-  return failed == 0 ? 0 : 1;
+  check_stories(seeds, members);
+  check_calm(seeds, members, 0);
+  check_calm(seeds, members, 0.01);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const error& e) {
-    std::cerr << e.what() << '\n';
-    return 2;
-  }
+  return support::count_checks([&] { run(argc, argv); });
 }

@@ -5,6 +5,7 @@
 #include "dynofa/runtime/reactive.hpp"
 
 #include "runtime/made_up.hpp"
+#include "support/checks.hpp"
 #include "support/co_runner.hpp"
 #include <algorithm>
 #include <chrono>
@@ -24,16 +25,7 @@ using namespace dynofa;
 using namespace dynofa::runtime;
 using clock_type = std::chrono::steady_clock;
 
-int passed = 0, failed = 0;
-void check(bool good, const std::string& what) {
-  (good ? passed : failed) += 1;
-  std::cout << (good ? "pass  " : "FAIL  ") << what << '\n';
-}
-std::string fixed(double value, int digits) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << value;
-  return out.str();
-}
+using support::check, support::fixed;
 double median(std::vector<double> v) {
   std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
   return v[v.size() / 2];
@@ -44,8 +36,8 @@ struct disturbance {
   std::size_t to_recover = 0; ///< images from the first late one to the first in time, both counted; 0: none was late
   std::size_t late_after = 0; ///< of the images that follow, up to the end of the co-runner
   std::size_t after = 0;
-  double slow_down = 0;      ///< of the images beside the co-runner, the median
-  std::size_t to_return = 0; ///< images until the former level runs again
+  std::size_t to_return = 0;      ///< images until the former level runs again
+  std::vector<double> slow_downs; ///< of the images beside the co-runner, against the level's table
 };
 
 constexpr std::size_t alone = 150, beside = 150, most_after = 400;
@@ -58,12 +50,11 @@ disturbance disturb(const family& f, std::span<const level_figures> levels, doub
   for (std::size_t i = 0; i < alone; ++i) m.run(ready, logits);
   const std::size_t before = m.last().level;
   disturbance d;
-  std::vector<double> slow_downs;
   other.start();
   bool late = false, recovered = false;
   for (std::size_t i = 0; i < beside; ++i) {
     const image_record& r = m.run(ready, logits);
-    slow_downs.push_back(r.latency_ms / levels[r.level].latency_ms);
+    d.slow_downs.push_back(r.latency_ms / levels[r.level].latency_ms);
     if (recovered) {
       ++d.after;
       d.late_after += r.late();
@@ -72,7 +63,6 @@ disturbance disturb(const family& f, std::span<const level_figures> levels, doub
       recovered = !r.late();
     }
   }
-  d.slow_down = median(slow_downs);
   other.stop();
   while (m.last().level < before && d.to_return < most_after) m.run(ready, logits), ++d.to_return;
   return d;
@@ -89,13 +79,19 @@ std::vector<disturbance> disturb_often(const family& f, std::span<const level_fi
   std::vector<double> slow_downs, returns;
   std::size_t late = 0, after = 0;
   for (const auto& d : all) {
-    slow_downs.push_back(d.slow_down), returns.push_back(static_cast<double>(d.to_return));
+    slow_downs.push_back(median(d.slow_downs)), returns.push_back(static_cast<double>(d.to_return));
     late += d.late_after, after += d.after;
   }
   std::cout << "; then late "
             << fixed(100.0 * static_cast<double>(late) / static_cast<double>(std::max<std::size_t>(after, 1)), 1)
             << " %; slowed down " << fixed(median(slow_downs), 2) << " times; back on the former level after "
             << median(returns) << " images\n";
+  const auto worst = std::max_element(
+      all.begin(), all.end(), [](const disturbance& a, const disturbance& b) { return a.to_recover < b.to_recover; });
+  std::cout << "      its worst: slowed down";
+  for (std::size_t i = 0; i < std::min<std::size_t>(worst->to_recover + 2, 8); ++i)
+    std::cout << ' ' << fixed(worst->slow_downs[i]);
+  std::cout << " times by the first images beside the other process\n";
   return all;
 }
 
@@ -115,23 +111,16 @@ double warm_overhead_us() {
   return median(times);
 }
 
-} // namespace
-
-int main(int argc, char** argv) try {
-  if (argc < 2 || argc > 3) {
-    std::cerr << "hold_check FAMILY [CORE]\n";
-    return 2;
-  }
-  const int core = argc == 3 ? std::atoi(argv[2]) : 0;
+void run(const std::string& file, int core) {
   support::pin_to(core);
   const support::co_runner other(core);
   const bool first = support::go_first();
-  family f = load_family(argv[1]);
+  family f = load_family(file);
   const std::string device = remeasure_latencies(f, backend::cpu{}, 40);
   f.keep_front(device);
   const auto levels = dynamic_network(backend::cpu{}, f).figures(device);
   const double limit = 1.4 * levels.back().latency_ms;
-  std::cout << argv[1] << ": " << levels.size() << " levels of " << fixed(levels.front().latency_ms, 2) << " to "
+  std::cout << file << ": " << levels.size() << " levels of " << fixed(levels.front().latency_ms, 2) << " to "
             << fixed(levels.back().latency_ms, 2) << " ms on " << device << "; target " << fixed(limit, 2)
             << " ms; the other process has " << (other.real_time() ? "real-time" : "ordinary") << " priority, this one "
             << (first ? "goes before all other ordinary ones\n" : "has no more than others\n");
@@ -165,9 +154,14 @@ int main(int argc, char** argv) try {
   check(warm <= 2,
         text("the manager adds ", fixed(warm, 2),
              " us to an image with forecast, 10 levels, log and state, median, in the caches (wanted: <= 2)"));
-  std::cout << passed << " passed, " << failed << " failed\n";
-  return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2 || argc > 3) {
+    std::cerr << "hold_check FAMILY [CORE]\n";
+    return 2;
+  }
+  return support::count_checks([&] { run(argv[1], argc == 3 ? std::atoi(argv[2]) : 0); });
 }

@@ -6,11 +6,11 @@
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/shared_coordinator.hpp"
 
+#include "support/checks.hpp"
 #include "support/co_runner.hpp"
 #include "support/random_family.hpp"
 #include <algorithm>
 #include <chrono>
-#include <iomanip>
 #include <iostream>
 #include <string>
 #include <thread>
@@ -29,16 +29,7 @@ using namespace dynofa::runtime;
 using clock_type = std::chrono::steady_clock;
 using milliseconds = std::chrono::duration<double, std::milli>;
 
-int passed = 0, failed = 0;
-void check(bool good, const std::string& what) {
-  (good ? passed : failed) += 1;
-  std::cout << (good ? "pass  " : "FAIL  ") << what << std::endl;
-}
-std::string fixed(double value, int digits = 1) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << value;
-  return out.str();
-}
+using support::check, support::fixed;
 const auto ready = [](int, std::span<float>) {}; // the image lies there already
 
 struct image {
@@ -181,15 +172,7 @@ void check_processes(const scene& s) {
   }
 }
 
-} // namespace
-
-int main(int argc, char** argv) try {
-  if (argc > 3) {
-    std::cerr << "share_check [FAMILY [CORE]]\n";
-    return 2;
-  }
-  const int core = argc > 2 ? std::atoi(argv[2]) : 0;
-  family f = argc > 1 ? load_family(argv[1]) : support::random_family();
+void run(family f, int core) {
   support::pin_to(core);
   const std::string device = remeasure_latencies(f, backend::cpu{}, 30);
   f.keep_front(device);
@@ -198,9 +181,15 @@ int main(int argc, char** argv) try {
             << " ms on " << device << "; limit " << fixed(s.limit_ms, 2) << " ms\n";
   check_processes(s);
   check_threads(s);
-  std::cout << passed << " passed, " << failed << " failed\n";
-  return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 2;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 3) {
+    std::cerr << "share_check [FAMILY [CORE]]\n";
+    return 2;
+  }
+  return support::count_checks(
+      [&] { run(argc > 1 ? load_family(argv[1]) : support::random_family(), argc > 2 ? std::atoi(argv[2]) : 0); });
 }

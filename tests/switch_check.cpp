@@ -1,13 +1,15 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/family/file.hpp"
+#include "dynofa/model/random_supernet.hpp"
 #include "dynofa/model/supernet_io.hpp"
 #include "dynofa/runtime/dynamic_network.hpp"
 
+#include "../benchmarks/paper_networks.hpp"
 #include "support/allocations.hpp"
+#include "support/checks.hpp"
 #include "support/co_runner.hpp"
 #include <algorithm>
 #include <chrono>
-#include <iomanip>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -23,11 +25,7 @@ using namespace dynofa;
 using clock_type = std::chrono::steady_clock;
 using network = runtime::dynamic_network<backend::cpu>;
 
-int passed = 0, failed = 0;
-void check(bool good, const std::string& what) {
-  (good ? passed : failed) += 1;
-  std::cout << (good ? "pass  " : "FAIL  ") << what << '\n';
-}
+using support::check, support::fixed;
 
 double microseconds(clock_type::duration d) { return std::chrono::duration<double, std::micro>(d).count(); }
 template <class F>
@@ -40,11 +38,6 @@ double time_us(F&& f) {
 double rank(std::vector<double> v, double p) {
   std::sort(v.begin(), v.end());
   return v[std::min(v.size() - 1, static_cast<std::size_t>(p * static_cast<double>(v.size())))];
-}
-std::string fixed(double value, int digits) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << value;
-  return out.str();
 }
 const backend::cpu lossless{.weights = "lossless"};
 const auto half = [](int, std::span<float> image) { std::fill(image.begin(), image.end(), 0.5f); };
@@ -107,37 +100,52 @@ void check_first_images(network& net, std::vector<float>& logits) {
                             " times the level's steady median (wanted: <= 1.10)"));
 }
 
-/// Eight levels (all, where there are fewer) against a copy of each: extracted as a file holds it, in fp32, and on the
-/// same backend, with weights of its own in the same storage.
-void check_memory(const family& f) {
-  const std::size_t count = std::min<std::size_t>(8, f.levels().size());
-  const auto mb = [](double bytes) { return fixed(bytes / 1e6, 2) + " MB"; };
-  for (const char* weights : {"fp32", "lossless"}) {
-    const backend::cpu device{.weights = weights};
-    family some(f.net(), f.preprocessing(), f.classes());
-    double copies = 0, alone = 0;
-    for (std::size_t i = 0; i < count; ++i) { // spread over the family
-      const family_level& l = f.levels()[i * (f.levels().size() - 1) / std::max<std::size_t>(1, count - 1)];
-      some.add(l);
-      for (const auto& [key, values] : extract(*f.net(), make_plan(f.space(), l.arch)))
-        copies += static_cast<double>(values.bytes.size());
-      family one(f.net(), f.preprocessing(), f.classes());
-      one.add(l);
-      const auto bytes = network(device, one).bytes();
-      alone += static_cast<double>(bytes.weights + bytes.levels);
-    }
-    const auto ours = network(device, some).bytes();
-    const double levels = static_cast<double>(ours.weights + ours.levels);
-    const std::string what = text(
-        "memory of ", count, " levels, ", weights, ": weights ", mb(static_cast<double>(ours.weights)), ", levels ",
-        mb(static_cast<double>(ours.levels)), ", workspace and image ", mb(static_cast<double>(ours.workspace)),
-        "; without the workspace ", fixed(levels / copies, 3), " of extracted copies (", mb(copies), "), ",
-        fixed(levels / alone, 3), " of copies packed alone (", mb(alone), ")");
-    if (device.weights == "lossless")
-      check(levels <= copies / 5, what + " (wanted: <= 1/5 of extracted ones)");
-    else
-      std::cout << "      " << what << '\n';
+/// Weights and levels of these plans, bound on one backend, against a copy of each plan: extracted as a file holds it,
+/// in fp32; and on the same backend, with weights of its own. Returns the share of the extracted ones.
+double compare_memory(const std::string& what, const char* weights, const supernet_ptr& net,
+                      std::span<const plan> plans) {
+  const backend::cpu device{.weights = weights};
+  const auto bytes = [&](std::span<const plan> some) {
+    const auto packed = device.pack(net, some);
+    std::size_t sum = packed->bytes();
+    for (const plan& p : some) sum += device.bind(packed, p, fold(*net, p, stored_statistics(*net, p))).bytes();
+    return static_cast<double>(sum);
+  };
+  double extracted = 0, alone = 0;
+  for (const plan& p : plans) {
+    for (const auto& [key, values] : extract(*net, p)) extracted += static_cast<double>(values.bytes.size());
+    alone += bytes(std::span(&p, 1));
   }
+  const double ours = bytes(plans);
+  const auto mb = [](double n) { return fixed(n / 1e6, 1) + " MB"; };
+  std::cout << "      " << what << ", " << weights << ": " << mb(ours) << ", " << fixed(ours / extracted, 3)
+            << " of extracted copies (" << mb(extracted) << "), " << fixed(ours / alone, 3)
+            << " of each bound with weights of its own (" << mb(alone) << ")\n";
+  return ours / extracted;
+}
+
+/// Eight levels of the family (all, where there are fewer), and eight of the paper's networks with 1000 classes.
+void check_memory(const family& f) {
+  const auto spread = [](const std::vector<plan>& all) {
+    const std::size_t count = std::min<std::size_t>(8, all.size());
+    std::vector<plan> some;
+    for (std::size_t i = 0; i < count; ++i)
+      some.push_back(all[i * (all.size() - 1) / std::max<std::size_t>(1, count - 1)]);
+    return some;
+  };
+  std::vector<plan> ours, papers;
+  for (const family_level& l : f.levels()) ours.push_back(make_plan(f.space(), l.arch));
+  for (const bench::network& n : bench::paper_networks) papers.push_back(make_plan(ofa_w1_2::description, n.arch));
+  std::sort(papers.begin(), papers.end(), [](const plan& a, const plan& b) { return a.macs() < b.macs(); });
+  ours = spread(ours), papers = spread(papers);
+  const std::string name = text(ours.size(), " levels");
+  compare_memory(name, "fp32", f.net(), ours);
+  const double share = compare_memory(name, "lossless", f.net(), ours);
+  check(share <= 0.2, text("memory of ", name, ": ", fixed(share, 3), " of extracted copies (wanted: <= 1/5)"));
+  const auto random = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 1));
+  const double of_paper = compare_memory("8 of the paper's networks, random weights", "fp32", random, papers);
+  check(of_paper <= 0.2,
+        text("memory of 8 of the paper's networks: ", fixed(of_paper, 3), " of extracted copies (wanted: <= 1/5)"));
 }
 
 /// The paper's Table 1: from one sub-network to the next by building it from the file, by copying it out of the
@@ -173,26 +181,25 @@ void print_table_1(const family& f, const std::string& file, network& net, std::
             << "        ours: switch and first image                 " << fixed(rank(ours, 0.5) / 1000, 2) << " ms\n";
 }
 
-} // namespace
-
-int main(int argc, char** argv) try {
-  if (argc != 2) {
-    std::cerr << "switch_check FAMILY\n";
-    return 2;
-  }
+void run(const std::string& file) {
   support::pin_to(0);
   support::go_first();
-  const family f = load_family(argv[1]);
+  const family f = load_family(file);
   network net(lossless, f);
-  std::cout << argv[1] << ": " << net.size() << " levels on " << device_name(net.backend()) << '\n';
+  std::cout << file << ": " << net.size() << " levels on " << device_name(net.backend()) << '\n';
   std::vector<float> logits(net.classes());
   check_switches(net, logits);
   check_first_images(net, logits);
   check_memory(f);
-  print_table_1(f, argv[1], net, logits);
-  std::cout << passed << " passed, " << failed << " failed\n";
-  return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
+  print_table_1(f, file, net, logits);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "switch_check FAMILY\n";
+    return 2;
+  }
+  return support::count_checks([&] { run(argv[1]); });
 }

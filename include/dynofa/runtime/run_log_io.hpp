@@ -198,12 +198,10 @@ inline run_log read_run_log(std::istream& in, const std::string& name) {
         one.take(key, value.is_string() ? value.get_ref<const std::string&>() : value.dump());
       }
     } else if (header.empty()) {
-      header = detail::csv_columns(line);
+      header = detail::csv_columns(line, header, where);
       continue;
     } else {
-      const auto columns = detail::csv_columns(line);
-      if (columns.size() != header.size())
-        throw error(errc::bad_file, where, text(header.size(), " columns, as in the header"), text(columns.size()));
+      const auto columns = detail::csv_columns(line, header, where);
       for (std::size_t i = 0; i < columns.size(); ++i) one.take(header[i], columns[i]);
     }
     one.finish();

@@ -18,8 +18,10 @@ namespace detail {
 
 constexpr std::size_t most_trace_line = 65536, most_trace_images = 10'000'000;
 
-/// The columns of one CSV line, without blanks around them. No quoting: a trace has numbers and plain words.
-inline std::vector<std::string> csv_columns(const std::string& line) {
+/// The columns of one CSV line, without blanks around them. No quoting: a trace has numbers and plain words. Throws
+/// unless they are as many as in the header, where there has been one (`header` not empty).
+inline std::vector<std::string> csv_columns(const std::string& line, const std::vector<std::string>& header,
+                                            const std::string& where) {
   std::vector<std::string> columns(1);
   for (char c : line) {
     if (c == ',')
@@ -27,6 +29,8 @@ inline std::vector<std::string> csv_columns(const std::string& line) {
     else if (!std::isspace(static_cast<unsigned char>(c)))
       columns.back() += c;
   }
+  if (!header.empty() && columns.size() != header.size())
+    throw error(errc::bad_file, where, text(header.size(), " columns, as in the header"), text(columns.size()));
   return columns;
 }
 
@@ -61,8 +65,9 @@ inline trace read_trace(std::istream& in, const std::string& name, std::span<con
   std::string line;
   for (std::size_t number = 1; detail::next_line(in, line, name, number); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string where = text(name, " line ", number);
     const auto fail = [&](const std::string& expected, const std::string& got) {
-      return error(errc::bad_file, text(name, " line ", number), expected, got);
+      return error(errc::bad_file, where, expected, got);
     };
     double level = -1, latency = 0, limit = target::none;
     if (json) {
@@ -78,12 +83,10 @@ inline trace read_trace(std::istream& in, const std::string& name, std::span<con
       number_of("latency_ms", latency);
       number_of("limit_ms", limit);
     } else if (header.empty()) {
-      header = detail::csv_columns(line);
+      header = detail::csv_columns(line, header, where);
       continue;
     } else {
-      const auto columns = detail::csv_columns(line);
-      if (columns.size() != header.size())
-        throw fail(text(header.size(), " columns, as in the header"), text(columns.size()));
+      const auto columns = detail::csv_columns(line, header, where);
       for (std::size_t i = 0; i < columns.size(); ++i) {
         double* value = header[i] == "level"        ? &level
                         : header[i] == "latency_ms" ? &latency

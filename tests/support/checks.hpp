@@ -1,0 +1,56 @@
+#pragma once
+#include "dynofa/core/error.hpp"
+
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+#include <string>
+
+// What the programs `tests/<name>_check.cpp` have in common: a line per case, then "N passed, N failed".
+
+namespace support {
+
+inline int passed = 0, failed = 0;
+
+inline void check(bool good, const std::string& what) {
+  (good ? passed : failed) += 1;
+  std::cout << (good ? "pass  " : "FAIL  ") << what << std::endl;
+}
+
+inline std::string fixed(double value, int digits = 2) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(digits) << value;
+  return out.str();
+}
+
+/// Runs the cases and prints the last line. Returns the program's exit status: 0 where all passed, 2 where it could not
+/// go on.
+template <class Cases>
+int count_checks(Cases cases) try {
+  cases();
+  std::cout << passed << " passed, " << failed << " failed\n";
+  return failed == 0 ? 0 : 1;
+} catch (const std::exception& e) {
+  std::cout << passed << " passed, " << failed + 1 << " failed\n";
+  std::cerr << e.what() << '\n';
+  return 2;
+}
+
+/// Seeds from `first` to `last`, "A:B" or "A" on a command line.
+struct seed_range {
+  std::uint64_t first = 1, last = 30;
+};
+inline seed_range read_seeds(const std::string& value) {
+  char* end = nullptr;
+  seed_range seeds;
+  seeds.first = seeds.last = std::strtoull(value.c_str(), &end, 10);
+  if (*end == ':') seeds.last = std::strtoull(end + 1, &end, 10);
+  if (value.empty() || *end != 0 || seeds.first > seeds.last || seeds.last - seeds.first >= 10000)
+    throw dynofa::error(dynofa::errc::invalid_argument, "--seeds", "A:B, A not above B, at most 10000 seeds", value);
+  return seeds;
+}
+
+} // namespace support
