@@ -82,8 +82,8 @@ void print_row(const std::string& kind, const std::string& policy, const replay_
 
 /// A step that doubles latency, before an image or in the middle of one (`within`), which then is slowed down by a part
 /// of it only. Counted from the first image that is late for the step's sake: by the third the level has to be one that
-/// is within the limit, in every run; within an image in 95 % of them, for a small part of a step looks like noise. Noise
-/// may still make that image late, in no more runs than the target's percentile allows.
+/// is within the limit, in every run; within an image in 95 % of them, for a small part of a step looks like noise.
+/// Noise may still make that image late, in no more runs than the target's percentile allows.
 void check_doubling(const support::level_table& family, std::uint64_t first_seed, bool within) {
   std::size_t wrong = 0, late_third = 0, late_after = 0;
   constexpr std::size_t runs = 200, after = 30;
