@@ -30,9 +30,10 @@ int main(int argc, char** argv) try {
   CLI11_PARSE(app, argc, argv);
 
   family f = load_family(file);
-  const std::string device = remeasure_latencies(f, backend::cpu{}, 10);
+  const backend::cpu cpu{.weights = "lossless"}; // half precision where the file's weights are halves
+  const std::string device = remeasure_latencies(f, cpu, 10);
   f.keep_front(device); // what counts is this machine
-  runtime::dynamic_network net(backend::cpu{}, f);
+  runtime::dynamic_network net(cpu, f);
   const auto levels = net.figures();
   const auto bytes = net.bytes();
   std::cout << device << ": " << levels.size() << " levels, " << std::fixed << std::setprecision(1)

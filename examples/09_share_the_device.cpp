@@ -43,8 +43,9 @@ int main(int argc, char** argv) try {
   family f = load_family(file);
   const std::string device = remeasure_latencies(f, backend::cpu{}, 15);
   f.keep_front(device);
-  const auto weights = backend::cpu{}.pack(f.net()); // both networks share them
-  const auto levels = runtime::dynamic_network(backend::cpu{}, f, weights).figures();
+  runtime::dynamic_network first(backend::cpu{}, f);
+  const auto levels = first.figures();
+  const auto weights = first.weights(); // both networks share them
   const double top = levels.back().latency_ms;
   const std::array<double, 2> period = {3 * top, 3.4 * top}, limit = {1.6 * top, 1.5 * top};
   std::cout << device << ": " << levels.size() << " levels of " << std::fixed << std::setprecision(2)
