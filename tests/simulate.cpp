@@ -1,7 +1,8 @@
 // simulate --seeds A:B [--traces all|KIND,…] [--policies all|NAME,…] [--family FILE.json] [--recorded FILE] [--json]
 //          [--csv DIR]: replays generated (or recorded) traces with run-time policies and checks the bars of the
-// run-time control. The parameters of `forecast` were chosen on seeds 1 to 30; 1001 to 1100 and 20001 to 20100 were
-// seen before the last change, 40001 to 40100 after it. Of the doublings there are 200, from seed A on.
+// run-time control. The parameters of `forecast` were chosen on seeds 1 to 30; 1001 to 1100, 20001 to 20100 and
+// 40001 to 40100 were seen before the last change, 50001 to 50100 after it. Of the doublings there are 200, from seed A
+// on.
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/simulator.hpp"
