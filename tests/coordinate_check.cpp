@@ -1,6 +1,6 @@
 // coordinate_check [--seeds A:B] [--members N]: several dynamic networks on one simulated device, from seeds;
-// share_check does it for real. The parameters of `coordination` were chosen on seeds 1 to 30; 101 to 200 were looked
-// at before the last change, 5001 to 5100 after it.
+// share_check does it for real. The parameters of `coordination` were chosen on seeds 1 to 30; 101 to 200 and 5001
+// to 5100 were looked at before the last change, 51001 to 51060 after it.
 #include "dynofa/runtime/coordination.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/shared_device.hpp"
