@@ -36,10 +36,11 @@ double single_rate(const backend::cpu& one, const image_classifier& c, const arc
   return 300 / seconds_since(start);
 }
 
-/// What 250 more images still change, in per cent, against the number of images.
+/// What the images between two points still changed, in per cent, against the number of images.
 void draw_settling(const std::vector<std::pair<std::string, std::vector<calibration_step>>>& all,
                    const std::string& stem) {
-  report::figure f{"What 250 more images still change", "calibration images", "per cent", {}};
+  report::figure f{"What the images since the point before still changed", "calibration images", "per cent", {}};
+  f.key_on_top = true;
   for (const auto& [name, steps] : {all.front(), all.back()})
     for (const auto& [what, member] : {std::pair{"variances", &calibration_step::var_change},
                                        {"means, of a deviation", &calibration_step::mean_change},
@@ -90,7 +91,7 @@ int main(int argc, char** argv) try {
     const arch a = read_arch(wanted);
     const double rate_before = single_rate(one, c, a);
     auto start = steady::now();
-    const auto calibrated = calibrate(all, c.net, std::span(&a, 1), source, {.batch = 100, .threads = threads});
+    const auto calibrated = calibrate(all, c.net, std::span(&a, 1), source, {.batch = 100, .threads = threads}, packed);
     const double calibration_seconds = seconds_since(start);
     settling.emplace_back(wanted.at("name").get<std::string>(), calibrated[0].convergence);
     start = steady::now();

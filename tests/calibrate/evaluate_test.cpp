@@ -38,7 +38,7 @@ TEST_CASE("evaluation counts what single runs count, on any number of threads, l
   const backend::cpu one;
   const std::vector<arch> archs = {smallest(net->space), largest(net->space)};
   const auto calibrated = calibrate(backend::cpu{.threads = 2}, net, archs, decoded_source(folder, rule, 2),
-                                    {.images = 30, .batch = 10, .threads = 2, .report_every = 10});
+                                    {.images = 30, .batch = 10, .threads = 2, .report_every = 10}, one.pack(net));
   std::vector<evaluated_level> levels;
   for (const auto& c : calibrated) {
     CHECK(c.images == 30);

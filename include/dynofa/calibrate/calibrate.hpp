@@ -138,18 +138,20 @@ void parallel_for(std::size_t n, int threads, F&& f) {
 } // namespace detail
 
 /// The batch-norm statistics of each architecture at its own resolution (paper §3.3). All architectures see
-/// the same images in the same order, one architecture after the other. Give the backend as many threads as may run.
+/// the same images in the same order, one architecture after the other. Give the backend as many threads as may run,
+/// and `packed` weights if there are any already.
 ///
 /// Throws `error` for options outside their range and for what `source.fill` throws; deterministic, whatever the
 /// threads.
 template <class Backend>
 std::vector<calibration_result> calibrate(const Backend& backend, const supernet_ptr& net, std::span<const arch> archs,
-                                          const image_source& source, const calibration_options& options = {}) {
+                                          const image_source& source, const calibration_options& options = {},
+                                          std::shared_ptr<const typename Backend::packed> packed = nullptr) {
   const auto images = std::min(static_cast<std::size_t>(std::max(options.images, 0)), source.count);
   if (images == 0 || options.batch < 1 || options.threads < 1)
     throw error(errc::invalid_argument, "calibrate", "at least 1 image, 1 per batch and 1 thread",
                 text(images, ", ", options.batch, " and ", options.threads));
-  const auto packed = backend.pack(net);
+  if (!packed) packed = backend.pack(net);
   const auto batch = std::min(images, static_cast<std::size_t>(options.batch));
   const std::size_t batches = (images + batch - 1) / batch;
   std::vector<calibration_result> results;

@@ -36,6 +36,7 @@ struct figure {
   int width = 900, height = 600; ///< of the images, in pixels
   std::string below_y_label = {};
   std::vector<series> below = {};
+  bool key_on_top = false; ///< the legend, where curves fall; else they are taken to rise
 };
 
 namespace detail {
@@ -115,9 +116,10 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
     throw error(errc::invalid_argument, "figure " + stem.string(), "at least one finite point", "none");
   const std::string below = panel(f.below);
 
-  std::string script = text("set termoption noenhanced\nset encoding utf8\nset grid\nset key bottom right\nset title ",
-                            detail::quoted(f.title), "\nset xlabel ", detail::quoted(f.x_label), "\nset ylabel ",
-                            detail::quoted(f.y_label), "\nset offsets graph 0.02, 0.02, 0.05, 0.05\n");
+  std::string script =
+      text("set termoption noenhanced\nset encoding utf8\nset grid\nset key ", f.key_on_top ? "top" : "bottom",
+           " right\nset title ", detail::quoted(f.title), "\nset xlabel ", detail::quoted(f.x_label), "\nset ylabel ",
+           detail::quoted(f.y_label), "\nset offsets graph 0.02, 0.02, 0.05, 0.05\n");
   std::string drawing = text("plot ", plots, "\n");
   if (!below.empty()) { // keys stand outside, in margins of one width, so that the x axes lie one under the other
     script += text("set lmargin 10\nset rmargin 18\nset key outside right top\nset xrange [", low, ":", high, "]\n");
