@@ -1,12 +1,12 @@
-// front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE] [--count-only] [--figure STEM] [--rounds N]
+// front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE [--only PART]] [--figure STEM] [--rounds N]
 //
 // Is a family's front worth having? Calibrates N random sub-networks (default 200) and the uniform ones (all k3/e3/d2,
 // all k5/e4/d3, all k7/e6/d4, at every resolution), evaluates them and the family's levels on the same images (--limit:
 // so many, drawn), measures all latencies in turn, and compares: accuracies rise with latency and span 8 points, and at
 // every latency the family is at least as accurate as the best random sub-network. What it gains over uniform ones is
 // told in points at equal latency and as a factor at equal accuracy. With --state what was measured is kept (a family
-// file) and a second run goes on behind it: --count-only stops before the latencies, so that only they need a machine
-// to themselves (some 80 s for 200 random sub-networks and 20 rounds).
+// file) and a second run goes on behind it. PART is count, latency or report: only the latencies need a machine to
+// themselves (some 80 s for 200 random sub-networks and 20 rounds), and the report measures nothing.
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
@@ -77,7 +77,7 @@ void measure(family& all, std::vector<arch> archs, const image_source& calibrati
   for (std::size_t first = 0; first < archs.size(); first += handful) {
     const auto some = std::span(archs).subspan(first, std::min(handful, archs.size() - first));
     std::vector<evaluated_level> levels;
-    for (auto& c : calibrate(all_cores, all.net(), some, calibration, {.images = 1000, .threads = threads}))
+    for (auto& c : calibrate(all_cores, all.net(), some, calibration, {.images = 1000, .threads = threads}, packed))
       levels.push_back({c.arch, std::move(c.statistics)});
     const auto results =
         evaluate(one_core, all.net(), packed, levels, images, all.preprocessing(), {.threads = threads});
@@ -97,7 +97,7 @@ void evaluate_again(family& all, const data::image_folder& images, const std::st
   const backend::cpu one_core{};
   const auto packed = one_core.pack(all.net());
   report::progress bar(std::cerr, "again  ");
-  constexpr std::size_t handful = 12;
+  constexpr std::size_t handful = 4;
   for (std::size_t first = 0; first < stale.size(); first += handful) {
     const auto some = std::span(stale).subspan(first, std::min(handful, stale.size() - first));
     const auto results = evaluate(one_core, all.net(), packed, some, images, all.preprocessing(), {.threads = threads});
@@ -140,10 +140,9 @@ void verdict(bool good, const std::string& what) {
 
 int main(int argc, char** argv) try {
   std::vector<std::string> names;
-  std::string state, figure;
+  std::string state, figure, only;
   std::size_t count = 200, limit = 0;
   int rounds = 20;
-  bool count_only = false;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     const bool more = i + 1 < argc;
@@ -153,8 +152,8 @@ int main(int argc, char** argv) try {
       limit = static_cast<std::size_t>(std::max(1, std::atoi(argv[++i])));
     else if (arg == "--rounds" && more)
       rounds = std::max(1, std::atoi(argv[++i]));
-    else if (arg == "--count-only")
-      count_only = true;
+    else if (arg == "--only" && more)
+      only = argv[++i];
     else if (arg == "--state" && more)
       state = argv[++i];
     else if (arg == "--figure" && more)
@@ -162,9 +161,11 @@ int main(int argc, char** argv) try {
     else
       names.push_back(arg);
   }
-  if (names.size() != 3 || (count_only && state.empty())) {
-    std::cerr << "usage: front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE [--count-only]] "
-                 "[--figure STEM] [--rounds N]\n";
+  const bool parted = only == "count" || only == "latency" || only == "report";
+  if (names.size() != 3 || (!only.empty() && (!parted || state.empty()))) {
+    std::cerr << "usage: front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE [--only "
+                 "count|latency|report]]"
+                 " [--figure STEM] [--rounds N]\n";
     return 2;
   }
   const family f = load_family(names[0]);
@@ -174,8 +175,6 @@ int main(int argc, char** argv) try {
   images.keep_decoded(std::size_t{1} << 30);
   if (limit && limit < images.size()) images = images.subset(limit, 1);
   const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  const auto calibration = decoded_source(data::image_folder(names[2], ids), f.preprocessing(), threads);
-
   std::vector<arch> levels;
   for (const auto& l : f.levels()) levels.push_back(l.arch);
   const auto random = random_archs(f.space(), count), uniform = uniform_archs(f.space());
@@ -183,32 +182,49 @@ int main(int argc, char** argv) try {
       !state.empty() && fs::exists(state) ? load_family(state) : family(f.net(), f.preprocessing(), f.classes());
   if (all.net()->hash() != f.net()->hash())
     throw error(errc::mismatch, state, "measurements of this family's super-network", "another one's");
-  std::vector<evaluated_level> lacking; // levels keep the statistics that the family has
-  for (const auto& l : f.levels())
-    if (std::none_of(all.levels().begin(), all.levels().end(), [&](const auto& o) { return o.arch == l.arch; }))
-      lacking.push_back({l.arch, l.statistics});
-  if (!lacking.empty()) {
-    const backend::cpu one_core{};
-    const auto results =
-        evaluate(one_core, f.net(), one_core.pack(f.net()), lacking, images, f.preprocessing(), {.threads = threads});
-    for (std::size_t i = 0; i < lacking.size(); ++i)
-      all.add({lacking[i].arch, lacking[i].statistics, results[i].accuracy, {}});
+  if (only.empty() || only == "count") {
+    const auto calibration = decoded_source(data::image_folder(names[2], ids), f.preprocessing(), threads);
+
+    std::vector<evaluated_level> lacking; // levels keep the statistics that the family has
+    for (const auto& l : f.levels())
+      if (std::none_of(all.levels().begin(), all.levels().end(), [&](const auto& o) { return o.arch == l.arch; }))
+        lacking.push_back({l.arch, l.statistics});
+    if (!lacking.empty()) {
+      const backend::cpu one_core{};
+      const auto results =
+          evaluate(one_core, f.net(), one_core.pack(f.net()), lacking, images, f.preprocessing(), {.threads = threads});
+      for (std::size_t i = 0; i < lacking.size(); ++i)
+        all.add({lacking[i].arch, lacking[i].statistics, results[i].accuracy, {}});
+    }
+    measure(all, random, calibration, images, state, "random ");
+    measure(all, uniform, calibration, images, state, "uniform");
+    evaluate_again(all, images, state);
   }
-  measure(all, random, calibration, images, state, "random ");
-  measure(all, uniform, calibration, images, state, "uniform");
-  evaluate_again(all, images, state);
-  if (count_only) {
-    std::cout << all.levels().size() << " sub-networks are calibrated and evaluated on " << images.size()
-              << " images\n";
+  backend::cpu one_core{};
+  const std::string device = device_name(one_core);
+  if (only.empty() || only == "latency") {
+    remeasure_latencies(all, one_core, rounds);
+    if (!state.empty()) save_family(state, all);
+  }
+  if (only == "count" || only == "latency") {
+    std::cout << all.levels().size() << " sub-networks of " << levels.size() + random.size() + uniform.size() << '\n';
     return 0;
   }
-  const std::string device = remeasure_latencies(all, backend::cpu{}, rounds);
   const auto points_of = [&](const std::vector<arch>& archs) {
     std::vector<point> points;
     for (const arch& a : archs)
       for (std::size_t i = 0; i < all.levels().size(); ++i)
-        if (all.levels()[i].arch == a)
-          points.push_back({a, all.latency_on(i, device)->median_ms, all.levels()[i].accuracy.top1()});
+        if (all.levels()[i].arch == a) {
+          const auto* latency = all.latency_on(i, device);
+          const measured_accuracy& accuracy = all.levels()[i].accuracy;
+          if (!latency || static_cast<std::size_t>(accuracy.images) != images.size())
+            throw error(errc::mismatch, "front_check",
+                        text("a latency on ", device, " and top-1 of ", images.size(), " images"),
+                        text(latency ? "" : "no latency and ", accuracy.images, " images for ", a));
+          points.push_back({a, latency->median_ms, accuracy.top1()});
+        }
+    if (points.size() != archs.size())
+      throw error(errc::mismatch, "front_check", text(archs.size(), " measured sub-networks"), text(points.size()));
     std::sort(points.begin(), points.end(), [](const point& a, const point& b) { return a.ms < b.ms; });
     return points;
   };
