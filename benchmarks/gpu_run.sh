@@ -88,7 +88,7 @@ run() {
   else
     skip memcheck,racecheck "no compute-sanitizer here"
   fi
-  ours latency $bundle/bench_subnets '--benchmark_filter=subnet/gpu[0-5]/cuda.*batch:(1|64)/' --benchmark_min_time=0.2 \
+  ours latency $bundle/bench_subnets '--benchmark_filter=subnet/gpu[0-5]/cuda_(fp16/batch:(1|64)|fp32/batch:1)/' --benchmark_min_time=0.2 \
     --benchmark_out="$out/latency.json" --benchmark_out_format=json
   for precision in fp16 fp32; do
     for batch in 1 64; do

@@ -15,7 +15,6 @@
 // sanitizers watching every access to shared and global memory.
 
 #define DYNOFA_KERNEL inline void
-#define DYNOFA_RESIDENT_KERNEL(blocks) inline void
 #define DYNOFA_DEVICE inline
 #define DYNOFA_UNROLL
 #define DYNOFA_UNROLL_8

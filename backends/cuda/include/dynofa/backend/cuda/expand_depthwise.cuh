@@ -1,10 +1,6 @@
 #pragma once
 #include "dynofa/backend/cuda/expand.cuh"
 
-#ifndef DYNOFA_EXPAND_RESIDENT
-#define DYNOFA_EXPAND_RESIDENT 2
-#endif
-
 namespace dynofa::backend::cuda_detail {
 
 /// The first two thirds of an inverted residual. Grid: (chunks of 32 mid channels, tiles of outputs, images).
@@ -14,7 +10,7 @@ namespace dynofa::backend::cuda_detail {
 /// along rows of four outputs. Neighbouring tiles expand their common halo twice, which tensor cores do for less than
 /// the traffic costs.
 template <class T, int Kernel, int Stride>
-DYNOFA_RESIDENT_KERNEL(DYNOFA_EXPAND_RESIDENT) expand_depthwise(expand_depthwise_args p) {
+DYNOFA_KERNEL expand_depthwise(expand_depthwise_args p) {
   DYNOFA_SHARED(shared);
   constexpr int pixel_pitch = expanded_pitch(precision_of<T>, Stride);
   constexpr int run = 4, needed = (run - 1) * Stride + Kernel; // outputs of one slide, and inputs

@@ -10,8 +10,6 @@
 #include <cuda_fp16.h>
 
 #define DYNOFA_KERNEL __global__ void __launch_bounds__(::dynofa::backend::cuda_detail::most_threads)
-#define DYNOFA_RESIDENT_KERNEL(blocks)                                                                                 \
-  __global__ void __launch_bounds__(::dynofa::backend::cuda_detail::most_threads, blocks)
 #define DYNOFA_DEVICE __device__ __forceinline__
 #define DYNOFA_UNROLL _Pragma("unroll")
 #define DYNOFA_UNROLL_8 _Pragma("unroll 8")
