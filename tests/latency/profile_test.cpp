@@ -189,10 +189,23 @@ TEST_CASE("a quick profile interpolates and says how well") {
 }
 
 TEST_CASE("the reference backend is profiled as any other") {
-  profiler profile(backend::reference{}, support::tiny_supernet(),
-                   {.resolutions = {32}, .seconds_per_resolution = 0.2});
-  CHECK(profile.run());
-  const calibrated_model model = profile.model();
+  // A fifth of a second may fall into another program's work, and no line fits what came out: then longer.
+  const auto fitted = [](double seconds) {
+    profiler profile(backend::reference{}, support::tiny_supernet(),
+                     {.resolutions = {32}, .seconds_per_resolution = seconds});
+    CHECK(profile.run());
+    return profile.model();
+  };
+  const calibrated_model model = [&] {
+    for (double seconds : {.2, 1., 4.}) {
+      try {
+        return fitted(seconds);
+      } catch (const error&) {
+        continue;
+      }
+    }
+    return fitted(10);
+  }();
   CHECK(model.scale() > 0);
   CHECK(model.fit().residuals.size() >= 18);
   arch small = smallest(space), large = largest(space);
