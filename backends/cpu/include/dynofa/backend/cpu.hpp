@@ -41,7 +41,7 @@ struct cpu {
                                 ///< the answers are those of "fp32" to the bit; or "bf16": that, and all 1×1
                                 ///< convolutions multiply bf16 weights and activations (relative error of each 2^-8)
                                 ///< and add in fp32, half the memory and, with AVX512-BF16, twice the rate
-  executor threads_of = {}; ///< run on these threads instead of a pool of our own
+  executor threads_of = {};     ///< run on these threads instead of a pool of our own
   std::shared_ptr<const cpu_detail::engine> engine = start(isa, threads, threads_of, weights); ///< leave it out
 
   using packed = cpu_detail::packed_supernet;

@@ -53,7 +53,8 @@ constexpr int gram_run = 128; ///< pixels whose 1 + 3 blocks stay in L1
 template <int V>
 static void gram_tile(const gram_args& g, int begin, int end, int row, int first) {
   vec acc[gram_rows][V];
-  DYNOFA_CPU_UNROLL for (int r = 0; r < gram_rows; ++r) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[r][v] = zero();
+  DYNOFA_CPU_UNROLL for (int r = 0; r < gram_rows; ++r) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[r][v] =
+      zero();
   const float* a = g.in + static_cast<std::size_t>(row / lane_block) * g.plane + row % lane_block + begin * lane_block;
   const float* b = g.in + register_offset(first, g.plane) + begin * lane_block;
   for (int p = begin; p < end; ++p, a += lane_block, b += lane_block) {
