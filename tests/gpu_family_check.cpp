@@ -24,6 +24,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "support/checks.hpp"
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -40,11 +41,7 @@ namespace {
 
 using namespace dynofa;
 
-int passed = 0, failed = 0;
-void check(bool good, const std::string& what) {
-  (good ? passed : failed) += 1;
-  std::cout << (good ? "pass  " : "FAIL  ") << what << std::endl;
-}
+using support::check, support::failed, support::passed;
 double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   return v.empty() ? 0 : v[v.size() / 2];

@@ -18,6 +18,7 @@
 #include "dynofa/runtime/run_log_io.hpp"
 #include "dynofa/space/sampling.hpp"
 
+#include "support/checks.hpp"
 #include "support/other_process.hpp"
 #include <algorithm>
 #include <array>
@@ -40,16 +41,7 @@ using namespace dynofa::runtime;
 using clock_type = std::chrono::steady_clock;
 using milliseconds_type = std::chrono::duration<double, std::milli>;
 
-int passed = 0, failed = 0;
-void check(bool good, const std::string& what) {
-  (good ? passed : failed) += 1;
-  std::cout << (good ? "pass  " : "FAIL  ") << what << std::endl;
-}
-std::string fixed(double value, int digits = 2) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << value;
-  return out.str();
-}
+using support::check, support::failed, support::fixed, support::passed;
 double rank(std::vector<double> v, double p) {
   std::sort(v.begin(), v.end());
   return v.empty() ? 0 : v[std::min(v.size() - 1, static_cast<std::size_t>(p * static_cast<double>(v.size())))];
