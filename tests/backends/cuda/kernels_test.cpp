@@ -348,7 +348,8 @@ TEST_CASE("pictures become inputs as on the CPU: Pillow's filter bit for bit, in
       emulated_memory memory(plan.bytes());
       plan.fill(picture, memory.begin());
       run_emulated(plan.steps(memory.begin(), got.data()));
-      INFO(name_of(mode) << " " << width << "x" << height << " to " << r);
+      const std::string sizes = std::to_string(width) + "x" + std::to_string(height) + " to " + std::to_string(r);
+      INFO(name_of(mode) << " " << sizes);
       if (mode == data::preprocessing_mode::imagenet_crop)
         CHECK(got == wanted);
       else
