@@ -42,8 +42,8 @@ public:
 
   void fill(const data::image& picture, std::byte* to) const {
     for (const axis* a : {&across_, &down_}) {
-      std::memcpy(to, a->table.data(), a->table.size() * sizeof(std::int32_t));
-      to += a->table.size() * sizeof(std::int32_t);
+      const auto table = std::as_bytes(std::span(a->table)); // empty without a filter
+      to = std::copy(table.begin(), table.end(), to);
     }
     std::memcpy(to, picture.pixels.data(), picture.pixels.size());
   }
