@@ -4,7 +4,7 @@
 //
 // Rows subnet/NAME/cpu/threads:N, with counters median_ms and min_ms over single images, the compute floor (2 · MACs
 // over the FMA peak measured in this run) and the ratio of the minimum to it. `/bf16` multiplies
-// bf16 in all 1×1 convolutions, `/fp16_weights` keeps the memory-bound weights in half precision, `/cold` walks over 64
+// bf16 in all 1×1 convolutions, `/fp16_weights` keeps weights in half precision, `/cold` walks over 64
 // MB between images. Every row is compared with the reference backend first.
 #include <benchmark/benchmark.h>
 

@@ -2,6 +2,7 @@
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
+#include "dynofa/family/weights.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
@@ -81,11 +82,22 @@ TEST_CASE("batches that are worked on in lots of several images collect the same
   }
 }
 
-TEST_CASE("calibration wants the 1×1 convolutions in fp32") {
+TEST_CASE("weights stored in half precision collect what the same values in fp32 do, to the bit") {
+  const auto net = std::make_shared<const supernet>(round_to_half(*support::tiny_supernet()));
+  for (const arch& a : {smallest(net->space), largest(net->space)})
+    for (const auto& isa : backend::cpu_detail::available_isas()) {
+      INFO(isa.name);
+      const backend::cpu exact{.isa = std::string(isa.name)}, half{.isa = std::string(isa.name), .weights = "lossless"};
+      CHECK(half.pack(net)->half);
+      CHECK(collect(half, net, a, {6, 3}) == collect(exact, net, a, {6, 3}));
+    }
+}
+
+TEST_CASE("calibration wants weights in fp32 or half precision") {
   const auto net = support::tiny_supernet();
   const backend::cpu b{.weights = "bf16"};
   CHECK(support::sentence([&] { calibrator<backend::cpu>(b, net, b.pack(net), smallest(net->space), 2); }) ==
-        "cpu calibration: expected fp32 weights of 1×1 convolutions, got bf16");
+        "cpu calibration: expected weights in fp32 or fp16, got bf16");
 }
 
 TEST_CASE("threads do not change a bit") {

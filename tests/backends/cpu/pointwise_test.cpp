@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 using namespace dynofa;
@@ -23,10 +24,13 @@ template <class Value>
 Value stored(double v) {
   if constexpr (sizeof(Value) == 4)
     return static_cast<float>(v);
+  else if constexpr (std::is_same_v<Value, float16>)
+    return Value{float_to_half(static_cast<float>(v))};
   else
     return Value{float_to_bfloat16(static_cast<float>(v))};
 }
 double read(float v) { return v; }
+double read(float16 v) { return double(half_to_float(static_cast<std::uint16_t>(v))); }
 double read(bfloat16 v) { return double(bfloat16_to_float(static_cast<std::uint16_t>(v))); }
 
 template <class T>
@@ -41,41 +45,42 @@ struct aligned {
 };
 
 /// The worst difference in units of Σ|in·weight|·|scale| + |shift| + |residual|.
-template <class Value, class Out, class Kernel>
+template <class Value, class Out, class Weight = Value, class Kernel>
 double worst_error(Kernel kernel, int k, int panels, int pixels, bool with_residual, epilogue act) {
   random_stream random(z(k * 1000 + panels * 100 + pixels), "pointwise");
   const int in_blocks = blocks_of(k), outs = panels * lane_block;
   const std::size_t plane = z(pixels + 2) * lane_block, panel = z(k) * lane_block;
-  aligned<Value> in(plane * z(in_blocks)), weights(panel * z(panels));
+  aligned<Value> in(plane * z(in_blocks));
+  aligned<Weight> weights(panel * z(panels));
   aligned<Out> out(plane * z(panels)), residual(plane * z(panels));
   aligned<float> scale(z(outs)), shift(z(outs));
   for (std::size_t i = 0; i < plane * z(in_blocks); ++i) in.data[i] = stored<Value>(random.normal());
-  for (std::size_t i = 0; i < panel * z(panels); ++i) weights.data[i] = stored<Value>(random.normal());
+  for (std::size_t i = 0; i < panel * z(panels); ++i) weights.data[i] = stored<Weight>(random.normal());
   for (std::size_t i = 0; i < plane * z(panels); ++i) residual.data[i] = stored<Out>(random.normal());
   for (int o = 0; o < outs; ++o)
     scale.data[o] = static_cast<float>(random.normal()), shift.data[o] = static_cast<float>(random.normal());
-  const pointwise_of<Value, Out> g{in.data,
-                                   plane,
-                                   weights.data,
-                                   panel,
-                                   k,
-                                   out.data,
-                                   plane,
-                                   scale.data,
-                                   shift.data,
-                                   with_residual ? residual.data : nullptr,
-                                   plane,
-                                   nullptr,
-                                   0,
-                                   act};
+  const pointwise_of<Value, Out, Weight> g{in.data,
+                                           plane,
+                                           weights.data,
+                                           panel,
+                                           k,
+                                           out.data,
+                                           plane,
+                                           scale.data,
+                                           shift.data,
+                                           with_residual ? residual.data : nullptr,
+                                           plane,
+                                           nullptr,
+                                           0,
+                                           act};
   kernel(g, panels, pixels);
   double worst = 0;
   for (int o = 0; o < outs; ++o)
     for (int p = 0; p < pixels; ++p) {
       double sum = 0, size = 0;
       for (int c = 0; c < k; ++c) {
-        const std::size_t at = sizeof(Value) == 4 ? z(c * lane_block + o % lane_block)
-                                                  : z((c / 2 * lane_block + o % lane_block) * 2 + c % 2);
+        const std::size_t at = is_bfloat16<Weight> ? z((c / 2 * lane_block + o % lane_block) * 2 + c % 2)
+                                                   : z(c * lane_block + o % lane_block);
         const double product = read(in.data[z(c / lane_block) * plane + z(p * lane_block + c % lane_block)]) *
                                read(weights.data[z(o / lane_block) * panel + at]);
         sum += product, size += std::abs(product);
@@ -94,15 +99,18 @@ double worst_error(Kernel kernel, int k, int panels, int pixels, bool with_resid
 
 } // namespace
 
-TEST_CASE("pointwise products of fp32 and bf16 on every instruction set") {
+TEST_CASE("pointwise products of fp32, of half-precision weights and of bf16 on every instruction set") {
   for (const isa& i : available_isas()) {
     CAPTURE(std::string(i.name));
-    double fp32 = 0, expand = 0, project = 0;
+    double fp32 = 0, half = 0, expand = 0, project = 0;
     for (int k : {4, 12, 16, 24, 52})
       for (int panels : {1, 2, 3, 4, 5})
         for (int pixels : {1, 2, 5, 9, 13, 14, 27, 31}) {
           const epilogue act = pixels % 2 ? epilogue::relu : epilogue::h_swish;
           fp32 = std::max(fp32, worst_error<float, float>(i.kernels->pointwise, k, panels, pixels, false, act));
+          half = std::max(half,
+                          worst_error<float, float, float16>(i.kernels->pointwise_half, k, panels, pixels,
+                                                             pixels % 3 == 0, pixels % 3 ? act : epilogue::identity));
           expand =
               std::max(expand, worst_error<bfloat16, float>(i.kernels->expand_bf16, k, panels, pixels, false, act));
           for (bool residual : {false, true})
@@ -110,9 +118,30 @@ TEST_CASE("pointwise products of fp32 and bf16 on every instruction set") {
                                                                         residual, epilogue::identity));
         }
     CHECK(fp32 < 1e-6);
+    CHECK(half < 1e-6);
     CHECK(expand < 1e-6);
     CHECK(project < 0x1p-8 * 1.001); // half a unit in the last of bf16's eight bits
     CHECK(project > 0x1p-12);        // and it is rounded
+  }
+}
+
+TEST_CASE("rows of half-precision weights are widened exactly as they are gated") {
+  for (const isa& i : available_isas()) {
+    CAPTURE(std::string(i.name));
+    constexpr int k = 4096, n = k * lane_block; // every half there is
+    random_stream random(6, "gate");
+    aligned<float16> in(n);
+    aligned<float> gate(k), out(n);
+    for (int c = 0; c < n; ++c) in.data[c] = float16{static_cast<std::uint16_t>(c)};
+    for (int c = 0; c < k; ++c) gate.data[c] = c % 2 ? 1.f : static_cast<float>(random.uniform());
+    i.kernels->scale_rows_half(in.data, gate.data, out.data, k);
+    bool exact = true;
+    for (int c = 0; c < n; ++c) {
+      const float wanted = half_to_float(static_cast<std::uint16_t>(in.data[c])) * gate.data[c / lane_block];
+      exact &= std::isnan(wanted) ? std::isnan(out.data[c])
+                                  : out.data[c] == wanted && std::signbit(out.data[c]) == std::signbit(wanted);
+    }
+    CHECK(exact);
   }
 }
 

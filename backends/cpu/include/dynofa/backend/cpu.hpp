@@ -34,9 +34,9 @@ namespace dynofa::backend {
 struct cpu {
   std::string isa = "";         ///< "avx512", "avx2", "neon", "portable", or "" for the best one here
   int threads = 1;              ///< the caller's included
-  std::string weights = "fp32"; ///< of `pack`; or "fp16": squeeze-excite, feature mix and classifier, which are bound
-                                ///< by memory, are stored in half precision and widened when read (relative error of a
-                                ///< weight 2^-11); or "lossless": as "fp16" where each of these weights is a half
+  std::string weights = "fp32"; ///< of `pack`; or "fp16": all but stem and depthwise kernels are stored in half
+                                ///< precision and widened when read (relative error of a weight 2^-11; half the
+                                ///< memory); or "lossless": as "fp16" where each of these weights is a half
                                 ///< already, as in families and super-networks that were saved in fp16, else as "fp32":
                                 ///< the answers are those of "fp32" to the bit; or "bf16": that, and all 1×1
                                 ///< convolutions multiply bf16 weights and activations (relative error of each 2^-8)
@@ -79,34 +79,43 @@ struct cpu {
   /// image [N,r,r,3] → logits [N,classes]
   void run(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
     const auto turn = engine->turn();
-    if (level.weights->format == cpu_detail::number_format::bf16)
-      run_as<cpu_detail::bfloat16>(level, space, image, logits);
-    else
-      run_as<float>(level, space, image, logits);
+    with_runner(level, space, [&](const auto& runner) { run_by(runner, level, space, image, logits); });
   }
 
   /// Block b alone: in [N,in,in,C] → out [N,out,out,C'].
   void run_block(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
                  std::span<float> out) const {
     const auto turn = engine->turn();
-    if (level.weights->format == cpu_detail::number_format::bf16)
-      run_block_as<cpu_detail::bfloat16>(level, space, b, in, out);
-    else
-      run_block_as<float>(level, space, b, in, out);
+    with_runner(level, space, [&](const auto& runner) { run_block_by(runner, level, space, b, in, out); });
   }
 
   /// Milliseconds per run of block b (one image) on whatever the workspace holds.
   double time_block(const bound& level, workspace& space, std::size_t b, int repeats) const {
     const auto turn = engine->turn();
-    if (level.weights->format == cpu_detail::number_format::bf16)
-      return time_block_as<cpu_detail::bfloat16>(level, space, b, repeats);
-    return time_block_as<float>(level, space, b, repeats);
+    double ms = 0;
+    with_runner(level, space, [&](const auto& runner) {
+      const auto start_time = std::chrono::steady_clock::now();
+      for (int i = 0; i < repeats; ++i) runner.run(level.steps[b], space.image[0], space.image[1]);
+      ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_time).count() / repeats;
+    });
+    return ms;
   }
 
 private:
-  template <class Value>
-  void run_as(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
-    const cpu_detail::block_runner<Value> runner{*engine, level, space};
+  /// do_it(runner of the level's number format)
+  template <class DoIt>
+  void with_runner(const bound& level, workspace& space, DoIt&& do_it) const {
+    using namespace cpu_detail;
+    switch (level.weights->format) {
+    case number_format::bf16: return do_it(block_runner<bfloat16>{*engine, level, space});
+    case number_format::fp16: return do_it(block_runner<float, float16>{*engine, level, space});
+    default: return do_it(block_runner<float>{*engine, level, space});
+    }
+  }
+
+  template <class Runner>
+  void run_by(const Runner& runner, const bound& level, workspace& space, std::span<const float> image,
+              std::span<float> logits) const {
     const cpu_detail::batched_head head{*engine, level, space};
     const bool together = head.serves();
     const std::size_t alone = level.steps.size() - (together ? head.steps : 0); // steps that each image runs
@@ -135,11 +144,10 @@ private:
     if (together) head.run(logits);
   }
 
-  template <class Value>
-  void run_block_as(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
-                    std::span<float> out) const {
-    using runner_type = cpu_detail::block_runner<Value>;
-    const runner_type runner{*engine, level, space};
+  template <class Runner>
+  void run_block_by(const Runner& runner, const bound& level, workspace& space, std::size_t b,
+                    std::span<const float> in, std::span<float> out) const {
+    using value = typename Runner::value;
     const cpu_detail::step& s = level.steps[b];
     const auto in_pixels = static_cast<std::size_t>(s.b.in_size) * static_cast<std::size_t>(s.b.in_size);
     const auto out_pixels = static_cast<std::size_t>(s.b.out_size) * static_cast<std::size_t>(s.b.out_size);
@@ -148,25 +156,17 @@ private:
     const auto batch = static_cast<std::size_t>(level.plan.batch);
     for (std::size_t n = 0; n < batch; ++n) {
       const float* image = in.data() + n * (in.size() / batch);
-      if (runner_type::takes_values(s.b.kind))
-        to_blocked(image, in_pixels, in_channels, reinterpret_cast<Value*>(space.image[0]));
+      if (Runner::takes_values(s.b.kind))
+        to_blocked(image, in_pixels, in_channels, reinterpret_cast<value*>(space.image[0]));
       else if (s.b.kind != block_kind::stem)
         to_blocked(image, in_pixels, in_channels, space.image[0]);
       runner.run(s, s.b.kind == block_kind::stem ? image : space.image[0], space.image[1]);
       float* const to = out.data() + n * (out.size() / batch);
-      if (runner_type::gives_values(s.b.kind))
-        to_interleaved(reinterpret_cast<const Value*>(space.image[1]), out_pixels, out_channels, to);
+      if (Runner::gives_values(s.b.kind))
+        to_interleaved(reinterpret_cast<const value*>(space.image[1]), out_pixels, out_channels, to);
       else
         to_interleaved(space.image[1], out_pixels, out_channels, to);
     }
-  }
-
-  template <class Value>
-  double time_block_as(const bound& level, workspace& space, std::size_t b, int repeats) const {
-    const cpu_detail::block_runner<Value> runner{*engine, level, space};
-    const auto start_time = std::chrono::steady_clock::now();
-    for (int i = 0; i < repeats; ++i) runner.run(level.steps[b], space.image[0], space.image[1]);
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_time).count() / repeats;
   }
 
   static std::shared_ptr<const cpu_detail::engine> start(const std::string& isa, int threads, const executor& brought,

@@ -25,11 +25,12 @@ struct share {
   }
 };
 
-/// Runs blocks of one image; `in` and `out` are blocked by 16 channels. Value: of the 1×1 convolutions' weights, inputs
-/// and outputs; what a depthwise convolution reads and all vectors are fp32.
-template <class Value>
+/// Runs blocks of one image; `in` and `out` are blocked by 16 channels. Value: of the 1×1 convolutions' inputs and
+/// outputs; Weight: of their weights; what a depthwise convolution reads and all vectors are fp32.
+template <class Value, class Weight = Value>
 class block_runner {
 public:
+  using value = Value;
   block_runner(const engine& e, const level& l, arena& a)
       : engine_{e}
       , kernels_{e.kernels()}
@@ -62,7 +63,7 @@ public:
     engine_.parallel([&](int thread) {
       const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
       std::fill_n(own.sums, at(s.mid_blocks), 0.f);
-      front_rows<Value> rows{kernels_, stem, separable, kept, image, own, first_input_row(s, thread)};
+      front_rows<Value, Weight> rows{kernels_, stem, separable, kept, image, own, first_input_row(s, thread)};
       bands(s, rows, nullptr, values(out), thread);
     });
     finish(s, nullptr, values(out));
@@ -73,11 +74,27 @@ private:
 
   static const Value* values(const void* p) { return static_cast<const Value*>(p); }
   static Value* values(void* p) { return static_cast<Value*>(p); }
+  static weight_panels<Weight> panels_of(const void* p, std::size_t step) {
+    return {static_cast<const Weight*>(p), step};
+  }
   static const float* floats(const void* p) { return static_cast<const float*>(p); }
   static float* floats(void* p) { return static_cast<float*>(p); }
 
   static std::size_t at(int i) { return static_cast<std::size_t>(i) * lane_block; }
   static std::size_t area(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }
+
+  /// do_it(panels [0, count) of `stored`). Half precision is widened to `room` before if the panels will be read at
+  /// least three times: widened in the tile it costs 5 % (9 × 3 sums) to 14 % (7 × 3).
+  template <class DoIt>
+  void with_panels(weight_panels<Weight> stored, int count, int k, int times, float* room, DoIt do_it) const {
+    if constexpr (std::is_same_v<Weight, float16>)
+      if (times >= 3) {
+        for (int c = 0; c < count; ++c)
+          kernels_.widen_half(stored.from(c).data, room + static_cast<std::size_t>(c) * floats_of(k), k);
+        return do_it(weight_panels<float>{room, floats_of(k)});
+      }
+    do_it(stored);
+  }
 
   void stem(const step& s, const float* in, Value* out) const {
     engine_.parallel([&](int thread) {
@@ -144,8 +161,9 @@ private:
 
   /// An input row's channel blocks [first, first + count), expanded (or for the separable block as it is) into a kept
   /// row.
-  void fill_row(const step& s, const Value* in, std::size_t plane, int first, int count, float* row,
-                const void* ahead) const {
+  template <class W>
+  void fill_row(const step& s, const Value* in, std::size_t plane, int first, int count, weight_panels<W> by,
+                float* row, const void* ahead) const {
     row += at(s.b.kernel / 2);
     if (!s.expand) {
       for (int c = 0; c < count; ++c) {
@@ -158,20 +176,20 @@ private:
       }
       return;
     }
-    const pointwise_of<Value, float> product{in,
-                                             plane,
-                                             values(s.expand) + static_cast<std::size_t>(first) * s.expand_panel,
-                                             s.expand_panel,
-                                             s.b.in_channels,
-                                             row,
-                                             s.cut.ring_plane,
-                                             s.scale[0] + at(first),
-                                             s.shift[0] + at(first),
-                                             nullptr,
-                                             0,
-                                             ahead,
-                                             0,
-                                             s.act};
+    const pointwise_of<Value, float, W> product{in,
+                                                plane,
+                                                by.data,
+                                                by.step,
+                                                s.b.in_channels,
+                                                row,
+                                                s.cut.ring_plane,
+                                                s.scale[0] + at(first),
+                                                s.shift[0] + at(first),
+                                                nullptr,
+                                                0,
+                                                ahead,
+                                                0,
+                                                s.act};
     pointwise(kernels_, product, count, s.b.in_size);
   }
 
@@ -200,8 +218,8 @@ private:
       l.add(static_cast<const std::byte*>(s.se_expand) + static_cast<std::size_t>(q.begin) * step2, bytes2, step2,
             rows2);
     } else {
-      const std::size_t bytes = floats_of(s.b.mid_channels) * sizeof(Value);
-      l.add(s.project, bytes, s.project_panel * sizeof(Value),
+      const std::size_t bytes = floats_of(s.b.mid_channels) * sizeof(Weight);
+      l.add(s.project, bytes, s.project_panel * sizeof(Weight),
             std::min(s.out_blocks, static_cast<int>(budget / bytes)));
     }
     return l;
@@ -215,7 +233,8 @@ private:
     clear_sides(s, own.ring);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
     const auto taps = floats_of(s.b.kernel * s.b.kernel);
-    const std::size_t slice = static_cast<std::size_t>(s.b.in_channels) * lane_block * sizeof(Value);
+    const auto expand = panels_of(s.expand, s.expand_panel);
+    const std::size_t slice = floats_of(s.b.in_channels) * sizeof(Value); // as much as a call fetches, or twice that
     lookahead later = behind_chunks(s, thread); // fetched during the last rows, so that it is still there when wanted
     int later_slices = later.slices(slice),
         calls = (blocks.end - blocks.begin + chunk_panels - 1) / chunk_panels * s.b.in_size;
@@ -225,14 +244,16 @@ private:
       soon.add(s.depthwise + static_cast<std::size_t>(first) * taps,
                static_cast<std::size_t>(count) * taps * sizeof(float));
       if (first + count < blocks.end)
-        soon.add(values(s.expand) + static_cast<std::size_t>(first + count) * s.expand_panel,
-                 static_cast<std::size_t>(next_chunk(blocks.end - first - count)) * s.expand_panel * sizeof(Value));
-      for (int y = 0; y < s.b.in_size; ++y, --calls) {
-        const void* ahead = soon.next(slice);
-        if (!ahead && calls <= later_slices) ahead = later.next(slice), --later_slices;
-        fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count,
-                 own.ring + static_cast<std::size_t>(y) * s.cut.row_step, ahead);
-      }
+        soon.add(expand.from(first + count).data,
+                 static_cast<std::size_t>(next_chunk(blocks.end - first - count)) * s.expand_panel * sizeof(Weight));
+      with_panels(expand.from(first), count, s.b.in_channels, s.b.in_size, own.scaled, [&](auto by) {
+        for (int y = 0; y < s.b.in_size; ++y, --calls) {
+          const void* ahead = soon.next(slice);
+          if (!ahead && calls <= later_slices) ahead = later.next(slice), --later_slices;
+          fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count, by,
+                   own.ring + static_cast<std::size_t>(y) * s.cut.row_step, ahead);
+        }
+      });
       for (int c = 0; c < count; ++c)
         depthwise_rows(s, own.ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c,
                        {0, s.b.out_size}, values(arena_.mid) + static_cast<std::size_t>(first + c) * out_plane,
@@ -247,6 +268,19 @@ private:
   /// Bands of output rows with a ring of expanded rows; threads share the rows and expand those at the seam twice.
   template <class Rows>
   void bands(const step& s, Rows& source, const Value* in, Value* out, int thread) const {
+    const auto expand = panels_of(s.expand, s.expand_panel), project = panels_of(s.project, s.project_panel);
+    float* const room = arena_.own[static_cast<std::size_t>(thread)].scaled;
+    const int rows = s.b.out_size;
+    with_panels(expand, s.expand ? s.mid_blocks : 0, s.b.in_channels, rows, room, [&](auto expand_by) {
+      with_panels(project, projects_bands(s) ? s.out_blocks : 0, s.b.mid_channels, rows,
+                  room + at(s.mid_blocks) * static_cast<std::size_t>(s.b.in_channels),
+                  [&](auto project_by) { bands(s, source, expand_by, project_by, in, out, thread); });
+    });
+  }
+
+  template <class Rows, class W1, class W2>
+  void bands(const step& s, Rows& source, weight_panels<W1> expand, weight_panels<W2> project, const Value* in,
+             Value* out, int thread) const {
     const bool project_bands = projects_bands(s);
     const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
     const share rows = share::of(s.b.out_size, thread, engine_.threads());
@@ -267,7 +301,7 @@ private:
         count = next_chunk(s.mid_blocks - first);
         float* const ring = own.ring + static_cast<std::size_t>(first) * s.cut.ring_plane;
         for (int r = made; r < needed; ++r)
-          fill_row(s, source.row(r), source.plane, first, count, ring + own.row_offset[r], nullptr);
+          fill_row(s, source.row(r), source.plane, first, count, expand.from(first), ring + own.row_offset[r], nullptr);
         for (int c = 0; c < count; ++c)
           depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.cut.ring_plane, own.row_offset, first + c, band,
                          to + static_cast<std::size_t>(first + c) * to_plane, own.sums);
@@ -276,20 +310,20 @@ private:
       if (project_bands) {
         const int norm = s.expand ? 2 : 1;
         const std::size_t pixel = at(y * s.b.out_size);
-        const pointwise_of<Value, Value> product{to,
-                                                 to_plane,
-                                                 values(s.project),
-                                                 s.project_panel,
-                                                 s.b.mid_channels,
-                                                 out + pixel,
-                                                 out_plane,
-                                                 s.scale[norm],
-                                                 s.shift[norm],
-                                                 s.b.residual ? in + pixel : nullptr,
-                                                 out_plane,
-                                                 nullptr,
-                                                 0,
-                                                 epilogue::identity};
+        const pointwise_of<Value, Value, W2> product{to,
+                                                     to_plane,
+                                                     project.data,
+                                                     project.step,
+                                                     s.b.mid_channels,
+                                                     out + pixel,
+                                                     out_plane,
+                                                     s.scale[norm],
+                                                     s.shift[norm],
+                                                     s.b.residual ? in + pixel : nullptr,
+                                                     out_plane,
+                                                     nullptr,
+                                                     0,
+                                                     epilogue::identity};
         pointwise(kernels_, product, s.out_blocks, band_pixels);
       }
     }
@@ -331,40 +365,58 @@ private:
     kernels_.scale_pixels_bf16(data, gate, pixels);
   }
   void scale_weights(const float* in, float* out, int k) const { kernels_.scale_rows(in, arena_.gate, out, k); }
+  void scale_weights(const float16* in, float* out, int k) const { kernels_.scale_rows_half(in, arena_.gate, out, k); }
   void scale_weights(const bfloat16* in, bfloat16* out, int k) const {
     kernels_.scale_pairs_bf16(in, arena_.gate, out, k);
   }
 
   void project(const step& s, const Value* in, Value* out, int thread, share pixels, share panels, bool gate) const {
-    const std::size_t plane = area(s.b.out_size) * lane_block, pixel = at(pixels.begin);
-    Value* const scaled = values(arena_.own[static_cast<std::size_t>(thread)].scaled);
-    const std::size_t scaled_panel = at(s.b.mid_channels);
+    const auto stored = panels_of(s.project, s.project_panel);
+    const int k = s.b.mid_channels, passes = (pixels.end - pixels.begin) / lane_block;
+    if (!gate && (passes < 3 || !std::is_same_v<Weight, float16>))
+      return project(s, stored.from(panels.begin), in, out, pixels, panels, s.following, floats_of(k));
+    float* const room = arena_.own[static_cast<std::size_t>(thread)].scaled;
     for (int first = panels.begin, count; first < panels.end; first += count) {
-      count = gate ? next_chunk(panels.end - first) : panels.end - panels.begin;
-      const Value* weights = values(s.project) + static_cast<std::size_t>(first) * s.project_panel;
-      if (gate)
+      count = next_chunk(panels.end - first);
+      const share chunk{first, first + count};
+      const auto from = stored.from(first);
+      const bool more = chunk.end < panels.end;
+      const void* const ahead = more ? stored.from(chunk.end).data : s.following;
+      // in values of the panels that are multiplied
+      const std::size_t ahead_step = more ? stored.step * sizeof(Weight) / sizeof(Value) : floats_of(k);
+      if (gate) {
+        Value* const gated = values(room);
         for (int c = 0; c < count; ++c)
-          scale_weights(weights + static_cast<std::size_t>(c) * s.project_panel,
-                        scaled + static_cast<std::size_t>(c) * scaled_panel, s.b.mid_channels);
-      const std::size_t to = static_cast<std::size_t>(first) * plane + pixel;
-      const bool more = first + count < panels.end;
-      const pointwise_of<Value, Value> product{values(arena_.mid) + pixel,
-                                               plane,
-                                               gate ? scaled : weights,
-                                               gate ? scaled_panel : s.project_panel,
-                                               s.b.mid_channels,
-                                               out + to,
-                                               plane,
-                                               s.scale[2] + at(first),
-                                               s.shift[2] + at(first),
-                                               s.b.residual ? in + to : nullptr,
-                                               plane,
-                                               more ? weights + static_cast<std::size_t>(count) * s.project_panel
-                                                    : s.following,
-                                               more ? s.project_panel : floats_of(s.b.mid_channels),
-                                               epilogue::identity};
-      pointwise(kernels_, product, count, pixels.end - pixels.begin);
+          scale_weights(from.from(c).data, gated + static_cast<std::size_t>(c) * floats_of(k), k);
+        project(s, weight_panels<Value>{gated, floats_of(k)}, in, out, pixels, chunk, ahead, ahead_step);
+      } else {
+        with_panels(from, count, k, passes, room,
+                    [&](auto by) { project(s, by, in, out, pixels, chunk, ahead, ahead_step); });
+      }
     }
+  }
+
+  /// `by` begins with the first of these panels.
+  template <class W>
+  void project(const step& s, weight_panels<W> by, const Value* in, Value* out, share pixels, share panels,
+               const void* ahead, std::size_t ahead_step) const {
+    const std::size_t plane = area(s.b.out_size) * lane_block, pixel = at(pixels.begin);
+    const std::size_t to = static_cast<std::size_t>(panels.begin) * plane + pixel;
+    const pointwise_of<Value, Value, W> product{values(arena_.mid) + pixel,
+                                                plane,
+                                                by.data,
+                                                by.step,
+                                                s.b.mid_channels,
+                                                out + to,
+                                                plane,
+                                                s.scale[2] + at(panels.begin),
+                                                s.shift[2] + at(panels.begin),
+                                                s.b.residual ? in + to : nullptr,
+                                                plane,
+                                                ahead,
+                                                ahead_step,
+                                                epilogue::identity};
+    pointwise(kernels_, product, panels.end - panels.begin, pixels.end - pixels.begin);
   }
 
   /// The wide map is pooled chunk by chunk and never stored.
@@ -372,28 +424,30 @@ private:
     const int pixels = s.b.in_size * s.b.in_size;
     engine_.parallel([&](int thread) {
       const share p = share::of(s.out_blocks, thread, engine_.threads());
-      float* const map = arena_.own[static_cast<std::size_t>(thread)].ring;
+      const arena::per_thread& own = arena_.own[static_cast<std::size_t>(thread)];
       for (int first = p.begin, count; first < p.end; first += count) {
         count = next_chunk(p.end - first);
-        const Value* weights = values(s.project) + static_cast<std::size_t>(first) * s.project_panel;
-        const pointwise_of<Value, float> product{
-            in,
-            at(pixels),
-            weights,
-            s.project_panel,
-            s.b.in_channels,
-            map,
-            at(pixels),
-            s.scale[0] + at(first),
-            s.shift[0] + at(first),
-            nullptr,
-            0,
-            first + count < p.end ? weights + static_cast<std::size_t>(count) * s.project_panel : nullptr,
-            s.project_panel,
-            s.act};
-        pointwise(kernels_, product, count, pixels);
+        const auto stored = panels_of(s.project, s.project_panel).from(first);
+        const void* const ahead = first + count < p.end ? stored.from(count).data : nullptr;
+        with_panels(stored, count, s.b.in_channels, pixels / lane_block, own.scaled, [&]<class W>(weight_panels<W> by) {
+          const pointwise_of<Value, float, W> product{in,
+                                                      at(pixels),
+                                                      by.data,
+                                                      by.step,
+                                                      s.b.in_channels,
+                                                      own.ring,
+                                                      at(pixels),
+                                                      s.scale[0] + at(first),
+                                                      s.shift[0] + at(first),
+                                                      nullptr,
+                                                      0,
+                                                      ahead,
+                                                      s.project_panel * sizeof(Weight) / sizeof(W),
+                                                      s.act};
+          pointwise(kernels_, product, count, pixels);
+        });
         for (int c = 0; c < count; ++c)
-          kernels_.mean(map + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
+          kernels_.mean(own.ring + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
       }
     });
   }

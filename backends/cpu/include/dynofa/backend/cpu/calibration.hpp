@@ -35,7 +35,8 @@ public:
       , memory_{level_, backend_.engine->cache_sizes().l2, capacity, backend_.engine->threads()} {
     if (p.batch != 1) throw error(errc::invalid_argument, "cpu calibration", "a plan for one image", text(p.batch));
     if (weights->format == number_format::bf16)
-      throw error(errc::invalid_argument, "cpu calibration", "fp32 weights of 1×1 convolutions", "bf16");
+      throw error(errc::invalid_argument, "cpu calibration", "weights in fp32 or fp16", "bf16");
+    if (weights->half) widen_weights();
   }
 
   void load(std::size_t n, std::span<const float> image) { std::copy(image.begin(), image.end(), memory_.input(n)); }
@@ -136,7 +137,7 @@ public:
     std::copy_n(own.a, out.size(), out.begin());
   }
 
-  std::size_t bytes() const { return memory_.bytes(); }
+  std::size_t bytes() const { return memory_.bytes() + widened_.size(); }
 
 private:
   using scratch = calibration_memory::scratch;
@@ -158,6 +159,7 @@ private:
   const kernel_table& kernels_;
   cpu::bound level_;
   calibration_memory memory_;
+  aligned_bytes widened_; ///< 1×1 convolutions in fp32, where they are packed in half precision
   bool gathered_ = false; ///< whether the covariance of `now` is known
 
   static std::size_t at(int blocks) { return floats_of(blocks); }
@@ -165,6 +167,29 @@ private:
   static scale_shift identity_of(const plan& p) {
     const auto n = static_cast<std::size_t>(p.norm_values());
     return {std::vector<float>(n, 1.f), std::vector<float>(n, 0.f)};
+  }
+
+  /// A batch reads a weight hundreds of times, and `derive` multiplies weights by weights: widened once, here.
+  void widen_weights() {
+    std::size_t cursor = 0;
+    const auto widen = [&](const void*& panels, std::size_t step, int count) {
+      const std::size_t values = step * static_cast<std::size_t>(count);
+      if (widened_.size() > 0) {
+        float* const to = widened_.as<float>() + cursor;
+        std::transform(static_cast<const std::uint16_t*>(panels), static_cast<const std::uint16_t*>(panels) + values,
+                       to, half_to_float);
+        panels = to;
+      }
+      cursor += (values + lane_block - 1) / lane_block * lane_block;
+    };
+    for (int pass = 0; pass < 2; ++pass, cursor = 0) {
+      for (step& s : level_.steps) {
+        if (s.expand) widen(s.expand, s.expand_panel, s.mid_blocks);
+        if (s.b.mid_channels > 0 || s.b.kind == block_kind::final_expand)
+          widen(s.project, s.project_panel, s.out_blocks);
+      }
+      if (pass == 0) widened_ = aligned_bytes{cursor * sizeof(float), false};
+    }
   }
 
   template <class Work>

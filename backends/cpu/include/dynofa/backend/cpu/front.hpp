@@ -18,12 +18,23 @@ namespace dynofa::backend::cpu_detail {
 inline void pointwise(const kernel_table& k, const pointwise_of<float, float>& g, int panels, int pixels) {
   k.pointwise(g, panels, pixels);
 }
+inline void pointwise(const kernel_table& k, const pointwise_half_args& g, int panels, int pixels) {
+  k.pointwise_half(g, panels, pixels);
+}
 inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, float>& g, int panels, int pixels) {
   k.expand_bf16(g, panels, pixels);
 }
 inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, bfloat16>& g, int panels, int pixels) {
   k.project_bf16(g, panels, pixels);
 }
+
+/// Panels of weights: the first, and values from one to the next.
+template <class Weight>
+struct weight_panels {
+  const Weight* data = nullptr;
+  std::size_t step = 0;
+  weight_panels from(int panel) const { return {data + static_cast<std::size_t>(panel) * step, step}; }
+};
 
 /// Rows of the stem, in order.
 class stem_rows {
@@ -87,8 +98,8 @@ struct image_rows {
 
 /// Rows of the separable block, made from the image when they are asked for: stem rows → depthwise → projection, three
 /// stem rows and as many output rows at a time as the block behind wants at once. Stem and depthwise rows are fp32;
-/// Value is what the projection reads and writes.
-template <class Value>
+/// Value is what the projection reads and writes, Weight its weights.
+template <class Value, class Weight>
 class front_rows {
 public:
   std::size_t plane;
@@ -128,11 +139,21 @@ public:
                                   step_.depthwise + floats_of(9 * c), step_.scale[0] + floats_of(c),
                                   step_.shift[0] + floats_of(c), sums_, y, y + 1, step_.act, bf16});
       const residual_row residual = step_.b.residual ? residual_of(y) : residual_row{};
-      pointwise(kernels_,
-                {wide, row_floats_, static_cast<const Value*>(step_.project), step_.project_panel, step_.b.mid_channels,
-                 ring_ + static_cast<std::size_t>(y % kept_) * row_floats_, plane, step_.scale[1], step_.shift[1],
-                 residual.row, residual.plane, nullptr, 0, epilogue::identity},
-                step_.out_blocks, step_.b.out_size);
+      const pointwise_of<Value, Value, Weight> product{wide,
+                                                       row_floats_,
+                                                       static_cast<const Weight*>(step_.project),
+                                                       step_.project_panel,
+                                                       step_.b.mid_channels,
+                                                       ring_ + static_cast<std::size_t>(y % kept_) * row_floats_,
+                                                       plane,
+                                                       step_.scale[1],
+                                                       step_.shift[1],
+                                                       residual.row,
+                                                       residual.plane,
+                                                       nullptr,
+                                                       0,
+                                                       epilogue::identity};
+      pointwise(kernels_, product, step_.out_blocks, step_.b.out_size);
     }
   }
 

@@ -10,7 +10,7 @@
 
 namespace dynofa::backend::cpu_detail {
 
-/// Feature mix and classifier of a batch, fp32. For one image they are matrix-vector products that read 8–13 MB of
+/// Feature mix and classifier of a batch. For one image they are matrix-vector products that read 8–13 MB of
 /// weights for one multiply-add each. N pooled vectors are an image of N pixels to the pointwise kernel, and the
 /// weights are read once.
 ///
@@ -24,9 +24,8 @@ public:
       , arena_{a}
       , images_{static_cast<std::size_t>(l.plan.batch)} {}
 
-  /// Half-precision weights have no pointwise kernel: they stay with one image at a time, as do batches that the
-  /// workspace was not made for.
-  bool serves() const { return images_ > 1 && images_ <= arena_.sizes.batch && !level_.weights->half; }
+  /// Batches that the workspace was not made for stay with one image at a time.
+  bool serves() const { return images_ > 1 && images_ <= arena_.sizes.batch; }
   static constexpr std::size_t steps = 2;
 
   /// The pooled vector of image n.
@@ -51,27 +50,35 @@ public:
 private:
   const step& mix() const { return level_.steps[level_.steps.size() - 2]; }
 
-  /// in, out: [C/16][N][16]
   void product(const step& s, const float* in, float* out, const float* bias) const {
+    if (level_.weights->half)
+      product_by<float16>(s, in, out, bias);
+    else
+      product_by<float>(s, in, out, bias);
+  }
+
+  /// in, out: [C/16][N][16]
+  template <class Weight>
+  void product_by(const step& s, const float* in, float* out, const float* bias) const {
     const std::size_t plane = images_ * lane_block;
     engine_.parallel([&](int thread) {
       const share p = share::of(s.out_blocks, thread, engine_.threads());
       const auto first = static_cast<std::size_t>(p.begin);
-      const pointwise_args a{in,
-                             plane,
-                             static_cast<const float*>(s.project) + first * s.project_panel,
-                             s.project_panel,
-                             s.b.in_channels,
-                             out + first * plane,
-                             plane,
-                             arena_.ones,
-                             bias + first * lane_block,
-                             nullptr,
-                             0,
-                             nullptr,
-                             0,
-                             s.act};
-      if (p.begin < p.end) engine_.kernels().pointwise(a, p.end - p.begin, level_.plan.batch);
+      const pointwise_of<float, float, Weight> a{in,
+                                                 plane,
+                                                 static_cast<const Weight*>(s.project) + first * s.project_panel,
+                                                 s.project_panel,
+                                                 s.b.in_channels,
+                                                 out + first * plane,
+                                                 plane,
+                                                 arena_.ones,
+                                                 bias + first * lane_block,
+                                                 nullptr,
+                                                 0,
+                                                 nullptr,
+                                                 0,
+                                                 s.act};
+      if (p.begin < p.end) pointwise(engine_.kernels(), a, p.end - p.begin, level_.plan.batch);
     });
   }
 

@@ -34,10 +34,10 @@ static inline __attribute__((always_inline)) void store(bfloat16* p, vec v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v));
 }
 
-template <class Value>
+template <class Value, class Weight>
 struct operands;
 template <>
-struct operands<bfloat16> {
+struct operands<bfloat16, bfloat16> {
   static constexpr int channels = 2;
   static inline __attribute__((always_inline)) vec weights(const bfloat16* p, int j) {
     return _mm512_loadu_ps(p + j * lane_block);
@@ -59,8 +59,8 @@ struct operands<bfloat16> {
 #include "dynofa/backend/cpu/pointwise.inl"
 
 constexpr kernel_table with_dot_products(kernel_table k) {
-  k.expand_bf16 = &pointwise<bfloat16, float>;
-  k.project_bf16 = &pointwise<bfloat16, bfloat16>;
+  k.expand_bf16 = &pointwise<bfloat16, float, bfloat16>;
+  k.project_bf16 = &pointwise<bfloat16, bfloat16, bfloat16>;
   return k;
 }
 inline constexpr kernel_table kernels = with_dot_products(avx512::kernels);

@@ -1,7 +1,6 @@
 #pragma once
 #include "dynofa/backend/cpu/kernel_table.hpp"
 #include "dynofa/backend/cpu/region.hpp"
-#include "dynofa/core/half.hpp"
 
 // 128-bit vectors of the compiler, for any machine: SSE2 on x86-64, NEON on AArch64, whatever there is elsewhere.
 namespace dynofa::backend::cpu_detail::portable {
@@ -24,8 +23,20 @@ static inline __attribute__((always_inline)) vec add(vec a, vec b) { return a + 
 static inline __attribute__((always_inline)) vec mul(vec a, vec b) { return a * b; }
 static inline __attribute__((always_inline)) vec max(vec a, vec b) { return a > b ? a : b; }
 static inline __attribute__((always_inline)) vec min(vec a, vec b) { return a < b ? a : b; }
+/// The exponent moves from bias 15 to 127 in integers; only subnormal halves need arithmetic, and never a subnormal
+/// float, which would be slow.
 static inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
-  return vec{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])};
+  typedef std::uint16_t four_halves __attribute__((vector_size(8)));
+  typedef std::uint32_t four_words __attribute__((vector_size(16)));
+  four_halves h;
+  __builtin_memcpy(&h, p, sizeof(h));
+  const four_words w = __builtin_convertvector(h, four_words), exponent = w & 0x7c00u;
+  const four_words infinite = (four_words)(exponent == 0x7c00u), subnormal = (four_words)(exponent == 0u);
+  const four_words magnitude = ((w & 0x7fffu) << 13) + (112u << 23) + (infinite & (112u << 23));
+  const four_words one_up = magnitude + (1u << 23); // 2^-14 · (1 + fraction)
+  const vec least = {0x1p-14f, 0x1p-14f, 0x1p-14f, 0x1p-14f};
+  const four_words fraction = (four_words)((vec)one_up - least);
+  return (vec)((subnormal & fraction) | (~subnormal & magnitude) | (w & 0x8000u) << 16);
 }
 
 #include "dynofa/backend/cpu/kernels.inl"

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 // What the hand-written kernels are asked to do: plain structs and one table of function pointers per instruction set.
 //
@@ -21,19 +22,24 @@ constexpr std::size_t floats_of(int blocks) { return static_cast<std::size_t>(bl
 /// The upper half of a float. Pointwise weights of this type lie in panels of pairs, [panel][k/2][16][2]: the two
 /// inputs that one dot-product instruction takes are neighbours, as they are in the activations.
 enum class bfloat16 : std::uint16_t {};
+/// IEEE half precision: only of weights, which are widened as they are loaded. Panels are those of fp32.
+enum class float16 : std::uint16_t {};
+
+template <class T>
+inline constexpr bool is_bfloat16 = std::is_same_v<T, bfloat16>;
 
 /// What an epilogue applies after scale and shift.
 enum class epilogue : std::uint8_t { identity, relu, h_swish, h_sigmoid };
 
 /// 1×1 convolution of consecutive pixels: in [k][pixels] → out [panels·16][pixels],
 /// out = act(Σ in·weight · scale + shift) (+ residual). Sums are fp32 whatever the types; extents are in values.
-template <class Value, class Out>
+template <class Value, class Out, class Weight = Value>
 struct pointwise_of {
-  const Value* in;      ///< first pixel of channel block 0
-  std::size_t in_plane; ///< from one channel block to the next
-  const Value* weights; ///< panels [panel][k][16]
-  std::size_t panel;    ///< from one panel to the next
-  int k;                ///< input channels, a multiple of 4
+  const Value* in;       ///< first pixel of channel block 0
+  std::size_t in_plane;  ///< from one channel block to the next
+  const Weight* weights; ///< panels [panel][k][16]
+  std::size_t panel;     ///< from one panel to the next
+  int k;                 ///< input channels, a multiple of 4
   Out* out;
   std::size_t out_plane;
   const float *scale, *shift;
@@ -44,6 +50,7 @@ struct pointwise_of {
   epilogue act;           ///< `identity` if Out is bfloat16
 };
 using pointwise_args = pointwise_of<float, float>;
+using pointwise_half_args = pointwise_of<float, float, float16>;
 
 /// k×k depthwise convolution of one block of 16 channels, rows [y0, y1).
 struct depthwise_args {
@@ -107,12 +114,15 @@ struct gram_args {
 /// Everything of one instruction set that the block drivers call.
 struct kernel_table {
   void (*pointwise)(const pointwise_args&, int panels, int pixels);
+  void (*pointwise_half)(const pointwise_half_args&, int panels, int pixels);
   void (*depthwise[3][2])(const depthwise_args&); ///< [kernel / 2 − 1][stride − 1]
   void (*stem)(const stem_args&);
   void (*matvec)(const matvec_args&);
   void (*matvec_half)(const matvec_args&); ///< the same with weights stored as IEEE half precision
   /// out [k][16] = in [k][16] · gate[k]
   void (*scale_rows)(const float* in, const float* gate, float* out, int k);
+  void (*scale_rows_half)(const float16* in, const float* gate, float* out, int k);
+  void (*widen_half)(const float16* in, float* out, int blocks); ///< 16 · blocks values, exactly
   /// data [pixels][16] *= gate[16]
   void (*scale_pixels)(float* data, const float* gate, int pixels);
   /// out[16] = mean over pixels of in [pixels][16]

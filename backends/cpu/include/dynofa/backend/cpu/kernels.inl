@@ -49,16 +49,18 @@ DYNOFA_CPU_FN void store(bfloat16* p, vec v) {
   __builtin_memcpy(p, &h, sizeof(h));
 }
 
+DYNOFA_CPU_FN vec load(const float16* p) { return load_half(reinterpret_cast<const std::uint16_t*>(p)); }
+
 /// One step of a pointwise tile over `channels` inputs. bf16 without a dot product: one channel of each pair at a time.
-template <class Value>
+template <class Value, class Weight>
 struct operands {
   static constexpr int channels = 1;
-  static inline __attribute__((always_inline)) vec weights(const float* p, int j) { return load(p + j * lane_block); }
+  static inline __attribute__((always_inline)) vec weights(const Weight* p, int j) { return load(p + j * lane_block); }
   static inline __attribute__((always_inline)) vec input(const float* p) { return broadcast(*p); }
   static inline __attribute__((always_inline)) void multiply(vec& sum, vec a, vec b) { accumulate(sum, a, b); }
 };
 template <>
-struct operands<bfloat16> {
+struct operands<bfloat16, bfloat16> {
   static constexpr int channels = 1;
   static inline __attribute__((always_inline)) vec weights(const bfloat16* p, int j) {
     const words pairs = load_words(p + j / 2 * 2 * lane_block);
@@ -220,7 +222,8 @@ static void matvec_of(const matvec_args& g) {
   for (; v < vectors; ++v) matvec_group<Half, 1, 8>(g, v);
 }
 
-static void scale_rows(const float* in, const float* gate, float* out, int k) {
+template <class Weight>
+static void scale_rows(const Weight* in, const float* gate, float* out, int k) {
   for (int i = 0; i < k; ++i, in += lane_block, out += lane_block) {
     const vec s = broadcast(gate[i]);
     DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) store(out + v * lanes, mul(load(in + v * lanes), s));
@@ -263,27 +266,31 @@ static void narrow(const float* in, bfloat16* out, int blocks) {
   for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
 }
 
-static void widen(const bfloat16* in, float* out, int blocks) {
+template <class From>
+static void widen(const From* in, float* out, int blocks) {
   for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
 }
 
 #include "dynofa/backend/cpu/statistics.inl"
 
 inline constexpr kernel_table kernels{
-    &pointwise<float, float>,
+    &pointwise<float, float, float>,
+    &pointwise<float, float, float16>,
     {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
     &stem,
     &matvec_of<false>,
     &matvec_of<true>,
-    &scale_rows,
+    &scale_rows<float>,
+    &scale_rows<float16>,
+    &widen<float16>,
     &scale_pixels<float>,
     &mean,
-    &pointwise<bfloat16, float>,
-    &pointwise<bfloat16, bfloat16>,
+    &pointwise<bfloat16, float, bfloat16>,
+    &pointwise<bfloat16, bfloat16, bfloat16>,
     &scale_pairs_bf16,
     &scale_pixels<bfloat16>,
     &narrow,
-    &widen,
+    &widen<bfloat16>,
     &moments,
     &normalise,
     &gram,

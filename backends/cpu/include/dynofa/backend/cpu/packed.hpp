@@ -19,9 +19,9 @@ namespace dynofa::backend::cpu_detail {
 /// are stem, depthwise kernels, biases and batch norm.
 enum class number_format : std::uint8_t {
   fp32,
-  fp16,     ///< squeeze-excite, feature mix and classifier in IEEE half precision, the rest in fp32
+  fp16,     ///< 1×1 convolutions, squeeze-excite, feature mix and classifier in IEEE half precision
   lossless, ///< fp16 where each of those weights is a half already, else fp32; a packed network has one of the two
-  bf16      ///< as fp16, and the weights and activations of all 1×1 convolutions in bf16
+  bf16      ///< as fp16, but the weights and activations of all 1×1 convolutions in bf16
 };
 
 /// The super-network as the kernels read it. Pointwise weights lie in panels of 16 output channels,
@@ -35,7 +35,7 @@ struct packed_supernet {
     std::size_t start = 0, step = 0;
   };
   struct elastic_block {
-    panels expand, project;          ///< bf16 if `format` is
+    panels expand, project;          ///< of the type that `format` says
     panels se_reduce, se_expand;     ///< half precision if `half`
     std::array<panels, 3> depthwise; ///< k = 3, 5, 7
     panels se_reduce_bias, se_expand_bias;
@@ -44,7 +44,7 @@ struct packed_supernet {
   space_description space;
   supernet_part part; ///< what is here of `blocks`
   number_format format = number_format::fp32;
-  bool half = false; ///< squeeze-excite, feature mix and classifier are stored in half precision
+  bool half = false; ///< squeeze-excite, feature mix and classifier are stored in half precision: not fp32
   panels stem, final_expand, feature_mix, classifier, classifier_bias;
   std::vector<elastic_block> blocks;
   aligned_bytes data;
@@ -72,14 +72,15 @@ private:
   std::size_t cursor = 0;
   bool writing = false;
 
-  /// Whether squeeze-excite, feature mix and classifier lose nothing in half precision.
+  /// Whether 1×1 convolutions, squeeze-excite, feature mix and classifier lose nothing in half precision.
   static bool are_halves(const supernet& net) {
     const auto exact = [](const std::vector<float>& weights) {
       return std::all_of(weights.begin(), weights.end(), [](float w) { return half_to_float(float_to_half(w)) == w; });
     };
-    return exact(net.feature_mix) && exact(net.classifier) &&
-           std::all_of(net.blocks.begin(), net.blocks.end(),
-                       [&](const block_weights& b) { return exact(b.se_reduce) && exact(b.se_expand); });
+    return exact(net.final_expand) && exact(net.feature_mix) && exact(net.classifier) &&
+           std::all_of(net.blocks.begin(), net.blocks.end(), [&](const block_weights& b) {
+             return exact(b.expand) && exact(b.project) && exact(b.se_reduce) && exact(b.se_expand);
+           });
   }
 
   /// The first `outs` rows of `from` [.][row], of each the first `ins` values, become panels; the order of the inputs
@@ -109,7 +110,7 @@ private:
 
   void lay_out(const supernet& net) {
     cursor = 0;
-    const number_format pointwise = format == number_format::bf16 ? format : number_format::fp32;
+    const number_format pointwise = format;
     const number_format vectors = half ? number_format::fp16 : number_format::fp32;
     // [out][channel][row][column] → k in the order (row, column, channel) in which an interleaved image is read
     std::vector<float> stem_weights(net.stem.size());

@@ -1,13 +1,13 @@
 // The pointwise product, for fp32 and bf16: included inside a namespace that defines, besides what kernels.inl wants,
 //   load, store for float* and bfloat16*
-//   operands<Value>       how many channels one step of k takes, its weights, its input and their product
+//   operands<Value, Weight>   how many channels one step of k takes, its weights, its input and their product
 // No include guard: it is included once per instruction set, and once more where bf16 has instructions of its own.
 
 /// Where register v of a group of weights starts: a panel's row holds all 16 outputs, of bf16 two rows together.
-template <class Value>
+template <class Weight>
 DYNOFA_CPU_FN constexpr std::size_t weight_offset(int v, std::size_t panel) {
   return static_cast<std::size_t>(v / vectors_per_block) * panel +
-         static_cast<std::size_t>(v % vectors_per_block * lanes) * (sizeof(Value) == sizeof(float) ? 1 : 2);
+         static_cast<std::size_t>(v % vectors_per_block * lanes) * (is_bfloat16<Weight> ? 2 : 1);
 }
 
 template <int P, int V, epilogue Act, class Out>
@@ -43,10 +43,10 @@ DYNOFA_CPU_FN void store_tile_plus(const vec (&acc)[P][V], Out* out, std::size_t
 }
 
 /// P pixels × V registers of output stay in registers over all of k: each step loads V weights and broadcasts P inputs.
-template <class Value, class Out, int P, int V>
-static void pointwise_tile(const pointwise_of<Value, Out>& g, const Value* in, const Value* weights, Out* out,
-                           const Out* residual, const float* scale, const float* shift, const Value* ahead) {
-  using step = operands<Value>;
+template <class Value, class Out, class Weight, int P, int V>
+static void pointwise_tile(const pointwise_of<Value, Out, Weight>& g, const Value* in, const Weight* weights, Out* out,
+                           const Out* residual, const float* scale, const float* shift, const Weight* ahead) {
+  using step = operands<Value, Weight>;
   vec acc[P][V];
   DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
   for (int k = g.k;;) {
@@ -55,12 +55,12 @@ static void pointwise_tile(const pointwise_of<Value, Out>& g, const Value* in, c
       DYNOFA_CPU_UNROLL for (int j = 0; j < 4; j += step::channels) {
         vec w[V];
         DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
-            step::weights(weights + weight_offset<Value>(v, g.panel), j);
+            step::weights(weights + weight_offset<Weight>(v, g.panel), j);
         DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
           const vec b = step::input(a + p * lane_block + j);
           DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) step::multiply(acc[p][v], b, w[v]);
         }
-        if (j * sizeof(Value) % sizeof(float) == 0) __builtin_prefetch(ahead + j * lane_block, 0, 2); // a line each
+        if (j * sizeof(Weight) % sizeof(float) == 0) __builtin_prefetch(ahead + j * lane_block, 0, 2); // a line each
       }
       weights += 4 * lane_block;
       ahead += 4 * lane_block;
@@ -73,32 +73,34 @@ static void pointwise_tile(const pointwise_of<Value, Out>& g, const Value* in, c
   store_tile(acc, out, g.out_plane, scale, shift, g.act);
 }
 
-template <class Value, class Out>
-using pointwise_tile_function = void (*)(const pointwise_of<Value, Out>&, const Value*, const Value*, Out*, const Out*,
-                                         const float*, const float*, const Value*);
+template <class Value, class Out, class Weight>
+using pointwise_tile_function = void (*)(const pointwise_of<Value, Out, Weight>&, const Value*, const Weight*, Out*,
+                                         const Out*, const float*, const float*, const Weight*);
 
-template <class Value, class Out, int V, int P = 1>
+template <class Value, class Out, class Weight, int V, int P = 1>
 struct pointwise_tiles {
-  static pointwise_tile_function<Value, Out> of(int pixels) {
+  static pointwise_tile_function<Value, Out, Weight> of(int pixels) {
     if constexpr (P < tile_pixels[V])
-      return pixels == P ? &pointwise_tile<Value, Out, P, V> : pointwise_tiles<Value, Out, V, P + 1>::of(pixels);
+      return pixels == P ? &pointwise_tile<Value, Out, Weight, P, V>
+                         : pointwise_tiles<Value, Out, Weight, V, P + 1>::of(pixels);
     else
-      return &pointwise_tile<Value, Out, P, V>;
+      return &pointwise_tile<Value, Out, Weight, P, V>;
   }
 };
 
 /// One group of V registers for all pixels, in tiles of nearly equal size: no tile is left with so few accumulators
 /// that it waits for its own sums.
-template <int V, class Value, class Out>
-static void pointwise_group(const pointwise_of<Value, Out>& g, int first, int vectors, int pixels) {
+template <int V, class Value, class Out, class Weight>
+static void pointwise_group(const pointwise_of<Value, Out, Weight>& g, int first, int vectors, int pixels) {
   const int tiles = (pixels + tile_pixels[V] - 1) / tile_pixels[V], size = pixels / tiles, larger = pixels % tiles;
-  const pointwise_tile_function<Value, Out> small = pointwise_tiles<Value, Out, V>::of(size);
-  const pointwise_tile_function<Value, Out> large = larger ? pointwise_tiles<Value, Out, V>::of(size + 1) : small;
-  const Value* weights = g.weights + weight_offset<Value>(first, g.panel);
+  const auto small = pointwise_tiles<Value, Out, Weight, V>::of(size);
+  const auto large = larger ? pointwise_tiles<Value, Out, Weight, V>::of(size + 1) : small;
+  const Weight* weights = g.weights + weight_offset<Weight>(first, g.panel);
   const std::size_t out = register_offset(first, g.out_plane), residual = register_offset(first, g.residual_plane);
   // While this group computes, its successor's panels come nearer: one panel per tile.
   const bool more = first + V < vectors;
-  const Value* ahead = more ? g.weights + weight_offset<Value>(first + V, g.panel) : static_cast<const Value*>(g.ahead);
+  const Weight* ahead =
+      more ? g.weights + weight_offset<Weight>(first + V, g.panel) : static_cast<const Weight*>(g.ahead);
   const std::size_t ahead_step = more ? g.panel : g.ahead_step;
   constexpr int ahead_panels = (V + vectors_per_block - 1) / vectors_per_block;
   int pixel = 0;
@@ -112,8 +114,8 @@ static void pointwise_group(const pointwise_of<Value, Out>& g, int first, int ve
   }
 }
 
-template <class Value, class Out>
-static void pointwise(const pointwise_of<Value, Out>& g, int panels, int pixels) {
+template <class Value, class Out, class Weight>
+static void pointwise(const pointwise_of<Value, Out, Weight>& g, int panels, int pixels) {
   const int vectors = panels * vectors_per_block;
   for (int v = 0; v < vectors;) {
     const int left = vectors - v;

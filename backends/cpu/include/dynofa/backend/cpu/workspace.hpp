@@ -19,7 +19,7 @@ struct arena_sizes {
   std::size_t band = 0;    ///< per thread: depthwise output of one band
   std::size_t vectors = 0; ///< channels of the longest vector
   std::size_t rows = 0;    ///< input rows of the tallest image
-  std::size_t scaled = 0;  ///< per thread: one chunk of projection weights times the gate
+  std::size_t scaled = 0;  ///< per thread: weights times the gate, or widened: of a chunk, or of a banded block
   std::size_t front = 0;   ///< per thread: rows of the first two blocks
   std::size_t batch = 1;   ///< images of the largest plan: their vectors go through the head together
 
@@ -34,13 +34,16 @@ struct arena_sizes {
     most(rows, static_cast<std::size_t>(b.in_size));
     if (b.kind == block_kind::stem)
       most(ring, 3 * stem_row(b.in_size) + static_cast<std::size_t>(b.out_size) * wide(b.out_channels));
-    if (b.kind == block_kind::final_expand) most(ring, in_area * lane_block * chunk_panels);
+    const std::size_t chunk = lane_block * chunk_panels;
+    if (b.kind == block_kind::final_expand)
+      most(ring, in_area * chunk), most(scaled, static_cast<std::size_t>(b.in_channels) * chunk);
     if (b.mid_channels > 0) {
       const tiling t = tiling::of(b, c);
       most(ring, t.ring_floats);
       most(band, t.band_floats);
       if (t.band_floats == 0) most(mid, out_area * wide(b.mid_channels));
-      if (b.se_channels > 0) most(scaled, static_cast<std::size_t>(b.mid_channels) * lane_block * chunk_panels);
+      most(scaled, t.banded ? wide(b.mid_channels) * (wide(b.in_channels) + wide(b.out_channels))
+                            : static_cast<std::size_t>(std::max(b.in_channels, b.mid_channels)) * chunk);
     }
   }
   /// Stem, separable block and the block behind them, when they run row by row as one (front.hpp).
