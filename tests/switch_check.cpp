@@ -91,7 +91,8 @@ void check_first_images(network& net, std::vector<float>& logits) {
       steady[level].push_back(image());
       steady[level].push_back(image());
       const auto end = clock_type::now();
-      while (clock_type::now() - end < previous) {}
+      while (clock_type::now() - end < previous) {
+      }
       waited[level].push_back(image());
       for (int i = 0; i < 3; ++i) image();
       previous = end - begin;
