@@ -57,6 +57,7 @@ int main(int argc, char** argv) try {
   std::mutex printing;
   const auto start = clock::now();
   const auto seconds_since = [&] { return std::chrono::duration<double>(clock::now() - start).count(); };
+  std::array<std::string, 2> summary;
   const auto camera = [&](std::size_t who, runtime::coordinator::member member) {
     const char name = who == 0 ? 'A' : 'B';
     std::ofstream log(text(out, '_', name, ".jsonl"));
@@ -82,9 +83,8 @@ int main(int argc, char** argv) try {
           clock::now());
     }
     runtime::write_json_lines(log, m.log());
-    const std::scoped_lock lock(printing);
-    std::cout << name << ": " << images << " images, late " << 100.0 * double(late) / double(images) << " %, top-1 "
-              << top1 / double(images) << " on average\n";
+    summary[who] = text(name, ": ", images, " images, late ", 100.0 * double(late) / double(images), " %, top-1 ",
+                        top1 / double(images), " on average\n");
   };
   {
     std::jthread a([&] { camera(0, together.join(levels)); });
@@ -96,6 +96,7 @@ int main(int argc, char** argv) try {
     std::jthread b([&] { camera(1, together.join(levels, {.weight = weight})); });
     b.join(), a.join();
   }
+  std::cout << summary[0] << summary[1];
   using look = report::series::look;
   const std::array<std::pair<const char*, look>, 4> titles = {
       {{"A", look::points}, {"limit of A", look::line}, {"B", look::points}, {"limit of B", look::line}}};
