@@ -53,6 +53,7 @@ int main(int argc, char** argv) try {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
+  return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "bench_ops: %s\n", e.what());
   return 1;

@@ -20,7 +20,6 @@
 namespace bench {
 
 using namespace dynofa;
-using namespace dynofa::backend::cpu_detail;
 
 /// Compares outputs with what plain loops in double say.
 class op_judge {
@@ -44,9 +43,10 @@ struct op {
   std::size_t outputs;                ///< values that a judge must have seen
   std::function<void(op_judge*)> run; ///< with a judge: compares every output as soon as it is there
 };
-using op_maker = std::function<op(const kernel_table&, const block&)>;
+using op_maker = std::function<op(const backend::cpu_detail::kernel_table&, const block&)>;
 
 namespace ops_detail {
+using namespace dynofa::backend::cpu_detail;
 
 /// Aligned floats, normal or zero.
 struct floats {

@@ -3,9 +3,10 @@
 # file at a time does not. Each source keeps its names to itself, in a namespace `of_<stem>`; its headers are included
 # before, outside of any namespace.
 
-# can_share_a_unit(RESULT SOURCE): not if it sets or asks for macros, or replaces something for its whole program.
+# can_share_a_unit(RESULT SOURCE): not if it sets or asks for macros, or replaces or registers something for its whole
+# program.
 function(can_share_a_unit result source)
-  file(STRINGS ${source} obstacles REGEX "^ *# *(define|if)|^void\\* operator new|^int main\\(\\)")
+  file(STRINGS ${source} obstacles REGEX "^ *# *(define|if)|^void\\* operator new|^int main\\(\\)|^BENCHMARK_MAIN")
   if(DYNOFA_FEW_UNITS AND NOT obstacles)
     set(${result} TRUE PARENT_SCOPE)
   else()

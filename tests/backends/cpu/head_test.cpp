@@ -30,7 +30,7 @@ TEST_CASE("logits of a batch are those of its images alone, whatever their place
   const auto classes = static_cast<std::size_t>(d.classes), values = std::size_t(64 * 64 * 3);
   for (const auto& isa : backend::cpu_detail::available_isas())
     for (const char* weights : {"fp32", "fp16", "bf16"})
-      for (int batch : {2, 8, 13}) {
+      for (int batch : {2, 13}) {
         CAPTURE(std::string(isa.name));
         CAPTURE(weights);
         CAPTURE(batch);

@@ -1,6 +1,6 @@
 // Rewrites the measured part of docs/kernels.md, between its markers, from what the benchmarks wrote as JSON.
 //
-//   cpu_figures PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]
+//   cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]
 //
 // The target cpu_figures runs the benchmarks and this. A peers file is {"peer": "name and version", "rows": [{"name",
 // "threads", "ours": {"median_ms", "min_ms"}, "theirs": {"median_ms", "min_ms"}}, …]}; peers/README.md says how to
@@ -45,7 +45,7 @@ std::map<std::string, json> rows_of(const std::string& file) {
 }
 const json& row(const std::map<std::string, json>& rows, const std::string& name) {
   const auto found = rows.find(name);
-  if (found == rows.end()) throw error(errc::mismatch, "cpu_figures", "a row " + name, "none");
+  if (found == rows.end()) throw error(errc::mismatch, "cpu_figures_page", "a row " + name, "none");
   return found->second;
 }
 
@@ -186,7 +186,7 @@ void peers_table(std::ostream& out, const std::string& file) {
 int main(int argc, char** argv) try {
   const std::string peers = take_option(argc, argv, "--peers");
   if (argc != 5) {
-    std::cerr << "usage: cpu_figures PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n";
+    std::cerr << "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n";
     return 2;
   }
   const auto subnets = rows_of(argv[2]), blocks = rows_of(argv[3]), ops = rows_of(argv[4]);
@@ -214,7 +214,8 @@ int main(int argc, char** argv) try {
   page.replace(begin, end - begin, text(begin_marker, "\n\n", out.str()));
   std::ofstream(argv[1]) << page;
   std::cout << argv[1] << " is up to date\n";
+  return 0;
 } catch (const std::exception& e) {
-  std::fprintf(stderr, "cpu_figures: %s\n", e.what());
+  std::fprintf(stderr, "cpu_figures_page: %s\n", e.what());
   return 1;
 }
