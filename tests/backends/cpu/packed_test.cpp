@@ -128,6 +128,17 @@ TEST_CASE("a part holds what its plans read, in the same panels, and nothing of 
   CHECK(idle == 7); // the second blocks of all stages but one
 }
 
+TEST_CASE("a weight that half precision does not hold is refused by fp16 and kept by lossless") {
+  using backend::cpu_detail::number_format;
+  supernet net = random_supernet(every_block(), 24);
+  net.blocks.back().project.back() = -7e4f;
+  CHECK_THROWS_WITH_AS((packed_supernet{net, number_format::fp16}),
+                       "cpu backend weights: expected weights that fit half precision, got -70000", error);
+  CHECK(packed_supernet{net, number_format::lossless}.format == number_format::fp32);
+  net.blocks.back().project.back() = 65519;
+  CHECK(packed_supernet{net, number_format::fp16}.half);
+}
+
 TEST_CASE("lossless is half precision where every such weight is a half, and fp32 where one is not") {
   const space_description d = every_block();
   supernet net = round_to_half(random_supernet(d, 23));

@@ -1,12 +1,14 @@
 #pragma once
 #include "dynofa/backend/cpu/aligned.hpp"
 #include "dynofa/backend/cpu/kernel_table.hpp"
+#include "dynofa/core/error.hpp"
 #include "dynofa/core/half.hpp"
 #include "dynofa/model/supernet.hpp"
 #include "dynofa/model/supernet_part.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -54,7 +56,7 @@ struct packed_supernet {
 
   packed_supernet(const supernet& net, number_format stored)
       : packed_supernet{net, stored, supernet_part::all(net)} {}
-  /// Only what some plans read.
+  /// Only what some plans read. Throws errc::unsupported for weights beyond half precision where they are to be halves.
   packed_supernet(const supernet& net, number_format stored, supernet_part wanted)
       : space{net.space}
       , part{std::move(wanted)}
@@ -83,6 +85,12 @@ private:
            });
   }
 
+  static std::uint16_t half_of(float w) {
+    if (std::abs(w) >= 65520) // would be rounded to infinity
+      throw error(errc::unsupported, "cpu backend weights", "weights that fit half precision", text(w));
+    return float_to_half(w);
+  }
+
   /// The first `outs` rows of `from` [.][row], of each the first `ins` values, become panels; the order of the inputs
   /// stays. k is padded to the kernels' step of 4.
   panels pack(const std::vector<float>& from, int row, int outs, int ins, number_format as = number_format::fp32) {
@@ -98,7 +106,7 @@ private:
           const std::size_t in_pairs =
               panel + static_cast<std::size_t>((i / 2 * lane_block + o % lane_block) * 2 + i % 2);
           switch (as) {
-          case number_format::fp16: data.as<std::uint16_t>(cursor)[at] = float_to_half(w); break;
+          case number_format::fp16: data.as<std::uint16_t>(cursor)[at] = half_of(w); break;
           case number_format::bf16: data.as<std::uint16_t>(cursor)[in_pairs] = float_to_bfloat16(w); break;
           default: data.as<float>(cursor)[at] = w;
           }
