@@ -35,6 +35,24 @@ TEST_CASE("what a block keeps fits half of L2, or is one band of one row") {
           }
 }
 
+TEST_CASE("cores that share an image share rows of smaller maps than one core bands") {
+  const auto banded = [](int size, bool shared) {
+    const block b{.kind = block_kind::inverted_residual,
+                  .kernel = 5,
+                  .stride = 1,
+                  .in_size = size,
+                  .out_size = size,
+                  .in_channels = 32,
+                  .mid_channels = 192,
+                  .out_channels = 32};
+    return tiling::of(b, {.l1 = 48 << 10, .l2 = 1 << 20, .shared_image = shared}).banded;
+  };
+  CHECK_FALSE(banded(28, true));
+  CHECK_FALSE(banded(44, false));
+  CHECK(banded(44, true));
+  CHECK(banded(56, false));
+}
+
 TEST_CASE("chunks of panels: threes and an even rest, never a lonely one") {
   for (int panels = 2; panels < 80; ++panels) {
     int done = 0;

@@ -10,6 +10,7 @@ namespace dynofa::backend::cpu_detail {
 /// What one core has to itself, in bytes; where the system does not say, what most cores of the last ten years have.
 struct caches {
   std::size_t l1 = 32 * 1024, l2 = 512 * 1024;
+  bool shared_image = false; ///< several cores work on one image, and what one writes the others read
 };
 
 inline caches query_caches() {

@@ -23,6 +23,7 @@ public:
       , format_{format} {
     if (threads < 1 || threads > 256)
       throw error(errc::invalid_argument, "cpu backend threads", "1 … 256", std::to_string(threads));
+    caches_.shared_image = threads > 1;
     if (threads > 1 && !brought.run) pool_ = std::make_unique<thread_pool>(threads);
   }
 
