@@ -35,8 +35,8 @@ struct cpu {
   std::string isa = "";         ///< "avx512", "avx2", "neon", "portable", or "" for the best one here
   int threads = 1;              ///< the caller's included
   std::string weights = "fp32"; ///< of `pack`; or "fp16": all but stem and depthwise kernels are stored in half
-                                ///< precision and widened when read (relative error of a weight 2^-11; half the
-                                ///< memory); or "lossless": as "fp16" where each of these weights is a half
+                                ///< precision and widened when read (relative error of a weight 2^-11; about half
+                                ///< the memory); or "lossless": as "fp16" where each of these weights is a half
                                 ///< already, as in families and super-networks that were saved in fp16, else as "fp32":
                                 ///< the answers are those of "fp32" to the bit; or "bf16": that, and all 1×1
                                 ///< convolutions multiply bf16 weights and activations (relative error of each 2^-8)

@@ -25,6 +25,14 @@ struct share {
   }
 };
 
+/// Panels of weights: the first, and values from one to the next.
+template <class Weight>
+struct weight_panels {
+  const Weight* data = nullptr;
+  std::size_t step = 0;
+  weight_panels from(int panel) const { return {data + static_cast<std::size_t>(panel) * step, step}; }
+};
+
 /// Runs blocks of one image; `in` and `out` are blocked by 16 channels. Value: of the 1×1 convolutions' inputs and
 /// outputs; Weight: of their weights; what a depthwise convolution reads and all vectors are fp32.
 template <class Value, class Weight = Value>
@@ -84,7 +92,7 @@ private:
   static std::size_t area(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }
 
   /// do_it(panels [0, count) of `stored`). Half precision is widened to `room` before if the panels will be read at
-  /// least three times: widened in the tile it costs 5 % (9 × 3 sums) to 14 % (7 × 3).
+  /// least three times: widened in the tile it costs 4 to 7 % (9 × 3 sums, Zen 5), more with fewer pixels.
   template <class DoIt>
   void with_panels(weight_panels<Weight> stored, int count, int k, int times, float* room, DoIt do_it) const {
     if constexpr (std::is_same_v<Weight, float16>)

@@ -148,11 +148,10 @@ private:
     const float* data;
     std::size_t plane;
   };
-  struct weight_panels {
-    const float* data;
-    std::size_t panel;
+  struct matrix {
+    weight_panels<float> panels;
     int k;
-    weight_panels from(int first) const { return {data + static_cast<std::size_t>(first) * panel, panel, k}; }
+    matrix from(int first) const { return {panels.from(first), k}; }
   };
 
   cpu backend_;
@@ -202,24 +201,23 @@ private:
     });
   }
 
-  void product(const weight_panels& w, int panels, int pixels, planes in, planes out, const float* scale,
-               const float* shift, epilogue act) const {
-    kernels_.pointwise({in.data, in.plane, w.data, w.panel, w.k, const_cast<float*>(out.data), out.plane, scale, shift,
-                        nullptr, 0, nullptr, 0, act},
+  void product(const matrix& w, int panels, int pixels, planes in, planes out, const float* scale, const float* shift,
+               epilogue act) const {
+    kernels_.pointwise({in.data, in.plane, w.panels.data, w.panels.step, w.k, const_cast<float*>(out.data), out.plane,
+                        scale, shift, nullptr, 0, nullptr, 0, act},
                        panels, pixels);
   }
   void matvec(const void* weights, std::size_t panel, int k, const float* in, const float* bias, float* out, int panels,
               epilogue act) const {
     (level_.weights->half ? kernels_.matvec_half : kernels_.matvec)({in, k, weights, panel, bias, out, panels, act});
   }
-  static weight_panels panels_of(const step& s) {
-    return {static_cast<const float*>(s.project), s.project_panel,
+  static matrix panels_of(const step& s) {
+    return {{static_cast<const float*>(s.project), s.project_panel},
             s.b.mid_channels > 0 ? s.b.mid_channels : s.b.in_channels};
   }
 
-  static weight_panels expansion_of(const step& s) {
-    return s.expand ? weight_panels{static_cast<const float*>(s.expand), s.expand_panel, s.b.in_channels}
-                    : panels_of(s);
+  static matrix expansion_of(const step& s) {
+    return s.expand ? matrix{{static_cast<const float*>(s.expand), s.expand_panel}, s.b.in_channels} : panels_of(s);
   }
 
   /// Sums of block c of raw [pixels][16], which may be a part: floats over runs, doubles above.
@@ -236,7 +234,7 @@ private:
 
   /// The sums that a 1×1 convolution of `now` would have: mean w·μ, variance w'Cw.
   void derive(const step& s, channel_sums& total) {
-    const weight_panels w = expansion_of(s);
+    const matrix w = expansion_of(s);
     const int outputs = blocks_of(static_cast<int>(total.sum.size())), threads = backend_.engine->threads();
     const auto turn = backend_.engine->turn();
     memory_.inputs.average(memory_.used, total.pixels, memory_.offset);
@@ -250,14 +248,14 @@ private:
       const std::size_t plane = at(w.k);
       for (int first = p.begin, count; first < p.end; first += count) {
         count = next_chunk(p.end - first);
-        const weight_panels some = w.from(first);
+        const matrix some = w.from(first);
         product(some, count, w.k, {memory_.inputs.covariance(), memory_.inputs.plane()}, {products, plane},
                 memory_.ones, memory_.zeros, epilogue::identity);
         for (int c = 0; c < count; ++c) { // panel by panel: the order of sums is not to depend on the threads' shares
-          const weight_panels one = some.from(c);
-          kernels_.matvec({memory_.inputs.mean(), w.k, one.data, one.panel, nullptr, memory_.means + at(first + c), 1,
-                           epilogue::identity});
-          kernels_.dot(products + static_cast<std::size_t>(c) * plane, one.data, w.k,
+          const matrix one = some.from(c);
+          kernels_.matvec({memory_.inputs.mean(), w.k, one.panels.data, one.panels.step, nullptr,
+                           memory_.means + at(first + c), 1, epilogue::identity});
+          kernels_.dot(products + static_cast<std::size_t>(c) * plane, one.panels.data, w.k,
                        memory_.variances + at(first + c));
         }
       }

@@ -28,14 +28,6 @@ inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, bfloat
   k.project_bf16(g, panels, pixels);
 }
 
-/// Panels of weights: the first, and values from one to the next.
-template <class Weight>
-struct weight_panels {
-  const Weight* data = nullptr;
-  std::size_t step = 0;
-  weight_panels from(int panel) const { return {data + static_cast<std::size_t>(panel) * step, step}; }
-};
-
 /// Rows of the stem, in order.
 class stem_rows {
 public:
