@@ -1,8 +1,8 @@
 #pragma once
 #include "dynofa/backend/cpu/aligned.hpp"
-#include "dynofa/backend/cpu/blocks.hpp"
 #include "dynofa/backend/cpu/covariance.hpp"
 #include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/stage.hpp"
 #include "dynofa/backend/cpu/tiling.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 

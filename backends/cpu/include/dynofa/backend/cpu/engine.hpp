@@ -5,6 +5,7 @@
 #include "dynofa/backend/cpu/thread_pool.hpp"
 #include "dynofa/core/error.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,6 +13,15 @@
 #include <utility>
 
 namespace dynofa::backend::cpu_detail {
+
+/// Part i of n of `count` things, as equal as can be.
+struct share {
+  int begin, end;
+  static share of(int count, int i, int n) {
+    return {static_cast<int>(static_cast<std::int64_t>(count) * i / n),
+            static_cast<int>(static_cast<std::int64_t>(count) * (i + 1) / n)};
+  }
+};
 
 /// What a cpu backend chose at construction: the kernels, and the threads they run on.
 class engine {

@@ -1,6 +1,6 @@
 #pragma once
-#include "dynofa/backend/cpu/engine.hpp"
 #include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/stage.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <algorithm>
@@ -13,20 +13,6 @@
 // least arithmetic per value: run one after the other they are bound by the L3 cache.
 
 namespace dynofa::backend::cpu_detail {
-
-/// The pointwise kernel for these types.
-inline void pointwise(const kernel_table& k, const pointwise_of<float, float>& g, int panels, int pixels) {
-  k.pointwise(g, panels, pixels);
-}
-inline void pointwise(const kernel_table& k, const pointwise_half_args& g, int panels, int pixels) {
-  k.pointwise_half(g, panels, pixels);
-}
-inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, float>& g, int panels, int pixels) {
-  k.expand_bf16(g, panels, pixels);
-}
-inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, bfloat16>& g, int panels, int pixels) {
-  k.project_bf16(g, panels, pixels);
-}
 
 /// Rows of the stem, in order.
 class stem_rows {

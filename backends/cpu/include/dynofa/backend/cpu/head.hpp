@@ -1,7 +1,7 @@
 #pragma once
-#include "dynofa/backend/cpu/blocks.hpp"
 #include "dynofa/backend/cpu/engine.hpp"
 #include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/stage.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <algorithm>
@@ -10,18 +10,66 @@
 
 namespace dynofa::backend::cpu_detail {
 
+/// Final expand, feature mix and classifier of one image. Value and Weight: as of the blocks before.
+template <class Value, class Weight>
+class image_head : stage {
+public:
+  explicit image_head(const stage& where)
+      : stage{where} {}
+
+  /// The wide map is pooled chunk by chunk and never stored.
+  void final_expand(const step& s, const Value* in, float* out) const {
+    const int pixels = s.b.in_size * s.b.in_size;
+    engine_.parallel([&](int thread) {
+      const share p = share::of(s.out_blocks, thread, engine_.threads());
+      const arena::per_thread& mine = own(thread);
+      for (int first = p.begin, count; first < p.end; first += count) {
+        count = next_chunk(p.end - first);
+        const auto stored = weight_panels<Weight>{static_cast<const Weight*>(s.project), s.project_panel}.from(first);
+        const void* const ahead = first + count < p.end ? stored.from(count).data : nullptr;
+        with_panels(stored, count, s.b.in_channels, pixels / lane_block, mine.scaled,
+                    [&]<class W>(weight_panels<W> by) {
+                      const pointwise_of<Value, float, W> product{in,
+                                                                  at(pixels),
+                                                                  by.data,
+                                                                  by.step,
+                                                                  s.b.in_channels,
+                                                                  mine.ring,
+                                                                  at(pixels),
+                                                                  s.scale[0] + at(first),
+                                                                  s.shift[0] + at(first),
+                                                                  nullptr,
+                                                                  0,
+                                                                  ahead,
+                                                                  s.project_panel * sizeof(Weight) / sizeof(W),
+                                                                  s.act};
+                      pointwise(kernels_, product, count, pixels);
+                    });
+        for (int c = 0; c < count; ++c)
+          kernels_.mean(mine.ring + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
+      }
+    });
+  }
+
+  /// in [K] → out [C]
+  void product(const step& s, const float* in, float* out, const float* bias) const {
+    engine_.parallel([&](int thread) {
+      matvec(in, s.b.in_channels, s.project, s.project_panel, bias, out,
+             share::of(s.out_blocks, thread, engine_.threads()), s.act);
+    });
+  }
+};
+
 /// Feature mix and classifier of a batch. For one image they are matrix-vector products that read 8–13 MB of
 /// weights for one multiply-add each. N pooled vectors are an image of N pixels to the pointwise kernel, and the
 /// weights are read once.
 ///
 /// An output's products are added in the order of the inputs, whatever its place in the batch; the matrix-vector
 /// kernel adds four or eight interleaved sums. Logits of a batch and of single images agree but for that rounding.
-class batched_head {
+class batched_head : stage {
 public:
   batched_head(const engine& e, const level& l, arena& a)
-      : engine_{e}
-      , level_{l}
-      , arena_{a}
+      : stage{e, l, a}
       , images_{static_cast<std::size_t>(l.plan.batch)} {}
 
   /// Batches that the workspace was not made for stay with one image at a time.
@@ -78,13 +126,10 @@ private:
                                                  nullptr,
                                                  0,
                                                  s.act};
-      if (p.begin < p.end) pointwise(engine_.kernels(), a, p.end - p.begin, level_.plan.batch);
+      if (p.begin < p.end) pointwise(kernels_, a, p.end - p.begin, level_.plan.batch);
     });
   }
 
-  const engine& engine_;
-  const level& level_;
-  arena& arena_;
   std::size_t images_;
 };
 

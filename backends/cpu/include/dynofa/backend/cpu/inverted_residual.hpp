@@ -1,0 +1,346 @@
+#pragma once
+#include "dynofa/backend/cpu/front.hpp"
+#include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/lookahead.hpp"
+#include "dynofa/backend/cpu/stage.hpp"
+#include "dynofa/backend/cpu/workspace.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+// Expand → depthwise → squeeze-excite → project: which rows and channels, in which order, on which thread.
+
+namespace dynofa::backend::cpu_detail {
+
+/// Runs inverted residuals, and the separable block, which is one without an expansion. Value: of the 1×1 convolutions'
+/// inputs and outputs, blocked by 16 channels; Weight: of their weights; what a depthwise convolution reads and all
+/// vectors are fp32.
+template <class Value, class Weight>
+class inverted_residual : stage {
+public:
+  explicit inverted_residual(const stage& where)
+      : stage{where} {}
+
+  void run(const step& s, const Value* in, Value* out) const {
+    engine_.parallel([&](int thread) {
+      std::fill_n(own(thread).sums, at(s.mid_blocks), 0.f);
+      if (s.cut.banded) {
+        image_rows<Value> rows{in, s.b.in_size};
+        bands(s, rows, in, out, thread);
+      } else {
+        chunks(s, in, thread);
+      }
+    });
+    finish(s, in, out);
+  }
+
+  /// Behind the stem and the separable block, row by row as one: image → out of block s.
+  void run_front(const step& stem, const step& separable, const step& s, const float* image, void* out) const {
+    const int kept = arena_sizes::front_rows_kept(s.b, s.cut);
+    engine_.parallel([&](int thread) {
+      const arena::per_thread& mine = own(thread);
+      std::fill_n(mine.sums, at(s.mid_blocks), 0.f);
+      front_rows<Value, Weight> rows{kernels_, stem, separable, kept, image, mine, first_input_row(s, thread)};
+      bands(s, rows, nullptr, values(out), thread);
+    });
+    finish(s, nullptr, values(out));
+  }
+
+private:
+  static constexpr bool bf16 = std::is_same_v<Value, bfloat16>;
+
+  static const Value* values(const void* p) { return static_cast<const Value*>(p); }
+  static Value* values(void* p) { return static_cast<Value*>(p); }
+  static weight_panels<Weight> panels_of(const void* p, std::size_t step) {
+    return {static_cast<const Weight*>(p), step};
+  }
+
+  static bool projects_bands(const step& s) { return s.cut.banded && s.b.se_channels == 0; }
+
+  /// What has to wait for the whole depthwise output: squeeze-excite, and a projection that was not done band by band.
+  void finish(const step& s, const Value* in, Value* out) const {
+    const bool gated = s.b.se_channels > 0;
+    if (gated) squeeze_excite(s);
+    if (projects_bands(s)) return;
+
+    // Few pixels: threads share the channels, so that each streams its part of the weights. Many: they share the
+    // pixels.
+    const int pixels = s.b.out_size * s.b.out_size;
+    const bool by_channels = engine_.threads() > 1 && s.b.out_channels > pixels;
+    engine_.parallel([&](int thread) {
+      const share all_pixels{0, pixels}, all_panels{0, s.out_blocks};
+      const share p = by_channels ? all_pixels : share::of(pixels, thread, engine_.threads());
+      const share c = by_channels ? share::of(s.out_blocks, thread, engine_.threads()) : all_panels;
+      project(s, in, out, thread, p, c, gated && gates_weights(s));
+    });
+  }
+
+  /// The zero pixels on both sides of every kept row, for the depthwise kernel's sake.
+  static void clear_sides(const step& s, float* ring) {
+    const std::size_t side = at(s.b.kernel / 2);
+    for (float *row = ring, *end = ring + s.cut.ring_floats; row != end; row += s.cut.row_step) {
+      std::fill_n(row, side, 0.f);
+      std::fill_n(row + s.cut.row_step - side, side, 0.f);
+    }
+  }
+
+  /// An input row's channel blocks [first, first + count), expanded (or for the separable block as it is) into a kept
+  /// row.
+  template <class W>
+  void fill_row(const step& s, const Value* in, std::size_t plane, int first, int count, weight_panels<W> by,
+                float* row, const void* ahead) const {
+    row += at(s.b.kernel / 2);
+    if (!s.expand) {
+      for (int c = 0; c < count; ++c) {
+        float* const to = row + static_cast<std::size_t>(c) * s.cut.ring_plane;
+        const Value* const from = in + static_cast<std::size_t>(first + c) * plane;
+        if constexpr (bf16)
+          kernels_.widen(from, to, s.b.in_size);
+        else
+          std::memcpy(to, from, at(s.b.in_size) * sizeof(float));
+      }
+      return;
+    }
+    const pointwise_of<Value, float, W> product{in,
+                                                plane,
+                                                by.data,
+                                                by.step,
+                                                s.b.in_channels,
+                                                row,
+                                                s.cut.ring_plane,
+                                                s.scale[0] + at(first),
+                                                s.shift[0] + at(first),
+                                                nullptr,
+                                                0,
+                                                ahead,
+                                                0,
+                                                s.act};
+    pointwise(kernels_, product, count, s.b.in_size);
+  }
+
+  void depthwise_rows(const step& s, const float* ring, const std::int32_t* row_offset, int block, share ys, Value* out,
+                      float* sums) const {
+    const int norm = s.expand ? 1 : 0;
+    const auto taps = static_cast<std::size_t>(s.b.kernel * s.b.kernel) * lane_block;
+    kernels_.depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](
+        {ring, row_offset, s.b.in_size, out, s.b.out_size, s.depthwise + static_cast<std::size_t>(block) * taps,
+         s.scale[norm] + at(block), s.shift[norm] + at(block), sums + at(block), ys.begin, ys.end, s.act, bf16});
+  }
+
+  /// What this thread reads after the chunks, as much as half of L2 holds: squeeze-excite, else the projection.
+  lookahead behind_chunks(const step& s, int thread) const {
+    lookahead l;
+    const std::size_t budget = engine_.cache_sizes().l2 / 2, value = level_.weights->half ? 2 : 4;
+    if (s.b.se_channels > 0) {
+      const share p = share::of(blocks_of(s.b.se_channels), thread, engine_.threads());
+      const std::size_t bytes = floats_of(s.b.mid_channels) * value, step = s.se_reduce_panel * value;
+      const int rows = std::min(p.end - p.begin, static_cast<int>(budget / bytes));
+      l.add(static_cast<const std::byte*>(s.se_reduce) + static_cast<std::size_t>(p.begin) * step, bytes, step, rows);
+      const share q = share::of(s.mid_blocks, thread, engine_.threads());
+      const std::size_t bytes2 = floats_of(s.b.se_channels) * value, step2 = s.se_expand_panel * value;
+      const int rows2 =
+          std::min(q.end - q.begin, static_cast<int>((budget - static_cast<std::size_t>(rows) * bytes) / bytes2));
+      l.add(static_cast<const std::byte*>(s.se_expand) + static_cast<std::size_t>(q.begin) * step2, bytes2, step2,
+            rows2);
+    } else {
+      const std::size_t bytes = floats_of(s.b.mid_channels) * sizeof(Weight);
+      l.add(s.project, bytes, s.project_panel * sizeof(Weight),
+            std::min(s.out_blocks, static_cast<int>(budget / bytes)));
+    }
+    return l;
+  }
+
+  /// Whole images, chunk after chunk of channels; threads share the channels.
+  void chunks(const step& s, const Value* in, int thread) const {
+    const arena::per_thread& mine = own(thread);
+    const share blocks = share::of(s.mid_blocks, thread, engine_.threads());
+    for (int y = 0; y < s.b.in_size; ++y) mine.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * y;
+    clear_sides(s, mine.ring);
+    const std::size_t out_plane = area(s.b.out_size) * lane_block;
+    const auto taps = floats_of(s.b.kernel * s.b.kernel);
+    const auto expand = panels_of(s.expand, s.expand_panel);
+    const std::size_t slice = floats_of(s.b.in_channels) * sizeof(Value); // as much as a call fetches, or twice that
+    lookahead later = behind_chunks(s, thread); // fetched during the last rows, so that it is still there when wanted
+    int later_slices = later.slices(slice),
+        calls = (blocks.end - blocks.begin + chunk_panels - 1) / chunk_panels * s.b.in_size;
+    for (int first = blocks.begin, count; first < blocks.end; first += count) {
+      count = next_chunk(blocks.end - first);
+      lookahead soon; // for this chunk's depthwise convolution and the next one's expansion
+      soon.add(s.depthwise + static_cast<std::size_t>(first) * taps,
+               static_cast<std::size_t>(count) * taps * sizeof(float));
+      if (first + count < blocks.end)
+        soon.add(expand.from(first + count).data,
+                 static_cast<std::size_t>(next_chunk(blocks.end - first - count)) * s.expand_panel * sizeof(Weight));
+      with_panels(expand.from(first), count, s.b.in_channels, s.b.in_size, mine.scaled, [&](auto by) {
+        for (int y = 0; y < s.b.in_size; ++y, --calls) {
+          const void* ahead = soon.next(slice);
+          if (!ahead && calls <= later_slices) ahead = later.next(slice), --later_slices;
+          fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count, by,
+                   mine.ring + static_cast<std::size_t>(y) * s.cut.row_step, ahead);
+        }
+      });
+      for (int c = 0; c < count; ++c)
+        depthwise_rows(s, mine.ring + static_cast<std::size_t>(c) * s.cut.ring_plane, mine.row_offset, first + c,
+                       {0, s.b.out_size}, values(arena_.mid) + static_cast<std::size_t>(first + c) * out_plane,
+                       mine.sums);
+    }
+  }
+
+  int first_input_row(const step& s, int thread) const {
+    return std::max(0, share::of(s.b.out_size, thread, engine_.threads()).begin * s.b.stride - s.b.kernel / 2);
+  }
+
+  /// Bands of output rows with a ring of expanded rows; threads share the rows and expand those at the seam twice.
+  template <class Rows>
+  void bands(const step& s, Rows& source, const Value* in, Value* out, int thread) const {
+    const auto expand = panels_of(s.expand, s.expand_panel), project = panels_of(s.project, s.project_panel);
+    float* const room = own(thread).scaled;
+    const int rows = s.b.out_size;
+    with_panels(expand, s.expand ? s.mid_blocks : 0, s.b.in_channels, rows, room, [&](auto expand_by) {
+      with_panels(project, projects_bands(s) ? s.out_blocks : 0, s.b.mid_channels, rows,
+                  room + at(s.mid_blocks) * static_cast<std::size_t>(s.b.in_channels),
+                  [&](auto project_by) { bands(s, source, expand_by, project_by, in, out, thread); });
+    });
+  }
+
+  template <class Rows, class W1, class W2>
+  void bands(const step& s, Rows& source, weight_panels<W1> expand, weight_panels<W2> project, const Value* in,
+             Value* out, int thread) const {
+    const bool project_bands = projects_bands(s);
+    const arena::per_thread& mine = own(thread);
+    const share rows = share::of(s.b.out_size, thread, engine_.threads());
+    for (int y = 0; y < s.b.in_size; ++y)
+      mine.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * (y % s.cut.ring_rows);
+    clear_sides(s, mine.ring);
+    const std::size_t out_plane = area(s.b.out_size) * lane_block;
+    int made =
+        std::max(0, rows.begin * s.b.stride - s.b.kernel / 2); // input rows before this one are in the ring, or past
+    for (int y = rows.begin; y < rows.end; y += s.cut.band_rows) {
+      const share band{y, std::min(y + s.cut.band_rows, rows.end)};
+      const int needed = std::min(s.b.in_size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
+      const int band_pixels = (band.end - band.begin) * s.b.out_size;
+      Value* const to = project_bands ? values(mine.band) : values(arena_.mid) + at(y * s.b.out_size);
+      const std::size_t to_plane = project_bands ? at(band_pixels) : out_plane;
+      source.bring(made, needed);
+      for (int first = 0, count; first < s.mid_blocks; first += count) {
+        count = next_chunk(s.mid_blocks - first);
+        float* const ring = mine.ring + static_cast<std::size_t>(first) * s.cut.ring_plane;
+        for (int r = made; r < needed; ++r)
+          fill_row(s, source.row(r), source.plane, first, count, expand.from(first), ring + mine.row_offset[r],
+                   nullptr);
+        for (int c = 0; c < count; ++c)
+          depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.cut.ring_plane, mine.row_offset, first + c, band,
+                         to + static_cast<std::size_t>(first + c) * to_plane, mine.sums);
+      }
+      made = std::max(made, needed);
+      if (project_bands) {
+        const int norm = s.expand ? 2 : 1;
+        const std::size_t pixel = at(y * s.b.out_size);
+        const pointwise_of<Value, Value, W2> product{to,
+                                                     to_plane,
+                                                     project.data,
+                                                     project.step,
+                                                     s.b.mid_channels,
+                                                     out + pixel,
+                                                     out_plane,
+                                                     s.scale[norm],
+                                                     s.shift[norm],
+                                                     s.b.residual ? in + pixel : nullptr,
+                                                     out_plane,
+                                                     nullptr,
+                                                     0,
+                                                     epilogue::identity};
+        pointwise(kernels_, product, s.out_blocks, band_pixels);
+      }
+    }
+  }
+
+  /// The gate goes onto the projection's weights if those are fewer than the values it gates, else onto the values.
+  static bool gates_weights(const step& s) { return s.b.out_channels < s.b.out_size * s.b.out_size; }
+
+  /// sums → mean → fully connected, ReLU → fully connected, h_sigmoid → gate.
+  void squeeze_excite(const step& s) const {
+    const int pixels = s.b.out_size * s.b.out_size, threads = engine_.threads();
+    const float per_pixel = 1.f / static_cast<float>(pixels);
+    const std::size_t channels = at(s.mid_blocks);
+    std::fill_n(arena_.pooled, channels, 0.f);
+    for (const arena::per_thread& t : arena_.own)
+      for (std::size_t c = 0; c < channels; ++c) arena_.pooled[c] += t.sums[c] * per_pixel;
+    engine_.parallel([&](int thread) {
+      matvec(arena_.pooled, s.b.mid_channels, s.se_reduce, s.se_reduce_panel, s.se_reduce_bias, arena_.hidden,
+             share::of(blocks_of(s.b.se_channels), thread, threads), epilogue::relu);
+    });
+    engine_.parallel([&](int thread) {
+      const share p = share::of(s.mid_blocks, thread, threads);
+      matvec(arena_.hidden, s.b.se_channels, s.se_expand, s.se_expand_panel, s.se_expand_bias, arena_.gate, p,
+             epilogue::h_sigmoid);
+      if (!gates_weights(s))
+        for (int c = p.begin; c < p.end; ++c)
+          scale_pixels(values(arena_.mid) + static_cast<std::size_t>(c) * at(pixels), arena_.gate + at(c), pixels);
+    });
+  }
+
+  void scale_pixels(float* data, const float* gate, int pixels) const { kernels_.scale_pixels(data, gate, pixels); }
+  void scale_pixels(bfloat16* data, const float* gate, int pixels) const {
+    kernels_.scale_pixels_bf16(data, gate, pixels);
+  }
+  void scale_weights(const float* in, float* out, int k) const { kernels_.scale_rows(in, arena_.gate, out, k); }
+  void scale_weights(const float16* in, float* out, int k) const { kernels_.scale_rows_half(in, arena_.gate, out, k); }
+  void scale_weights(const bfloat16* in, bfloat16* out, int k) const {
+    kernels_.scale_pairs_bf16(in, arena_.gate, out, k);
+  }
+
+  void project(const step& s, const Value* in, Value* out, int thread, share pixels, share panels, bool gate) const {
+    const auto stored = panels_of(s.project, s.project_panel);
+    const int k = s.b.mid_channels, passes = (pixels.end - pixels.begin) / lane_block;
+    if (!gate && (passes < 3 || !std::is_same_v<Weight, float16>))
+      return project(s, stored.from(panels.begin), in, out, pixels, panels, s.following, floats_of(k));
+    float* const room = own(thread).scaled;
+    for (int first = panels.begin, count; first < panels.end; first += count) {
+      count = next_chunk(panels.end - first);
+      const share chunk{first, first + count};
+      const auto from = stored.from(first);
+      const bool more = chunk.end < panels.end;
+      const void* const ahead = more ? stored.from(chunk.end).data : s.following;
+      // in values of the panels that are multiplied
+      const std::size_t ahead_step = more ? stored.step * sizeof(Weight) / sizeof(Value) : floats_of(k);
+      if (gate) {
+        Value* const gated = values(room);
+        for (int c = 0; c < count; ++c)
+          scale_weights(from.from(c).data, gated + static_cast<std::size_t>(c) * floats_of(k), k);
+        project(s, weight_panels<Value>{gated, floats_of(k)}, in, out, pixels, chunk, ahead, ahead_step);
+      } else {
+        with_panels(from, count, k, passes, room,
+                    [&](auto by) { project(s, by, in, out, pixels, chunk, ahead, ahead_step); });
+      }
+    }
+  }
+
+  /// `by` begins with the first of these panels.
+  template <class W>
+  void project(const step& s, weight_panels<W> by, const Value* in, Value* out, share pixels, share panels,
+               const void* ahead, std::size_t ahead_step) const {
+    const std::size_t plane = area(s.b.out_size) * lane_block, pixel = at(pixels.begin);
+    const std::size_t to = static_cast<std::size_t>(panels.begin) * plane + pixel;
+    const pointwise_of<Value, Value, W> product{values(arena_.mid) + pixel,
+                                                plane,
+                                                by.data,
+                                                by.step,
+                                                s.b.mid_channels,
+                                                out + to,
+                                                plane,
+                                                s.scale[2] + at(panels.begin),
+                                                s.shift[2] + at(panels.begin),
+                                                s.b.residual ? in + to : nullptr,
+                                                plane,
+                                                ahead,
+                                                ahead_step,
+                                                epilogue::identity};
+    pointwise(kernels_, product, panels.end - panels.begin, pixels.end - pixels.begin);
+  }
+};
+
+} // namespace dynofa::backend::cpu_detail
