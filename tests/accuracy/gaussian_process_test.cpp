@@ -1,3 +1,4 @@
+// ctest: heavy
 #include "dynofa/accuracy/gaussian_process.hpp"
 
 #include <doctest/doctest.h>

@@ -1,3 +1,4 @@
+// ctest: heavy
 #include "dynofa/accuracy/assess.hpp"
 #include "dynofa/accuracy/calibrated.hpp"
 

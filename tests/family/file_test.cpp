@@ -1,3 +1,4 @@
+// ctest: heavy
 #include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/family/file.hpp"

@@ -11,7 +11,7 @@ function(run what)
   set(output "${output}" PARENT_SCOPE)
 endfunction()
 
-file(REMOVE_RECURSE ${WORK}/prefix ${WORK}/refused)
+file(REMOVE_RECURSE ${WORK})
 run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
 set(configure ${CMAKE_COMMAND} -S ${OUTSIDE} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
               -DCMAKE_PREFIX_PATH=${WORK}/prefix)
@@ -48,10 +48,10 @@ if(NOT failed OR NOT messages MATCHES "needs a project with LANGUAGES CXX CUDA")
   message(FATAL_ERROR "component cuda without the language CUDA: ${messages}")
 endif()
 if(CUDA)
-  run("configuring with component cuda" ${configure} -B ${WORK}/cuda -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda -DDYNOFA_WITH_CUDA=ON
+  run("configuring with component cuda" ${configure} -B ${WORK}/build -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda -DDYNOFA_WITH_CUDA=ON
       -DCMAKE_CUDA_ARCHITECTURES=80)
-  run("building with component cuda" ${CMAKE_COMMAND} --build ${WORK}/cuda)
-  run("running with component cuda" ${WORK}/cuda/gpu)
+  run("building with component cuda" ${CMAKE_COMMAND} --build ${WORK}/build)
+  run("running with component cuda" ${WORK}/build/gpu)
   if(NOT output MATCHES "^cuda ")
     message(FATAL_ERROR "the outside program on the GPU backend printed: ${output}")
   endif()

@@ -5,9 +5,12 @@
 
 #include "backends/cpu/networks.hpp"
 #include <algorithm>
+#include <initializer_list>
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 using namespace dynofa;
 using namespace cpu_tests;
@@ -24,38 +27,63 @@ std::vector<std::string> isas() {
 
 using block_case = std::tuple<int, int, activation, bool>;
 
-/// Every block of `p` on the reference's input of that block, then the whole network. Returns the worst difference.
-double compare(const backend::cpu& b, const supernet_ptr& net, const plan& p, std::set<block_case>* seen = nullptr,
+/// A network and what the reference makes of it: judged once, however many backends are compared with it.
+struct judged {
+  supernet_ptr net;
+  plan of;
+  scale_shift norms;
+  std::vector<std::vector<float>> tensors; ///< the image, then every block's output
+
+  judged(supernet_ptr n, const plan& p)
+      : net{std::move(n)}
+      , of{p}
+      , norms{norms_of(*net, p)} {
+    const backend::reference judge;
+    auto level = judge.bind(judge.pack(net), p, norms);
+    auto space = judge.make_workspace(std::span(&p, 1));
+    const auto batch = static_cast<std::size_t>(p.batch);
+    tensors.push_back(normals(batch * static_cast<std::size_t>(p.blocks[0].in_values()), 7));
+    for (std::size_t i = 0; i < p.blocks.size(); ++i) {
+      std::vector<float> out(batch * static_cast<std::size_t>(p.blocks[i].out_values()));
+      judge.run_block(level, space, i, tensors.back(), out);
+      tensors.push_back(std::move(out));
+    }
+  }
+
+  /// Architectures that start with each kernel size, at these resolutions.
+  static std::vector<judged> of_every_block(const supernet_ptr& net, std::initializer_list<int> resolutions) {
+    std::vector<judged> all;
+    for (std::size_t first : {0u, 1u, 2u})
+      for (int r : resolutions) all.emplace_back(net, make_plan(net->space, arch_of(net->space, r, first), 1, true));
+    return all;
+  }
+};
+
+/// Every block on the reference's input of that block, then the whole network. Returns the worst difference.
+double compare(const backend::cpu& b, const judged& truth, std::set<block_case>* seen = nullptr,
                backend::cpu_detail::caches caches = backend::cpu_detail::query_caches(), double tolerance = 2e-5,
                double logits_tolerance = 2e-4) {
-  const backend::reference judge;
-  const scale_shift norms = norms_of(*net, p);
-  auto truth = judge.bind(judge.pack(net), p, norms);
-  auto truth_space = judge.make_workspace(std::span(&p, 1));
-  const backend::cpu_detail::level level{b.pack(net), p, norms, caches};
+  const plan& p = truth.of;
+  const backend::cpu_detail::level level{b.pack(truth.net), p, truth.norms, caches};
   backend::cpu_detail::arena space{std::span(&p, 1), b.engine->threads(), caches};
 
-  const auto batch = static_cast<std::size_t>(p.batch);
-  const std::vector<float> image = normals(batch * static_cast<std::size_t>(p.blocks[0].in_values()), 7);
-  std::vector<float> in = image;
   double worst = 0;
   for (std::size_t i = 0; i < p.blocks.size(); ++i) {
-    std::vector<float> wanted(batch * static_cast<std::size_t>(p.blocks[i].out_values())), got(wanted.size());
-    judge.run_block(truth, truth_space, i, in, wanted);
-    b.run_block(level, space, i, in, got);
-    const double d = difference(got, wanted);
+    std::vector<float> got(truth.tensors[i + 1].size());
+    b.run_block(level, space, i, truth.tensors[i], got);
+    const double d = difference(got, truth.tensors[i + 1]);
     INFO("block " << i << " of " << text(p.arch) << " kernel " << int(p.blocks[i].kernel));
     CHECK(d < tolerance);
     worst = std::max(worst, d);
-    in = wanted;
     if (seen && p.blocks[i].kind == block_kind::inverted_residual)
       seen->insert({p.blocks[i].kernel, p.blocks[i].stride, p.blocks[i].act, p.blocks[i].se_channels > 0});
   }
-  std::vector<float> logits(batch * static_cast<std::size_t>(p.space.classes));
-  b.run(level, space, image, logits);
-  CHECK(difference(logits, in) < logits_tolerance); // errors of all blocks together
-  b.run(level, space, image, logits);               // and nothing is left over in the workspace
-  CHECK(difference(logits, in) < logits_tolerance);
+  const std::vector<float>& wanted = truth.tensors.back();
+  std::vector<float> logits(wanted.size());
+  b.run(level, space, truth.tensors.front(), logits);
+  CHECK(difference(logits, wanted) < logits_tolerance); // errors of all blocks together
+  b.run(level, space, truth.tensors.front(), logits);   // and nothing is left over in the workspace
+  CHECK(difference(logits, wanted) < logits_tolerance);
   return worst;
 }
 
@@ -64,16 +92,15 @@ double compare(const backend::cpu& b, const supernet_ptr& net, const plan& p, st
 TEST_CASE("every block on every instruction set agrees with the reference") {
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 3));
+  const auto networks = judged::of_every_block(net, {97, 64, 23, 8}); // odd and even sizes, down to a single pixel
   for (const std::string& isa : isas())
     for (int threads : {1, 2, 4}) {
       CAPTURE(isa);
       CAPTURE(threads);
       const backend::cpu b{.isa = isa, .threads = threads};
       std::set<block_case> seen;
-      for (std::size_t first : {0u, 1u, 2u}) // odd and even sizes, down to a single pixel
-        for (int resolution : {97, 64, 23, 8})
-          if (threads == 1 || resolution != 97)
-            compare(b, net, make_plan(d, arch_of(d, resolution, first), 1, true), &seen);
+      for (const judged& n : networks)
+        if (threads == 1 || n.of.arch.r != 97) compare(b, n, &seen);
 #define DYNOFA_X(kernel, stride, act, se) CHECK(seen.count({kernel, stride, activation::act, se}) == 1);
       DYNOFA_FOR_EACH_INVERTED_RESIDUAL(DYNOFA_X)
 #undef DYNOFA_X
@@ -83,6 +110,7 @@ TEST_CASE("every block on every instruction set agrees with the reference") {
 TEST_CASE("bands of rows give what whole images give") {
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(round_to_half(random_supernet(d, 4))); // for both the same
+  const auto networks = judged::of_every_block(net, {59, 8});
   for (const std::string& isa : isas())
     for (int threads : {1, 2, 3})
       for (std::size_t l2 : {std::size_t(1), std::size_t(40) << 10, std::size_t(150) << 10}) {
@@ -93,9 +121,7 @@ TEST_CASE("bands of rows give what whole images give") {
           if (threads == 3 && std::string(weights) == "fp16") continue;
           CAPTURE(weights);
           const backend::cpu b{.isa = isa, .threads = threads, .weights = weights};
-          for (std::size_t first : {0u, 1u, 2u})
-            for (int resolution : {59, 8})
-              compare(b, net, make_plan(d, arch_of(d, resolution, first), 1, true), nullptr, {32 * 1024, l2});
+          for (const judged& n : networks) compare(b, n, nullptr, {32 * 1024, l2});
         }
       }
 }
@@ -106,11 +132,11 @@ TEST_CASE("the largest network of once-for-all, and a batch") {
   arch largest = arch_of(d, 160, 0);
   for (auto& k : largest.ks) k = 7;
   for (auto& e : largest.e) e = 6;
-  const plan p = make_plan(d, largest, 2);
+  const judged truth{net, make_plan(d, largest, 2)};
   for (const std::string& isa : isas()) {
     CAPTURE(isa);
     const backend::cpu b{.isa = isa, .threads = 2};
-    MESSAGE(b.name() << ": worst difference of a block " << compare(b, net, p) << " rms");
+    MESSAGE(b.name() << ": worst difference of a block " << compare(b, truth) << " rms");
   }
 }
 
@@ -176,7 +202,7 @@ TEST_CASE("bf16 levels on every instruction set stay within the roundings of the
   // Their errors are independent: of some thousand outputs the worst is 4 to 5 standard deviations out.
   const double tolerance = 5 * std::sqrt(8.) * 0x1p-8;
   const space_description d = every_block();
-  const auto net = std::make_shared<const supernet>(random_supernet(d, 13));
+  const auto networks = judged::of_every_block(std::make_shared<const supernet>(random_supernet(d, 13)), {64, 23});
   for (const std::string& isa : isas())
     for (std::size_t l2 : {std::size_t(40) << 10, std::size_t(1) << 20}) {
       const int threads = l2 > (100 << 10) ? 1 : 3;
@@ -186,10 +212,8 @@ TEST_CASE("bf16 levels on every instruction set stay within the roundings of the
       const backend::cpu b{.isa = isa, .threads = threads, .weights = "bf16"};
       CHECK(b.name().find("bf16") != std::string::npos);
       double worst = 0;
-      for (std::size_t first : {0u, 1u, 2u})
-        for (int resolution : {64, 23})
-          worst = std::max(worst, compare(b, net, make_plan(d, arch_of(d, resolution, first), 1, true), nullptr,
-                                          {32 * 1024, l2}, tolerance, 10 * tolerance));
+      for (const judged& n : networks)
+        worst = std::max(worst, compare(b, n, nullptr, {32 * 1024, l2}, tolerance, 10 * tolerance));
       CHECK(worst > 0x1p-10); // it really is bf16
     }
 }
@@ -253,6 +277,6 @@ TEST_CASE("names, and an executor of the caller") {
                                     }};
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 9));
-  compare(backend::cpu{.threads = 3, .threads_of = backwards}, net, make_plan(d, arch_of(d, 64, 0)));
+  compare(backend::cpu{.threads = 3, .threads_of = backwards}, {net, make_plan(d, arch_of(d, 64, 0))});
   CHECK(calls > 0);
 }
