@@ -34,11 +34,12 @@ int main(int argc, char** argv) try {
   CLI11_PARSE(app, argc, argv);
 
   support::pin_to(core);
-  const support::co_runner other(core); // it waits
+  const support::co_runner other(core);          // it waits
+  const backend::cpu cpu{.weights = "lossless"}; // half precision where the file's weights are halves
   family f = load_family(file);
-  const std::string device = remeasure_latencies(f, backend::cpu{}, 15);
+  const std::string device = remeasure_latencies(f, cpu, 15);
   f.keep_front(device);
-  runtime::dynamic_network net(backend::cpu{}, f);
+  runtime::dynamic_network net(cpu, f);
   const auto levels = net.figures();
   const runtime::target wanted{.latency_ms = 1.4 * levels.back().latency_ms};
   std::cout << device << ": " << levels.size() << " levels of " << std::fixed << std::setprecision(2)

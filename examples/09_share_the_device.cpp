@@ -39,11 +39,12 @@ int main(int argc, char** argv) try {
   app.add_option("--out", out, "writes OUT_A.jsonl, OUT_B.jsonl, OUT.svg and OUT.png");
   CLI11_PARSE(app, argc, argv);
 
-  support::pin_to(core); // the threads to come as well
+  support::pin_to(core);                         // the threads to come as well
+  const backend::cpu cpu{.weights = "lossless"}; // half precision where the file's weights are halves
   family f = load_family(file);
-  const std::string device = remeasure_latencies(f, backend::cpu{}, 15);
+  const std::string device = remeasure_latencies(f, cpu, 15);
   f.keep_front(device);
-  runtime::dynamic_network first(backend::cpu{}, f);
+  runtime::dynamic_network first(cpu, f);
   const auto levels = first.figures();
   const auto weights = first.weights(); // both networks share them
   const double top = levels.back().latency_ms;
@@ -68,8 +69,8 @@ int main(int argc, char** argv) try {
       std::cout << "  " << seconds_since() << " s: " << name << " on level " << r.level << ", " << runtime::name(r.why)
                 << '\n';
     };
-    runtime::manager m(runtime::dynamic_network(backend::cpu{}, f, weights), std::move(member),
-                       {.latency_ms = limit[who]}, options);
+    runtime::manager m(runtime::dynamic_network(cpu, f, weights), std::move(member), {.latency_ms = limit[who]},
+                       options);
     std::vector<float> logits(m.network().classes());
     std::size_t images = 0, late = 0;
     double top1 = 0;

@@ -44,11 +44,14 @@ void print_table(const family& f, const std::string& device) {
   }
 }
 
+/// Half precision where the file's weights are halves.
+const backend::cpu one_core{.weights = "lossless"};
+
 void classify(const family& f, std::size_t i, const data::image& picture) {
   const family_level& l = f.levels()[i];
   std::vector<float> image(std::size_t(l.arch.r) * l.arch.r * 3);
   f.preprocessing().apply(picture, l.arch.r, image);
-  engine runner(backend::cpu{}, f.net());
+  engine runner(one_core, f.net());
   auto level = runner.load(l.arch, l.statistics);
   auto scores = runner.run(level, image);
   const float top = *std::max_element(scores.begin(), scores.end());
@@ -71,7 +74,6 @@ void evaluate_all(const family& f, const std::string& folder, std::size_t limit,
   std::vector<evaluated_level> levels;
   for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics});
   report::progress bar(std::cerr, "evaluate");
-  const backend::cpu one_core{};
   const auto results = evaluate(one_core, f.net(), one_core.pack(f.net()), levels, images, f.preprocessing(),
                                 {.threads = threads, .progress = std::ref(bar)});
   std::cout << images.size() << " images\nlevel  top-1  top-5\n" << std::fixed << std::setprecision(2);
@@ -106,7 +108,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
 
-  const std::string device = remeasure_latencies(f, backend::cpu{}, 20);
+  const std::string device = remeasure_latencies(f, one_core, 20);
   const std::size_t dropped = f.keep_front(device);
   print_table(f, device);
   std::cout << f.levels().size() << " levels of its front here, " << dropped << " dominated ones dropped\n\n";
