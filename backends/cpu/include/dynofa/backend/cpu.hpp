@@ -24,7 +24,8 @@ namespace dynofa::backend {
 ///     backend::cpu forced{.isa = "avx2", .threads = 2};    // throws dynofa::error if this machine cannot
 ///
 /// Copies share the threads. With one thread any number of user threads may run, each with a workspace of its own; with
-/// more they take turns, one image after the other. The fields say what was asked for and are not read again.
+/// more they take turns, one image after the other. Answers repeat bit for bit with the same number of threads; with
+/// another they agree but for rounding. The fields say what was asked for and are not read again.
 ///
 /// A level has the number format of the weights it is bound to. Levels of several formats run on one backend and one
 /// workspace, each bound to its own packed copy:
