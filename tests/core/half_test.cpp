@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 using namespace dynofa;
 
@@ -26,6 +28,28 @@ TEST_CASE("float to half rounds to nearest even") {
   CHECK(float_to_half(65520.0f) == 0x7C00);
   CHECK(float_to_half(0x1p-25f) == 0x0000); // a tie between 0 and the smallest subnormal
   CHECK(float_to_half(-0x1.8p-25f) == 0x8001);
+}
+
+TEST_CASE("which floats are halves") {
+  for (std::uint32_t h = 0; h < 0x10000; ++h) {
+    const float f = half_to_float(static_cast<std::uint16_t>(h));
+    REQUIRE(is_half(f) == std::isfinite(f));
+    if (std::isfinite(f)) {
+      REQUIRE_FALSE(is_half(std::nextafter(f, 1e30f)));
+      REQUIRE_FALSE(is_half(std::nextafter(f, -1e30f)));
+    }
+  }
+  CHECK_FALSE(is_half(65520.0f));
+  CHECK_FALSE(is_half(65536.0f));
+  CHECK_FALSE(is_half(0x1p-25f));
+  CHECK_FALSE(is_half(0x1.8p-24f));
+  CHECK(is_half(-0.0f));
+  std::uint32_t bits = 1;
+  for (int n = 0; n < 1'000'000; ++n) {
+    bits = bits * 1664525 + 1013904223;
+    const float f = std::bit_cast<float>(bits & (n % 2 ? 0xFFFFE000u : 0xFFFFFFFFu));
+    REQUIRE(is_half(f) == (std::isfinite(f) && half_to_float(float_to_half(f)) == f));
+  }
 }
 
 TEST_CASE("bfloat16 rounds to nearest even") {

@@ -30,6 +30,15 @@ constexpr std::uint16_t float_to_half(float f) {
   return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000u + 0xFFFu + odd) >> 13));
 }
 
+/// Whether a half holds this float exactly; infinities and NaN do not count. No branch: it is asked of millions of
+/// weights.
+constexpr bool is_half(float f) {
+  const std::uint32_t magnitude = std::bit_cast<std::uint32_t>(f) & 0x7FFFFFFFu;
+  const bool normal = (magnitude & 0x1FFFu) == 0 && magnitude - 0x38800000u <= 0x477FE000u - 0x38800000u;
+  const float aligned = std::bit_cast<float>(magnitude) + 0.5f; // subnormals: nothing below 2^-24 to lose
+  return normal | (magnitude < 0x38800000u && aligned - 0.5f == std::bit_cast<float>(magnitude));
+}
+
 /// bfloat16 → float, exact.
 constexpr float bfloat16_to_float(std::uint16_t b) { return std::bit_cast<float>(std::uint32_t(b) << 16); }
 

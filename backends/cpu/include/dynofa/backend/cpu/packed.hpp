@@ -77,7 +77,9 @@ private:
   /// Whether 1×1 convolutions, squeeze-excite, feature mix and classifier lose nothing in half precision.
   static bool are_halves(const supernet& net) {
     const auto exact = [](const std::vector<float>& weights) {
-      return std::all_of(weights.begin(), weights.end(), [](float w) { return half_to_float(float_to_half(w)) == w; });
+      bool all = true;
+      for (const float w : weights) all &= is_half(w);
+      return all;
     };
     return exact(net.final_expand) && exact(net.feature_mix) && exact(net.classifier) &&
            std::all_of(net.blocks.begin(), net.blocks.end(), [&](const block_weights& b) {
