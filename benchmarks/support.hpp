@@ -1,7 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/space/json.hpp"
 

@@ -9,6 +9,7 @@
 #include "dynofa/family/measure.hpp"
 #include "dynofa/latency/profile.hpp"
 #include "dynofa/latency/table_io.hpp"
+#include "dynofa/model/round_to_half.hpp"
 #include "dynofa/report/figure.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/search/family_selection.hpp"

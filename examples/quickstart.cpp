@@ -51,7 +51,7 @@ void classify(const family& f, std::size_t i, const data::image& picture) {
   const family_level& l = f.levels()[i];
   std::vector<float> image(std::size_t(l.arch.r) * l.arch.r * 3);
   f.preprocessing().apply(picture, l.arch.r, image);
-  engine runner(one_core, f.net());
+  session runner(one_core, f.net());
   auto level = runner.load(l.arch, l.statistics);
   auto scores = runner.run(level, image);
   const float top = *std::max_element(scores.begin(), scores.end());

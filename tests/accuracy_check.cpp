@@ -26,7 +26,7 @@ double seconds_since(steady::time_point start) { return std::chrono::duration<do
 
 /// Images per second of one thread, one image at a time, decoded images not counted.
 double single_rate(const backend::cpu& one, const image_classifier& c, const arch& a) {
-  engine runner(one, c.net);
+  session runner(one, c.net);
   auto level = runner.load(a);
   const std::vector<float> image(std::size_t(a.r) * a.r * 3, 0.3f);
   std::vector<float> logits(std::size_t(c.net->space.classes));

@@ -169,7 +169,7 @@ void print_table_1(const family& f, const std::string& file, network& net, std::
   for (int i = 0; i < 3; ++i)
     reload.push_back(time_us([&] {
       const family again = load_family(file);
-      engine one(lossless, again.net());
+      session one(lossless, again.net());
       auto level = one.load(again.levels()[last].arch, again.levels()[last].statistics);
       one.run(level, image, logits);
     }));

@@ -58,7 +58,7 @@ TEST_CASE("the space of data") {
   data[0].arch.e[4] = 2;
   data[0].arch.d[0] = 1;
   space = space_of_data(base, data);
-  CHECK(space.stages[1].expands == choices{2, 3, 4, 6});
+  CHECK(space.stages[1].expands == ratios{2, 3, 4, 6});
   CHECK(space.stages[0].depths == choices{1, 2, 3, 4});
   CHECK(space.stages[2] == base.stages[2]);
   for (const auto& one : data) CHECK(is_legal(space, one.arch));

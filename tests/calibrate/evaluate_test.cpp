@@ -1,5 +1,6 @@
 // ctest: threads
 #include "dynofa/backend/cpu/calibration.hpp"
+#include "dynofa/backend/reference_calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
 
@@ -54,7 +55,7 @@ TEST_CASE("evaluation counts what single runs count, on any number of threads, l
   const auto again = evaluate(one, net, one.pack(net), levels, folder, rule, {.batch = 7}); // 30 = 4 · 7 + 2
   const auto singly = evaluate(one, net, one.pack(net), levels, folder, rule, {.threads = 3, .batch = 1});
 
-  engine runner(one, net);
+  session runner(one, net);
   for (std::size_t l = 0; l < levels.size(); ++l) {
     auto level = runner.load(levels[l].arch, levels[l].statistics);
     measured_accuracy wanted{static_cast<int>(folder.size()), 0, 0};

@@ -18,6 +18,8 @@ namespace {
 /// Blocks cost 1 µs and 1 ns per 1000 MACs; what a whole network takes more is the real time of doing nothing.
 struct formula_backend {
   struct packed {
+    std::uint64_t fingerprint;
+    std::uint64_t source() const { return fingerprint; }
     std::size_t bytes() const { return 0; }
   };
   struct bound {
@@ -32,7 +34,9 @@ struct formula_backend {
 
   static double cost_ms(const block& b) { return 1e-3 + static_cast<double>(b.macs()) * 1e-9; }
   std::string name() const { return "formula"; }
-  std::shared_ptr<const packed> pack(const supernet_ptr&) const { return std::make_shared<const packed>(); }
+  std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
+    return std::make_shared<const packed>(packed{net->fingerprint()});
+  }
   bound bind(const std::shared_ptr<const packed>&, const plan& p, const scale_shift&) const { return {p}; }
   workspace make_workspace(std::span<const plan>) const { return {}; }
   void run(bound&, workspace&, std::span<const float>, std::span<float>) const { ++*runs; }
@@ -40,6 +44,7 @@ struct formula_backend {
   double time_block(bound& l, workspace&, std::size_t b, int) const {
     return cost_ms(l.plan.blocks[b]) * (++*timed % 2 ? 1 : 1 + spread);
   }
+  double time_run(bound&, workspace&, int) const { return 0; }
 };
 static_assert(inference_backend<formula_backend>);
 

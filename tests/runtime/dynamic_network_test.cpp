@@ -1,7 +1,7 @@
 // ctest: threads
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/runtime/dynamic_network.hpp"
 
 #include <doctest/doctest.h>
@@ -22,11 +22,11 @@ const auto half = [](int, std::span<float> image) { std::fill(image.begin(), ima
 
 } // namespace
 
-TEST_CASE("every level gives what an engine of its own gives, in any order of switches") {
+TEST_CASE("every level gives what a session of its own gives, in any order of switches") {
   const family f = made_up::front(3);
   dynamic_network net(backend::reference{}, f);
   REQUIRE(net.size() == 3);
-  engine one(backend::reference{}, f.net());
+  session one(backend::reference{}, f.net());
   std::vector<float> logits(net.classes());
   for (std::size_t level : {2, 0, 1, 0, 2, 2}) {
     net.switch_to(level);

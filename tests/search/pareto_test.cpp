@@ -98,7 +98,7 @@ TEST_CASE("no single change improves a local optimum") {
       for (int k : {3, 5, 7})
         for (int e : {3, 4, 6}) {
           arch a = c.arch;
-          a.ks[g] = static_cast<std::uint8_t>(k), a.e[g] = static_cast<std::uint8_t>(e);
+          a.ks[g] = static_cast<std::uint8_t>(k), a.e[g] = e;
           CHECK((latency(a) > limit || model(a) <= c.accuracy));
         }
     for (std::size_t s = 0; s < 5; ++s)

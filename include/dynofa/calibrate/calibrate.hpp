@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess.hpp"
@@ -84,7 +84,7 @@ inline calibration_step change_of(const bn_statistics& before, const bn_statisti
 template <class Backend>
 class logit_probe {
 public:
-  logit_probe(engine<Backend> runner, const arch& a, std::vector<std::vector<float>> images)
+  logit_probe(session<Backend> runner, const arch& a, std::vector<std::vector<float>> images)
       : runner_{std::move(runner)}
       , arch_{a}
       , images_{std::move(images)} {}
@@ -108,7 +108,7 @@ public:
   }
 
 private:
-  engine<Backend> runner_;
+  session<Backend> runner_;
   dynofa::arch arch_;
   std::vector<std::vector<float>> images_;
   std::vector<float> before_;
@@ -143,7 +143,7 @@ void parallel_for(std::size_t n, int threads, F&& f) {
 ///
 /// Throws `error` for options outside their range and for what `source.fill` throws; deterministic, whatever the
 /// threads.
-template <class Backend>
+template <inference_backend Backend>
 std::vector<calibration_result> calibrate(const Backend& backend, const supernet_ptr& net, std::span<const arch> archs,
                                           const image_source& source, const calibration_options& options = {},
                                           std::shared_ptr<const typename Backend::packed> packed = nullptr) {

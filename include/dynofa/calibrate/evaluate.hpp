@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/measured_accuracy.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess.hpp"
@@ -45,7 +45,7 @@ struct evaluation_options {
 /// Throws `error` if the folder has another number of classes than the network, and for pictures that cannot be read.
 /// The counts do not depend on the number of threads: on which others share a batch with an image, its logits do not
 /// depend.
-template <class Backend>
+template <inference_backend Backend>
 std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_ptr& net,
                                         const std::shared_ptr<const typename Backend::packed>& packed,
                                         std::span<const evaluated_level> levels, const data::image_folder& images,
@@ -58,15 +58,15 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
   const auto batch = static_cast<std::size_t>(options.batch);
 
   struct worker {
-    engine<Backend> runner;
-    std::vector<typename Backend::bound> bound;
+    session<Backend> runner;
+    std::vector<typename session<Backend>::level> bound;
     std::vector<std::vector<measured_accuracy>> counts; ///< [level][label]
     std::map<int, std::vector<float>> inputs;           ///< by resolution: [N,r,r,3]
     std::vector<int> labels;                            ///< of the images in them
     std::vector<float> logits;
   };
   const auto hire = [&] {
-    auto w = std::make_unique<worker>(worker{engine<Backend>(backend, net, packed), {}, {}, {}, {}, {}});
+    auto w = std::make_unique<worker>(worker{session<Backend>(backend, net, packed), {}, {}, {}, {}, {}});
     for (const evaluated_level& l : levels) {
       w->bound.push_back(w->runner.load(l.arch, l.statistics, options.batch));
       w->inputs[l.arch.r].resize(batch * l.arch.r * l.arch.r * 3);

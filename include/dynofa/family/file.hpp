@@ -1,7 +1,6 @@
 #pragma once
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/family/family.hpp"
-#include "dynofa/family/weights.hpp"
 #include "dynofa/latency/table_json.hpp"
 #include "dynofa/model/safetensors.hpp"
 #include "dynofa/space/json.hpp"
@@ -271,15 +270,7 @@ inline family read_family(const file_bytes& file, const std::string& where) {
   };
   try {
     tensor_source in(parts.tensors, where);
-    const auto net = std::make_shared<supernet>();
-    net->space = parse_space(metadata("dynofa.space"));
-    net->blocks.resize(net->space.block_genes() + 1);
-    for (std::size_t i = 0; i < net->blocks.size(); ++i) {
-      const block b = widest_block(net->space, i);
-      auto& w = net->blocks[i];
-      w.mid_channels = b.mid_channels, w.in_channels = b.in_channels;
-      w.out_channels = b.out_channels, w.se_channels = b.se_channels;
-    }
+    const auto net = std::make_shared<supernet>(parse_space(metadata("dynofa.space")));
     visit_weights(*net, [&](const std::string& name, std::vector<float>& values, const shape_type& shape) {
       in.take(name, shape, values);
     });

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/family/family.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/latency/samples.hpp"
@@ -28,8 +28,8 @@ template <inference_backend Backend>
 std::vector<measured_latency> measure_latencies(Backend backend, const family& f, int rounds = 30) {
   if (rounds < 1) throw error(errc::invalid_argument, "measure latencies", "at least 1 round", text(rounds));
   const std::string device = device_name(backend);
-  engine<Backend> runner(std::move(backend), f.net());
-  std::vector<typename Backend::bound> bound;
+  session<Backend> runner(std::move(backend), f.net());
+  std::vector<typename session<Backend>::level> bound;
   std::size_t values = 0;
   for (const auto& level : f.levels()) {
     bound.push_back(runner.load(level.arch, level.statistics));

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/latency/samples.hpp"
 
@@ -44,31 +44,26 @@ public:
 private:
   struct state {
     state(Backend b, supernet_ptr n, int timed_runs)
-        : backend{std::move(b)}
-        , net{std::move(n)}
-        , packed{backend.pack(net)}
+        : runner{std::move(b), std::move(n)}
         , runs{timed_runs}
-        , logits(static_cast<std::size_t>(net->space.classes)) {
+        , logits(static_cast<std::size_t>(runner.net().space.classes)) {
       const machine_facts machine = read_machine_facts();
-      device = machine.processor.empty() ? backend.name() : text(machine.processor, ", ", std::string(backend.name()));
+      const std::string name = runner.backend().name();
+      device = machine.processor.empty() ? name : text(machine.processor, ", ", name);
     }
     milliseconds measure(const arch& a) {
-      const plan p = make_plan(net->space, a);
-      auto level = backend.bind(packed, p, fold(*net, p, stored_statistics(*net, p)));
-      auto workspace = backend.make_workspace(std::span(&p, 1));
-      const std::vector<float> image(static_cast<std::size_t>(a.r) * a.r * 3, 0.5f);
+      const auto level = runner.load(a);
+      const std::vector<float> image(level->plan.image_values(), 0.5f);
       samples times;
       for (int i = -2; i < runs; ++i) {
         const auto start = std::chrono::steady_clock::now();
-        backend.run(level, workspace, image, logits);
+        runner.run(level, image, logits);
         const auto spent = std::chrono::steady_clock::now() - start;
         if (i >= 0) times.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
       }
       return milliseconds(find_median(std::move(times)).median * 1e-6);
     }
-    Backend backend;
-    supernet_ptr net;
-    std::shared_ptr<const typename Backend::packed> packed;
+    session<Backend> runner;
     int runs;
     std::vector<float> logits;
     std::string device;

@@ -63,7 +63,9 @@ private:
   static constexpr int bins = 128, most_changes = 6;
 
   struct change {
-    std::uint8_t stage, gene, k, e, d; ///< gene 255: none; d 0: as it was
+    std::uint8_t stage, d;   ///< d 0: the depth stays
+    std::int16_t block = -1; ///< −1: its choices stay
+    block_choice choice = {};
   };
 
   template <class Visit>
@@ -75,35 +77,31 @@ private:
   }
   arch apply(arch a, const change& c) const {
     if (c.d) a.d[c.stage] = c.d;
-    if (c.gene != 255) a.ks[c.gene] = c.k, a.e[c.gene] = c.e;
+    if (c.block >= 0) a.choose(static_cast<std::size_t>(c.block), c.choice);
     return a;
   }
 
   void list_changes(const candidate& now) {
     changes_.clear(), group_ends_.clear(), tried_.clear();
     const arch& a = now.arch;
-    const std::size_t per_stage = space_.blocks_per_stage();
     for (std::size_t s = 0; s < space_.stages.size(); ++s) {
       const auto& stage = space_.stages[s];
-      const auto each_choice = [&](auto act) {
-        for (auto k : stage.kernels)
-          for (auto e : stage.expands) act(k, e);
-      };
       const auto s8 = static_cast<std::uint8_t>(s);
-      for (std::size_t g = s * per_stage; g < s * per_stage + a.d[s]; ++g) {
-        const auto g8 = static_cast<std::uint8_t>(g);
-        each_choice([&](std::uint8_t k, std::uint8_t e) {
-          if (k != a.ks[g] || e != a.e[g]) changes_.push_back({s8, g8, k, e, 0});
-        });
+      const std::size_t first = space_.first_block(s);
+      const auto each_choice = [&](std::size_t block, std::uint8_t depth, bool but_present) {
+        for (std::size_t i = 0; i < stage.variant_count(); ++i)
+          if (const block_choice c = stage.variant(i); !but_present || c != a.choice(block))
+            changes_.push_back({s8, depth, static_cast<std::int16_t>(block), c});
+      };
+      for (std::size_t block = first; block < first + a.d[s]; ++block) {
+        each_choice(block, 0, true);
         close_group();
       }
       for (auto d : stage.depths)
         if (d < a.d[s])
-          changes_.push_back({s8, 255, 0, 0, d});
+          changes_.push_back({s8, d});
         else if (d > a.d[s]) // the block that comes in takes every choice; a second one stays as the genes say
-          each_choice([&](std::uint8_t k, std::uint8_t e) {
-            changes_.push_back({s8, static_cast<std::uint8_t>(s * per_stage + a.d[s]), k, e, d});
-          });
+          each_choice(first + a.d[s], d, false);
       close_group();
     }
     for (const change& c : changes_) add(apply(a, c));

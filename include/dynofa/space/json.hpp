@@ -52,6 +52,13 @@ public:
     }
     throw fault(text("a whole number in ", least, "..", most));
   }
+  /// At most three decimal places.
+  decimal decimal_number(int least, int most) const {
+    if (value_.is_number_float())
+      if (const auto d = decimal::exactly(value_.get<double>()); d && *d >= decimal(least) && *d <= decimal(most))
+        return *d;
+    return whole_number(least, most);
+  }
   /// In (0, most].
   double positive(double most) const {
     const double n = value_.is_number() ? value_.get<double>() : 0;
@@ -75,7 +82,10 @@ public:
   Vector list(int least, int most) const {
     Vector v;
     each(Vector::capacity, [&](const json_field& f) {
-      v.push_back(static_cast<typename Vector::value_type>(f.whole_number(least, most)));
+      if constexpr (std::is_same_v<typename Vector::value_type, decimal>)
+        v.push_back(f.decimal_number(least, most));
+      else
+        v.push_back(static_cast<typename Vector::value_type>(f.whole_number(least, most)));
     });
     return v;
   }
@@ -84,7 +94,7 @@ public:
   Vector ascending(int least, int most) const {
     const auto v = list<Vector>(least, most);
     for (std::size_t i = 1; i < v.size(); ++i)
-      if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(int(v[i - 1]), " before ", int(v[i])));
+      if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(decimal(v[i - 1]), " before ", decimal(v[i])));
     if (v.empty()) throw fault("at least one number", "an empty list");
     return v;
   }
@@ -113,6 +123,9 @@ inline nlohmann::json parse_bounded(std::string_view source, const char* name) {
   return parsed;
 }
 
+/// 6, or 0.65
+inline nlohmann::json number(decimal d) { return d.is_whole() ? nlohmann::json(int(d)) : nlohmann::json(d.value()); }
+
 inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"}; // in the order of the enumeration
 
 } // namespace detail
@@ -121,7 +134,7 @@ inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"
 inline void to_json(nlohmann::json& json, const arch& a) {
   json = {{"ks", nlohmann::json::array()}, {"e", nlohmann::json::array()}, {"d", nlohmann::json::array()}, {"r", a.r}};
   for (int k : a.ks) json["ks"].push_back(k);
-  for (int e : a.e) json["e"].push_back(e);
+  for (const decimal e : a.e) json["e"].push_back(detail::number(e));
   for (int d : a.d) json["d"].push_back(d);
 }
 
@@ -150,9 +163,9 @@ inline arch parse_arch(std::string_view source) { return read_arch(detail::parse
 inline void from_json(const nlohmann::json& json, arch& a) { a = read_arch(json); }
 
 inline void to_json(nlohmann::json& json, const stage_description& s) {
-  const auto list = [](const choices& values) {
+  const auto list = [](const auto& values) {
     auto out = nlohmann::json::array();
-    for (int v : values) out.push_back(v);
+    for (const decimal v : values) out.push_back(detail::number(v));
     return out;
   };
   json = {{"width", s.width},
@@ -162,6 +175,7 @@ inline void to_json(nlohmann::json& json, const stage_description& s) {
           {"depths", list(s.depths)},
           {"expands", list(s.expands)},
           {"kernels", list(s.kernels)}};
+  if (s.blocks > 0) json["blocks"] = s.blocks;
 }
 
 /// Every field of a space, under its own name.
@@ -205,7 +219,9 @@ inline space_description read_space(const nlohmann::json& json) {
     stage.act = static_cast<activation>(word - std::begin(detail::activation_words));
     stage.squeeze_excite = f["squeeze_excite"].boolean();
     stage.depths = f["depths"].ascending<choices>(1, 8);
-    stage.expands = f["expands"].ascending<choices>(1, 8);
+    stage.expands = f["expands"].ascending<ratios>(1, 8);
+    if (f.has("blocks"))
+      stage.blocks = static_cast<std::uint8_t>(f["blocks"].whole_number(stage.depths.max(), max_blocks));
     const auto kernels = f["kernels"];
     stage.kernels = kernels.ascending<choices>(3, 7);
     for (int k : stage.kernels)
@@ -213,8 +229,8 @@ inline space_description read_space(const nlohmann::json& json) {
     space.stages.push_back(stage);
   });
   if (space.stages.empty()) throw stages.fault("at least one stage", "an empty list");
-  if (space.block_genes() > max_blocks)
-    throw stages.fault(text("stages times largest depth at most ", max_blocks), std::to_string(space.block_genes()));
+  if (space.block_count() > max_blocks)
+    throw stages.fault(text("at most ", max_blocks, " blocks in all stages"), std::to_string(space.block_count()));
   space.final_width = channels(all["final_width"]);
   space.mix_width = channels(all["mix_width"]);
   space.classes = all["classes"].whole_number(1, most_classes);

@@ -7,6 +7,7 @@
 #include "dynofa/backend/cuda/picture_schedule.hpp"
 #include "dynofa/backend/cuda/schedule.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/reference_calibration.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/space/sampling.hpp"
 
