@@ -1,3 +1,4 @@
+// ctest: heavy
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/family/weights.hpp"
 
