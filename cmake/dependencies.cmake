@@ -2,7 +2,7 @@
 # An installed dynofa includes this file too, so that its user gets the same targets.
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
-find_dependency(Boost 1.74)           # headers only: Hana
+find_dependency(Boost 1.74 CONFIG)    # headers only: Hana
 find_dependency(Eigen3 3.4 NO_MODULE) # predictor, least squares, kernel transforms, reference products
 find_dependency(xtl)
 find_dependency(xtensor 0.23)         # host tensors
