@@ -109,7 +109,7 @@ TEST_CASE("threads do not change a bit") {
   CHECK(collect(backend::cpu{.threads = 2}, net, a, {5, 4}) == collect(backend::cpu{}, net, a, {5, 4}));
 }
 
-TEST_CASE("batches are weighted by their size; pooling adds the spread between them") {
+TEST_CASE("batches are weighted by their size, pooling adds the spread between them") {
   const auto net = support::tiny_supernet();
   const arch a = smallest(net->space);
   const backend::reference judge;

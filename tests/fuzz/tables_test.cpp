@@ -1,4 +1,3 @@
-// ctest: fuzz
 // Altered latency tables (JSON and YAML, our form and once-for-all's), accuracy lines, search states and predictor
 // files must load or be refused with one dynofa::error of one sentence: no crash, no other exception, no hang. Run it
 // under AddressSanitizer and UBSan too; what loads is used.

@@ -7,7 +7,7 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
-namespace dynofa_test::latency_model {
+namespace dynofa_test::latency_model_test {
 
 using namespace dynofa;
 
@@ -122,4 +122,4 @@ TEST_CASE("costs that are not time, and several limits at once") {
   CHECK(std::isinf(both(large).count()));
 }
 
-} // namespace dynofa_test::latency_model
+} // namespace dynofa_test::latency_model_test

@@ -1,3 +1,4 @@
+// ctest: allocations
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"

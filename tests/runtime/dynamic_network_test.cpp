@@ -102,7 +102,7 @@ TEST_CASE("pictures, figures, memory, moves") {
   CHECK(moved.run(half, logits) == 2);
 }
 
-TEST_CASE("only what the levels read is packed; another's weights may hold too little") {
+TEST_CASE("only what the levels read is packed, another's weights may hold too little") {
   const family f = made_up::front(8);
   family two(f.net(), f.preprocessing(), f.classes());
   two.add(f.levels()[0]), two.add(f.levels()[1]);

@@ -102,7 +102,7 @@ TEST_CASE("the preparation of an image counts if it is asked for") {
   }
 }
 
-TEST_CASE("callbacks, in their order; what they throw comes after the image is counted") {
+TEST_CASE("callbacks, in their order, what they throw comes after the image is counted") {
   std::string calls;
   setting<lookup> s({.latency_ms = 1e6}, {.log_images = 2,
                                           .on_image =

@@ -40,7 +40,7 @@ TEST_CASE("what is expected is believed as far as it is certain") {
   CHECK(open.filter().slow_down() == doctest::Approx(1.05).epsilon(0.02));
 }
 
-TEST_CASE("no limit is always kept; levels have to be a front of at most 64") {
+TEST_CASE("no limit is always kept, levels have to be a front of at most 64") {
   member_forecast f(paper_six);
   CHECK(f.room(5) > 1000);
   f.aim(1, 0.95, 0.3);

@@ -110,7 +110,7 @@ TEST_CASE("no single change improves a local optimum") {
   }
 }
 
-TEST_CASE("by seed, whatever the threads; stopped and resumed as if never stopped") {
+TEST_CASE("by seed, whatever the threads, stopped and resumed as if never stopped") {
   const auto latency = small_costs();
   const auto whole = search::pareto(small_space(), accuracy, latency, brief());
   auto options = brief();

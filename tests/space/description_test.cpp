@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace dynofa_test::of_space_description {
+namespace dynofa_test::space_description_test {
 
 using namespace dynofa;
 
@@ -64,4 +64,4 @@ TEST_CASE("descriptions are equal when every field is") {
   CHECK(ofa_w1_0::description != ofa_w1_2::description);
 }
 
-} // namespace dynofa_test::of_space_description
+} // namespace dynofa_test::space_description_test

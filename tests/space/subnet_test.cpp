@@ -7,7 +7,7 @@ namespace dynofa_test::space_subnet {
 
 using namespace dynofa;
 
-TEST_CASE("one value holds everywhere; what is left out is the largest on offer") {
+TEST_CASE("one value holds everywhere, what is left out is the largest on offer") {
   constexpr arch a = subnet<ofa_w1_2, depth<2>, kernel<3>>{};
   static_assert(ofa_w1_2::contains(a));
   CHECK(a.ks.size() == 20);

@@ -1,3 +1,4 @@
+// ctest: heavy
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/model/round_to_half.hpp"
 

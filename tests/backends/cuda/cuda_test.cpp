@@ -1,3 +1,4 @@
+// ctest: gpu
 // What a user sees of the GPU backend. With a GPU: conformance with the reference, graphs, memory. Without one: a
 // sentence that says so.
 #include "dynofa/backend/cuda.hpp"
