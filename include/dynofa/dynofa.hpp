@@ -8,6 +8,7 @@
 #include "dynofa/core/error.hpp"
 #include "dynofa/core/half.hpp"
 #include "dynofa/core/inline_vector.hpp"
+#include "dynofa/core/pareto_front.hpp"
 #include "dynofa/core/random.hpp"
 #include "dynofa/core/version.hpp"
 #include "dynofa/space/arch.hpp"

@@ -24,45 +24,6 @@ bool same(const search::pareto_state& a, const search::pareto_state& b) {
 }
 } // namespace
 
-TEST_CASE("a front keeps what nothing beats") {
-  search::front front;
-  const auto make = [](double accuracy, double ms) {
-    return search::candidate{smallest(small_space()), accuracy, milliseconds(ms)};
-  };
-  CHECK(front.insert(make(0.5, 5)));
-  CHECK_FALSE(front.insert(make(0.5, 5)));
-  CHECK_FALSE(front.insert(make(0.4, 6)));
-  CHECK(front.insert(make(0.6, 8)));
-  CHECK(front.insert(make(0.3, 2)));
-  CHECK(front.members().size() == 3);
-  CHECK(front.insert(make(0.6, 5))); // beats two
-  CHECK(front.members().size() == 2);
-  CHECK(front.best_within(milliseconds(1)) == nullptr);
-  CHECK(front.best_within(milliseconds(4.9))->accuracy == 0.3);
-  CHECK(front.best_within(milliseconds(100))->accuracy == 0.6);
-}
-
-TEST_CASE("a front against every pair looked at") {
-  random_stream random(1, "front");
-  search::front front;
-  std::vector<search::candidate> all;
-  for (int i = 0; i < 500; ++i) {
-    all.push_back({smallest(small_space()), double(random.below(40)), milliseconds(random.below(40))});
-    front.insert(all.back());
-  }
-  for (const auto& m : front.members())
-    for (const auto& c : all)
-      CHECK_FALSE(
-          (c.accuracy >= m.accuracy && c.latency <= m.latency && (c.accuracy > m.accuracy || c.latency < m.latency)));
-  for (double ms = 0; ms < 40; ++ms) {
-    double best = -1;
-    for (const auto& c : all)
-      if (c.latency.count() <= ms) best = std::max(best, c.accuracy);
-    const auto* found = front.best_within(milliseconds(ms));
-    CHECK((found ? found->accuracy : -1) == best);
-  }
-}
-
 TEST_CASE("a family lies within its limits and beats many random architectures") {
   const auto latency = small_costs();
   const auto found = search::pareto(small_space(), accuracy, latency, brief());

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/accuracy/model.hpp"
+#include "dynofa/core/pareto_front.hpp"
 #include "dynofa/latency/extremes.hpp"
 #include "dynofa/latency/model.hpp"
 
@@ -42,30 +43,6 @@ void require_feasible(const space_description& space, const Latency& latency, mi
 }
 
 /// The candidates that no other beats in both accuracy and latency, ascending in both.
-class front {
-public:
-  /// Takes `c` in if nothing here is at least as good in both; whoever it beats leaves. True if it came in.
-  bool insert(const candidate& c) {
-    // first member slower than c; the one before it is the best of those not slower
-    auto at = std::upper_bound(members_.begin(), members_.end(), c.latency,
-                               [](milliseconds ms, const candidate& m) { return ms < m.latency; });
-    if (at != members_.begin() && std::prev(at)->accuracy >= c.accuracy) return false;
-    auto first = at;
-    while (first != members_.begin() && std::prev(first)->latency == c.latency) --first;
-    while (at != members_.end() && at->accuracy <= c.accuracy) ++at;
-    members_.insert(members_.erase(first, at), c);
-    return true;
-  }
-  /// The most accurate member within a limit, or null.
-  const candidate* best_within(milliseconds limit) const {
-    auto at = std::upper_bound(members_.begin(), members_.end(), limit,
-                               [](milliseconds ms, const candidate& m) { return ms < m.latency; });
-    return at == members_.begin() ? nullptr : &*std::prev(at);
-  }
-  const std::vector<candidate>& members() const { return members_; }
-
-private:
-  std::vector<candidate> members_;
-};
+using front = pareto_front<candidate, &candidate::latency, &candidate::accuracy>;
 
 } // namespace dynofa::search
