@@ -54,9 +54,7 @@ struct fixture {
       }
     ensemble.emplace(space, layout, std::move(members));
     for (int i = 0; i < 100000; ++i) archs.push_back(random_arch(space, random));
-    const file_bytes file = map_file(dir / "search.json");
-    const auto* begin = reinterpret_cast<const char*>(file.bytes.data());
-    const auto search = nlohmann::json::parse(begin, begin + file.bytes.size());
+    const auto search = nlohmann::json::parse(map_file(dir / "search.json").text());
     for (const auto& run : search.at("runs")) {
       const char* best = run.contains("best_accuracy_over_seeds") ? "best_accuracy_over_seeds" : "best_accuracy";
       bars.push_back({run.at("device"), run.at("latency_constraint_ms"), run.at(best)});

@@ -133,7 +133,7 @@ void write_json(const options& o, const backend::cpu& b, const std::map<std::str
     for (int i : {1, 2, 3}) j[i == 1 ? "depth" : i == 2 ? "kernel" : "expand"] = cell[i];
     all["points"].push_back(j);
   }
-  std::ofstream(o.out + ".json") << all.dump(1) << '\n';
+  replace_file(o.out + ".json", all.dump(1) + '\n');
 }
 
 /// Four pictures in one: latency over MACs, and over each choice with the other two at their largest, per resolution.

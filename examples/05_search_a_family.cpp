@@ -80,9 +80,7 @@ int main(int argc, char** argv) try {
     std::printf("level %zu  %5.2f ms  %5.2f %%  %s\n", json["levels"].size(), level.latency.count(),
                 100 * level.accuracy, text(level.arch).c_str());
   }
-  const std::string content = json.dump(1) + "\n";
-  const auto part = std::as_bytes(std::span(content));
-  replace_file(out + ".json", std::span(&part, 1));
+  replace_file(out + ".json", json.dump(1) + "\n");
 
   const auto points = [](const auto& candidates) {
     std::vector<std::array<double, 2>> xy;

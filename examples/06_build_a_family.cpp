@@ -62,24 +62,16 @@ struct job {
   }
 };
 
-void write_whole(const fs::path& path, const std::string& content) {
-  const std::span<const std::byte> part = std::as_bytes(std::span(content));
-  replace_file(path, std::span(&part, 1));
-}
-
 calibrated_model profile(const job& j, double seconds) {
   const fs::path file = j.out / "profile.json";
   profile_state state;
-  if (fs::exists(file)) {
-    const file_bytes stored = map_file(file);
-    state = parse_profile_state({reinterpret_cast<const char*>(stored.bytes.data()), stored.bytes.size()});
-  }
+  if (fs::exists(file)) state = parse_profile_state(map_file(file).text());
   profile_options options{.quick = true, .seconds_per_resolution = seconds / 3};
   report::progress bar(std::cerr, "  profile  ");
   options.on_progress = [&](const profile_progress& p) { return bar(p.done, p.total); };
   const bool is_new = state.backend.empty();
   profiler p(j.one_core, j.classifier.net, options, std::move(state));
-  if (is_new) p.run(), write_whole(file, nlohmann::json(p.state()).dump());
+  if (is_new) p.run(), replace_file(file, nlohmann::json(p.state()).dump());
   save_latency_table(j.out / "table.json", p.table());
   return p.model();
 }
@@ -139,7 +131,7 @@ void write_report(const job& j, const family& f, const std::string& device, cons
     macs.points.push_back({m, l.accuracy.top1()});
   }
   std::cout << device << "\n" << table.str();
-  write_whole(j.out / "report.md", text("# A family on ", device, "\n\n", table.str()));
+  replace_file(j.out / "report.md", text("# A family on ", device, "\n\n", table.str()));
   report::series cloud{"others measured on the way (fewer images)", {}, report::series::look::points},
       cloud_macs = cloud;
   for (const auto& m : others) {
@@ -212,8 +204,8 @@ int main(int argc, char** argv) try {
   const fs::path chosen_file = j.out / "candidates.json";
   std::vector<arch> chosen; // what the last search found; stored, since what comes next takes longest
   if (fs::exists(chosen_file)) {
-    std::ifstream in(chosen_file);
-    for (const auto& a : nlohmann::json::parse(in)) chosen.push_back(read_arch(a));
+    const auto stored = nlohmann::json::parse(map_file(chosen_file).text());
+    for (const auto& a : stored) chosen.push_back(read_arch(a));
   }
   for (int round = 0; chosen.empty() && round < rounds; ++round) {
     const auto candidates = search(10);
@@ -235,7 +227,7 @@ int main(int argc, char** argv) try {
     for (const auto& one : search(levels)) chosen.push_back(one.arch);
     for (const arch& end : {smallest(space), largest(space)}) // predictions are least sure there, and they cost little
       if (std::find(chosen.begin(), chosen.end(), end) == chosen.end()) chosen.push_back(end);
-    write_whole(chosen_file, nlohmann::json(chosen).dump());
+    replace_file(chosen_file, nlohmann::json(chosen).dump());
   }
 
   std::cout << "4. calibrate and evaluate the candidates\n";

@@ -30,11 +30,7 @@ struct bar {
   double limit, wanted;
 };
 
-nlohmann::json read(const fs::path& path) {
-  const file_bytes file = map_file(path);
-  const auto* begin = reinterpret_cast<const char*>(file.bytes.data());
-  return nlohmann::json::parse(begin, begin + file.bytes.size());
-}
+nlohmann::json read(const fs::path& path) { return nlohmann::json::parse(map_file(path).text()); }
 
 fs::path needed(const fs::path& dir, const std::string& name) {
   const fs::path file = golden::shared_file(dir, name);

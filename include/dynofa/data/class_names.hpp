@@ -1,6 +1,6 @@
 #pragma once
 #include "dynofa/core/error.hpp"
-#include "dynofa/data/file.hpp"
+#include "dynofa/core/file.hpp"
 
 #include <nlohmann/json.hpp>
 

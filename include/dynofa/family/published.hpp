@@ -26,9 +26,7 @@ namespace dynofa {
 inline std::vector<family_level> load_published_levels(const std::filesystem::path& networks, std::string_view platform,
                                                        const std::filesystem::path& statistics,
                                                        const space_description& space) {
-  const file_bytes file = map_file(networks);
-  const auto document = detail::parse_bounded({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()},
-                                              networks.string().c_str());
+  const auto document = detail::parse_bounded(map_file(networks).text(), networks.string().c_str());
   const safetensors_file stored = read_safetensors(statistics);
   const detail::json_field all(document, networks.string());
   all.object();

@@ -11,10 +11,9 @@ namespace dynofa {
 namespace detail {
 inline nlohmann::json read_table_document(const std::filesystem::path& path) {
   const file_bytes file = map_file(path);
-  const std::string_view source(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
   const auto extension = path.extension();
-  return extension == ".yaml" || extension == ".yml" ? parse_table_yaml(source, path.string())
-                                                     : parse_table_json(source, path.string());
+  return extension == ".yaml" || extension == ".yml" ? parse_table_yaml(file.text(), path.string())
+                                                     : parse_table_json(file.text(), path.string());
 }
 } // namespace detail
 
@@ -55,10 +54,8 @@ inline latency_table load_latency_table(const std::filesystem::path& path) {
 /// Writes our form, as YAML if the name ends so and as JSON otherwise; readers see the old file or the new one.
 inline void save_latency_table(const std::filesystem::path& path, const latency_table& table) {
   const auto extension = path.extension();
-  const std::string content =
-      extension == ".yaml" || extension == ".yml" ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n";
-  const std::span<const std::byte> part = std::as_bytes(std::span(content));
-  replace_file(path, std::span(&part, 1));
+  replace_file(path,
+               extension == ".yaml" || extension == ".yml" ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n");
 }
 
 } // namespace dynofa

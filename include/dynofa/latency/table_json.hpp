@@ -1,6 +1,6 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/latency/table.hpp"
-#include "dynofa/model/file.hpp"
 
 #include <nlohmann/json.hpp>
 
