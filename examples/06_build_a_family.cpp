@@ -21,7 +21,6 @@
 #include <iomanip>
 #include <iostream>
 #include <set>
-#include <thread>
 
 // From a super-network and two folders of images to a family file: profile this device, learn what accuracy depends on,
 // search, calibrate, evaluate, keep the front of what was *measured*. Every stage leaves a file in --out, and a second
@@ -149,7 +148,7 @@ void write_report(const job& j, const family& f, const std::string& device, cons
 int main(int argc, char** argv) try {
   CLI::App app("Builds a family of sub-networks for this device");
   std::string asset = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", calib, images, out = "family", measured;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), rounds = 3;
+  int threads = hardware_threads(), rounds = 3;
   std::size_t levels = 18, samples = 80;
   double profile_seconds = 60;
   app.add_option("--supernet", asset, "safetensors with space, preprocessing and class names inside");
@@ -197,7 +196,7 @@ int main(int argc, char** argv) try {
     for (const auto& m : known) data.push_back({m.arch, m.accuracy + offset});
     if (!of_given || !known.empty()) predictor = train_predictor(space, data);
     search::pareto_options options;
-    options.levels = 16, options.evaluations = 10000, options.threads = static_cast<unsigned>(threads);
+    options.levels = 16, options.evaluations = 10000, options.threads = threads;
     const auto found = search::pareto(space, *predictor, latency, options);
     return search::select_levels(found.all, count);
   };

@@ -16,7 +16,6 @@
 #include <cmath>
 #include <iomanip>
 #include <iostream>
-#include <thread>
 
 // The main job: load a family of sub-networks, see what each costs on this machine, classify real images.
 //
@@ -88,7 +87,7 @@ int main(int argc, char** argv) try {
   CLI::App app("dynofa: one super-network, many networks");
   std::string asset = DYNOFA_ASSETS "/tinyimagenet.dynofa", image, folder, figure;
   std::size_t limit = 0;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  int threads = hardware_threads();
   app.add_option("--family", asset, "family file");
   app.add_option("--image", image, "JPEG or PNG to classify");
   app.add_option("--images", folder, "folder with one sub-folder per class: measures top-1 of every level");

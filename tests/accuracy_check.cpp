@@ -15,7 +15,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
-#include <thread>
 
 namespace {
 
@@ -57,7 +56,7 @@ void draw_settling(const std::vector<std::pair<std::string, std::vector<calibrat
 int main(int argc, char** argv) try {
   std::vector<std::string> names;
   std::string figure;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), limit = 0;
+  int threads = hardware_threads(), limit = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--threads" && i + 1 < argc)

@@ -33,7 +33,6 @@
 #include <fstream>
 #include <iostream>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,7 +53,7 @@ private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-const int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
+const int threads = std::min(hardware_threads(), 16);
 
 struct material {
   family f;
@@ -211,7 +210,7 @@ void print(const char* title, const front& members, const space_description& spa
 /// Searches a family with a device's latency model, then calibrates and evaluates it on the GPU.
 front searched(const material& m, const accuracy_predictor& predictor, const calibrated_model& latency) {
   search::pareto_options options;
-  options.levels = 12, options.evaluations = 10000, options.threads = static_cast<unsigned>(threads);
+  options.levels = 12, options.evaluations = 10000, options.threads = threads;
   front members;
   for (const auto& c : search::select_levels(search::pareto(m.f.space(), predictor, latency, options).all, 8))
     members.push_back({c.arch, c.accuracy, 0, {}});

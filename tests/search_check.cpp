@@ -16,7 +16,6 @@
 #include <iostream>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace dynofa;
@@ -84,7 +83,7 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
     search::pareto_options options;
     for (const bar& b : bars) options.limits.emplace_back(b.limit);
     options.seed = seed;
-    options.threads = std::max(1U, std::thread::hardware_concurrency());
+    options.threads = hardware_threads();
     const auto start = std::chrono::steady_clock::now();
     const auto found = search::pareto(space, accuracy, latency, std::move(options));
     const double wall = seconds_since(start);

@@ -1,13 +1,10 @@
 #pragma once
+#include "dynofa/core/parallel_for.hpp"
 #include "dynofa/search/improve.hpp"
 #include "dynofa/space/sampling.hpp"
 
-#include <atomic>
-#include <exception>
-#include <mutex>
 #include <set>
 #include <stop_token>
-#include <thread>
 
 namespace dynofa::search {
 
@@ -16,7 +13,7 @@ struct pareto_options {
   std::size_t levels = 8;
   std::size_t evaluations = 64000; ///< accuracy predictions per limit, about
   std::uint64_t seed = 1;
-  unsigned threads = 1; ///< the result does not depend on it
+  int threads = 1; ///< the result does not depend on it
   progress_callback on_progress;
   std::stop_token stop;
 };
@@ -114,7 +111,7 @@ private:
       if (state_.limits[i].evaluations < options_.evaluations) todo.push_back(i);
     if (todo.empty()) return false;
     std::vector<found> results(todo.size());
-    in_parallel(todo.size(), [&](std::size_t t) { results[t] = climb(todo[t]); });
+    parallel_for(todo.size(), options_.threads, [&](std::size_t t) { results[t] = climb(todo[t]); });
     for (std::size_t t = 0; t < todo.size(); ++t) merge(todo[t], results[t]);
     return true;
   }
@@ -200,31 +197,6 @@ private:
       limits.emplace_back(least *
                           std::pow(most / least, static_cast<double>(i) / static_cast<double>(options_.levels + 1)));
     return limits;
-  }
-
-  template <class Work>
-  void in_parallel(std::size_t n, Work work) const {
-    const auto workers = static_cast<std::size_t>(std::clamp<std::size_t>(options_.threads, 1, n));
-    if (workers == 1) {
-      for (std::size_t i = 0; i < n; ++i) work(i);
-      return;
-    }
-    std::atomic<std::size_t> next{0};
-    std::exception_ptr fault;
-    std::mutex fault_mutex;
-    {
-      std::vector<std::jthread> pool;
-      for (std::size_t w = 0; w < workers; ++w)
-        pool.emplace_back([&] {
-          try {
-            for (std::size_t i; (i = next++) < n;) work(i);
-          } catch (...) {
-            const std::lock_guard lock(fault_mutex);
-            fault = std::current_exception();
-          }
-        });
-    }
-    if (fault) std::rethrow_exception(fault);
   }
 
   space_description space_;
