@@ -31,15 +31,10 @@ inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
   std::vector<measured_arch> data;
   for_each_line(source, where, [&](std::string_view one, const std::string& place) {
     if (data.size() == 1000000) throw error(errc::bad_file, place, "at most 1000000 architectures", "more");
-    const auto json = detail::parse_bounded(one, place.c_str());
-    const detail::json_field field(json, place);
-    field.object();
-    const auto top1 = json.find("top1");
-    if (top1 == json.end() || !top1->is_number() || !std::isfinite(top1->get<double>()) ||
-        std::abs(top1->get<double>()) > 1000)
-      throw error(errc::bad_file, place + " field top1", "a number", top1 == json.end() ? "none" : top1->type_name());
+    const auto json = detail::parse_bounded(one, place);
+    const double top1 = detail::json_field(json, place).object()["top1"].number(-1000, 1000);
     try {
-      data.push_back({read_arch(json), top1->get<double>()});
+      data.push_back({read_arch(json), top1});
     } catch (const error& fault) {
       throw error(errc::bad_file, text(place, ", ", fault.where()), fault.expected(), fault.got());
     }

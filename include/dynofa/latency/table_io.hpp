@@ -33,8 +33,8 @@ inline latency_table load_latency_folder(const std::filesystem::path& folder) {
     constexpr std::string_view tail = "_lookup_table";
     if (!name.ends_with(tail) || (extension != ".json" && extension != ".yaml")) continue;
     const int r = detail::read_resolution(std::string_view(name).substr(0, name.size() - tail.size()), path.string());
-    if (!table.resolutions.emplace(r, detail::read_latency_entries(detail::read_table_document(path), path.string()))
-             .second)
+    const auto document = detail::read_table_document(path);
+    if (!table.resolutions.emplace(r, detail::read_latency_entries({document, path.string()})).second)
       throw error(errc::bad_file, folder.string(), text("one table for resolution ", r), "two");
   }
   if (table.resolutions.empty())
