@@ -99,6 +99,7 @@
 #include "dynofa/runtime/dynamic_network.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/image_record.hpp"
+#include "dynofa/runtime/latency_forecast.hpp"
 #include "dynofa/runtime/level_figures.hpp"
 #include "dynofa/runtime/lookup.hpp"
 #include "dynofa/runtime/manager.hpp"
