@@ -99,7 +99,7 @@ void measure(point& p, const options& o, const backend::cpu& b, std::set<int>& j
   static const auto packed = b.pack(paper_supernet()); // one copy of the weights for all points
   engine runner(b, paper_supernet(), packed);
   auto level = runner.load(p.a);
-  const std::vector<float> image = random_values(std::size_t(p.a.r) * p.a.r * 3, p.a.r);
+  const std::vector<float> image = random_values(image_values(p.a.r), p.a.r);
   std::vector<float> logits = runner.run(level, image);
   if (judged.insert(p.a.r).second) {
     engine judge(backend::reference{}, paper_supernet());

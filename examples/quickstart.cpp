@@ -48,7 +48,7 @@ const backend::cpu one_core{.weights = "lossless"};
 
 void classify(const family& f, std::size_t i, const data::image& picture) {
   const family_level& l = f.levels()[i];
-  std::vector<float> image(std::size_t(l.arch.r) * l.arch.r * 3);
+  std::vector<float> image(image_values(l.arch.r));
   f.preprocessing().apply(picture, l.arch.r, image);
   engine runner(one_core, f.net());
   auto level = runner.load(l.arch, l.statistics);

@@ -27,7 +27,7 @@ double seconds_since(steady::time_point start) { return std::chrono::duration<do
 double single_rate(const backend::cpu& one, const image_classifier& c, const arch& a) {
   engine runner(one, c.net);
   auto level = runner.load(a);
-  const std::vector<float> image(std::size_t(a.r) * a.r * 3, 0.3f);
+  const std::vector<float> image(image_values(a.r), 0.3f);
   std::vector<float> logits(std::size_t(c.net->space.classes));
   for (int i = 0; i < 20; ++i) runner.run(level, image, logits);
   const auto start = steady::now();

@@ -52,7 +52,7 @@ std::vector<double> measure(const backend::cpu& cpu, const supernet_ptr& net, co
   std::size_t rounds = 0;
   for (const auto start = steady::now(); rounds < 5 || seconds_since(start) < seconds; ++rounds)
     for (std::size_t i = 0; i < archs.size(); ++i) {
-      const std::span<const float> in(image.data(), std::size_t(archs[i].r) * archs[i].r * 3);
+      const std::span<const float> in(image.data(), image_values(archs[i].r));
       cpu.run(levels[i], workspace, in, logits); // brings this network's weights in, as when it stays in use
       const auto before = steady::now();
       cpu.run(levels[i], workspace, in, logits);

@@ -96,24 +96,6 @@ public:
       if (have.device == latency.device) return void(have = std::move(latency));
     levels_[i].latency.push_back(std::move(latency));
   }
-  /// Measures every level again: `measure(level)` gives a `measured_latency` or a `measured_accuracy`. If it throws,
-  /// nothing changes.
-  template <class Measure>
-  void remeasure(Measure measure) {
-    auto levels = levels_;
-    for (auto& level : levels) {
-      auto result = measure(std::as_const(level));
-      check(result);
-      if constexpr (std::is_same_v<decltype(result), measured_accuracy>) {
-        level.accuracy = result;
-      } else {
-        std::erase_if(level.latency, [&](const auto& l) { return l.device == result.device; });
-        level.latency.push_back(std::move(result));
-      }
-    }
-    levels_ = std::move(levels);
-    sort();
-  }
 
   /// What level i took on a device, or null if it was not measured there.
   const measured_latency* latency_on(std::size_t i, std::string_view device) const {

@@ -56,7 +56,7 @@ private:
       const plan p = make_plan(net->space, a);
       auto level = backend.bind(packed, p, fold(*net, p, stored_statistics(*net, p)));
       auto workspace = backend.make_workspace(std::span(&p, 1));
-      const std::vector<float> image(static_cast<std::size_t>(a.r) * a.r * 3, 0.5f);
+      const std::vector<float> image(image_values(a.r), 0.5f);
       samples times;
       for (int i = -2; i < runs; ++i) {
         const auto start = std::chrono::steady_clock::now();

@@ -131,7 +131,7 @@ private:
     double top1;
     std::vector<measured_latency> latency;
     typename Backend::bound bound;
-    std::size_t values() const { return std::size_t(arch.r) * arch.r * 3; }
+    std::size_t values() const { return image_values(arch.r); }
   };
 
   void require(std::size_t level) const {
