@@ -57,6 +57,10 @@ TEST_CASE("a fault names its place") {
   };
   CHECK(sentence([&] { members(0, 1); }) == "f, part a: expected a number, got object");
   CHECK(sentence([&] { members(2, 3); }) == "f: expected 2 to 3 members, got 1");
+  const json odd = {{"a\nb\x80", nullptr}};
+  CHECK(sentence([&] {
+          json_field(odd, "f").members(1, 1, "part", [](auto&, const json_field& part) { (void)part.number(); });
+        }) == "f, part a?b?: expected a number, got null");
 }
 
 TEST_CASE("texts are bounded before anything is read from them") {

@@ -105,7 +105,12 @@ public:
     if (object().value_.size() < least || value_.size() > most)
       throw fault(text(least, " to ", most, " members"), std::to_string(value_.size()));
     const std::string prefix = text(name(), ", ", what, ' ');
-    for (const auto& [key, value] : value_.items()) visit(key, json_field(value, prefix + key));
+    for (const auto& [key, value] : value_.items()) {
+      std::string shown = key.substr(0, 200);
+      for (char& c : shown)
+        if (c < ' ' || c > '~') c = '?';
+      visit(key, json_field(value, prefix + shown));
+    }
   }
   template <class Vector>
   Vector list(int least, int most) const {

@@ -92,7 +92,8 @@ inline latency_table read_latency_table(const nlohmann::json& json, const std::s
   }
   const json_field resolutions(ours ? json["resolutions"] : json, where);
   resolutions.members(1, max_table_resolutions, "resolution", [&](const std::string& name, const json_field& entries) {
-    table.resolutions.emplace(read_resolution(name, where), read_latency_entries(entries));
+    const int r = read_resolution(name, where);
+    table.resolutions.emplace(r, read_latency_entries(entries));
   });
   return table;
 }
