@@ -134,7 +134,7 @@ void write_report(const job& j, const family& f, const std::string& device, cons
   report::series cloud{"others measured on the way (fewer images)", {}, report::series::look::points},
       cloud_macs = cloud;
   for (const auto& m : others) {
-    cloud.points.push_back({latency(m.arch).count(), m.accuracy});
+    cloud.points.push_back({latency(m.arch), m.accuracy});
     cloud_macs.points.push_back({double(make_plan(f.space(), m.arch).macs()) / 1e6, m.accuracy});
   }
   report::draw({"Accuracy and latency on " + device, "milliseconds per image", "top-1, per cent", {cloud, front}},

@@ -148,8 +148,8 @@ calibrated_model profiled(const material& m, const Backend& backend, bool judged
   std::vector<double> errors;
   for (int i = 0; i < 20; ++i) {
     const arch a = random_arch(m.f.space(), random);
-    const double ms = truth(a).count();
-    errors.push_back(100 * std::abs(model(a).count() - ms) / ms);
+    const double ms = truth(a);
+    errors.push_back(100 * std::abs(model(a) - ms) / ms);
   }
   std::printf(
       "      %s: profiled in %.0f s, %zu operations, %zu not settled to 2 %%; a whole network is %.2f x the sum "

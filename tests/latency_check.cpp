@@ -89,11 +89,11 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b) {
 struct agreement {
   double spearman, median, p95;
 };
-template <latency_model Model>
+template <cost_model Model>
 agreement compare(const Model& model, const std::vector<arch>& archs, const std::vector<double>& measured) {
   std::vector<double> predicted, errors;
   for (std::size_t i = 0; i < unseen; ++i) {
-    predicted.push_back(milliseconds(model(archs[i])).count());
+    predicted.push_back(model(archs[i]));
     errors.push_back(std::abs(predicted[i] / measured[i] - 1));
   }
   std::sort(errors.begin(), errors.end());

@@ -56,14 +56,14 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
     for (const auto& subnet : paper.at("subnets"))
       if (const arch a = read_arch(subnet); is_legal(space, a))
         for (bar& b : bars)
-          if (latency(a).count() <= b.limit) b.wanted = std::max(b.wanted, accuracy(a));
+          if (latency(a) <= b.limit) b.wanted = std::max(b.wanted, accuracy(a));
   }
   for (const bar& b : bars) {
     double least = 1, slowest = 0;
     std::size_t evaluations = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
       search::pareto_options options;
-      options.limits = {milliseconds(b.limit)};
+      options.limits = {b.limit};
       options.evaluations = 80000;
       options.seed = seed;
       const auto start = std::chrono::steady_clock::now();
@@ -81,7 +81,7 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
   }
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     search::pareto_options options;
-    for (const bar& b : bars) options.limits.emplace_back(b.limit);
+    for (const bar& b : bars) options.limits.push_back(b.limit);
     options.seed = seed;
     options.threads = hardware_threads();
     const auto start = std::chrono::steady_clock::now();
@@ -89,8 +89,7 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
     const double wall = seconds_since(start);
     family_walls[seed - 1] += wall;
     double margin = 1;
-    for (const bar& b : bars)
-      margin = std::min(margin, found.all.best_within(milliseconds(b.limit))->accuracy - b.wanted);
+    for (const bar& b : bars) margin = std::min(margin, found.all.best_within(b.limit)->accuracy - b.wanted);
     std::cout << std::left << std::setw(12) << device << std::right << " family of " << bars.size() << ", seed " << seed
               << ": least margin " << std::fixed << std::setprecision(5) << std::showpos << margin << std::noshowpos
               << ", " << found.evaluations() << " evaluations, front of " << found.all.members().size() << ", "

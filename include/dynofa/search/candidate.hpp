@@ -17,7 +17,7 @@ namespace dynofa::search {
 struct candidate {
   dynofa::arch arch;
   double accuracy = -std::numeric_limits<double>::infinity();
-  milliseconds latency{std::numeric_limits<double>::infinity()};
+  double cost = std::numeric_limits<double>::infinity(); ///< in the cost model's unit, as limits are
 };
 
 /// What a long search tells while it works. A callback that returns false ends the search as a stop request does.
@@ -28,21 +28,31 @@ struct progress {
 };
 using progress_callback = std::function<bool(const progress&)>;
 
-/// Refuses at once what no architecture of the space can meet, naming the nearest value that one can. Exact for
-/// additive models; other models say nothing here.
-template <latency_model Latency>
-void require_feasible(const space_description& space, const Latency& latency, milliseconds limit, const char* where) {
-  if constexpr (additive_latency_model<Latency>) {
-    const double least = find_extremes(latency.costs(), &space).least.cost * latency.scale() + latency.offset();
-    if (!(limit.count() >= least))
-      throw error(errc::infeasible, where,
-                  text("a latency limit of at least ", least, " ms on ", latency.device(), ", the least in the space"),
-                  text(limit.count(), " ms"));
-  } else if (!(limit.count() > 0))
-    throw error(errc::infeasible, where, "a latency limit above 0 ms", text(limit.count(), " ms"));
+/// The cheapest and the dearest that an additive model says of the space.
+template <additive_cost_model Cost>
+cost_extremes exact_extremes(const space_description& space, const Cost& cost) {
+  cost_extremes found = find_extremes(cost.costs(), &space);
+  for (auto* end : {&found.least, &found.most}) end->cost = end->cost * cost.scale() + cost.offset();
+  return found;
 }
 
-/// The candidates that no other beats in both accuracy and latency, ascending in both.
-using front = pareto_front<candidate, &candidate::latency, &candidate::accuracy>;
+/// Refuses at once what no architecture of the space can meet, naming the nearest value that one can. Exact for
+/// additive models; other models say nothing here.
+template <cost_model Cost>
+void require_feasible(const space_description& space, const Cost& cost, double limit, const char* where) {
+  const auto refuse = [&](const auto&... expected) {
+    const std::string unit = cost.unit(), device = cost.device();
+    throw error(errc::infeasible, where, text("a limit ", expected..., ' ', unit, device.empty() ? "" : " on ", device),
+                text(limit, ' ', unit));
+  };
+  if constexpr (additive_cost_model<Cost>) {
+    if (const double least = exact_extremes(space, cost).least.cost; !(limit >= least))
+      refuse("of at least the space's least, ", least);
+  } else if (!(limit > 0))
+    refuse("above 0");
+}
+
+/// The candidates that no other beats in both accuracy and cost, ascending in both.
+using front = pareto_front<candidate, &candidate::cost, &candidate::accuracy>;
 
 } // namespace dynofa::search

@@ -15,8 +15,12 @@ using dynofa::detail::json_field;
 inline std::uint64_t read_count(const json_field& f) {
   return f.whole_number(0, std::numeric_limits<std::uint64_t>::max());
 }
+/// `before`: its name when every cost was called milliseconds.
+inline double read_cost(const json_field& f, const char* name, const char* before) {
+  return f[f.has(name) ? name : before].number();
+}
 inline candidate read_candidate(const json_field& f, const space_description& space) {
-  candidate c{read_arch(f["arch"].value()), f["accuracy"].number(), milliseconds(f["latency_ms"].number())};
+  candidate c{read_arch(f["arch"].value()), f["accuracy"].number(), read_cost(f, "cost", "latency_ms")};
   validate(space, c.arch);
   return c;
 }
@@ -24,12 +28,12 @@ inline candidate read_candidate(const json_field& f, const space_description& sp
 } // namespace detail
 
 inline void to_json(nlohmann::json& json, const candidate& c) {
-  json = {{"arch", c.arch}, {"accuracy", c.accuracy}, {"latency_ms", c.latency.count()}};
+  json = {{"arch", c.arch}, {"accuracy", c.accuracy}, {"cost", c.cost}};
 }
 inline void to_json(nlohmann::json& json, const pareto_state& s) {
   json = {{"seed", s.seed}, {"front", s.all.members()}, {"limits", nlohmann::json::array()}};
   for (const auto& l : s.limits)
-    json["limits"].push_back({{"limit_ms", l.limit.count()},
+    json["limits"].push_back({{"limit", l.limit},
                               {"elite", l.elite},
                               {"passed", l.passed},
                               {"evaluations", l.evaluations},
@@ -43,7 +47,7 @@ inline pareto_state read_pareto_state(const nlohmann::json& json, const space_de
   all["front"].each(1 << 20, [&](const json_field& c) { s.all.insert(read_candidate(c, space)); });
   all["limits"].each(1024, [&](const json_field& l) {
     pareto_state::limit_state limit;
-    limit.limit = milliseconds(l["limit_ms"].number());
+    limit.limit = read_cost(l, "limit", "limit_ms");
     l["elite"].each(64, [&](const json_field& c) { limit.elite.push_back(read_candidate(c, space)); });
     l["passed"].each(1 << 22, [&](const json_field& hash) { limit.passed.insert(read_count(hash)); });
     limit.evaluations = read_count(l["evaluations"]);
