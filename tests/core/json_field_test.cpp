@@ -4,6 +4,8 @@
 
 #include "support/sentence.hpp"
 
+namespace dynofa_test::core_json_field {
+
 using namespace dynofa;
 using detail::json_field, detail::parse_bounded;
 using nlohmann::json;
@@ -73,3 +75,5 @@ TEST_CASE("texts are bounded before anything is read from them") {
   CHECK(fault(R"([{"a": 1}, {"b": 1, "c": {"b": 1}, "b": 2}])") == "f: expected each name once, got \"b\" twice");
   CHECK(fault("{\"a\": ") == "f: expected a JSON text, got something else");
 }
+
+} // namespace dynofa_test::core_json_field

@@ -9,6 +9,8 @@
 #include <chrono>
 #include <stdexcept>
 
+namespace dynofa_test::core_parallel_for {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -51,3 +53,5 @@ TEST_CASE("a system that gives no thread is one sentence") {
   pthread_attr_destroy(&usual), pthread_attr_destroy(&huge);
   CHECK(said == "threads: expected to start 4, got Resource temporarily unavailable");
 }
+
+} // namespace dynofa_test::core_parallel_for

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::core_pareto_front {
+
 using namespace dynofa;
 
 namespace {
@@ -69,3 +71,5 @@ TEST_CASE("of equal ones the first stays, and indices give the same front as ite
           expected);
   }
 }
+
+} // namespace dynofa_test::core_pareto_front

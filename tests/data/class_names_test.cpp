@@ -5,6 +5,8 @@
 #include "data/pictures.hpp"
 #include <string>
 
+namespace dynofa_test::data_class_names {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -39,3 +41,5 @@ TEST_CASE("anything else is one sentence with the path") {
   CHECK(said(R"([{"wnid":1,"name":"b"}])") == "[0] field wnid: expected a text of at most 1024 bytes, got 1");
   CHECK(fault_of([&] { read_class_names(folder.path / "none"); }).code() == errc::io);
 }
+
+} // namespace dynofa_test::data_class_names

@@ -7,6 +7,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_model {
+
 using namespace dynofa;
 
 namespace {
@@ -124,3 +126,5 @@ TEST_CASE("costs that are not time, and several limits at once") {
   CHECK(macs.unit() == "MACs");
   CHECK(activations.unit() == "bytes");
 }
+
+} // namespace dynofa_test::latency_model

@@ -6,6 +6,8 @@
 
 #include "families.hpp"
 
+namespace dynofa_test::runtime_latency_forecast {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -42,3 +44,5 @@ TEST_CASE("lists that grow and lists of fixed size give the same forecast, to th
   CHECK(!grows.valid(5));
   CHECK_THROWS_AS(latency_forecast<growing_list>({}, {}), error);
 }
+
+} // namespace dynofa_test::runtime_latency_forecast

@@ -9,6 +9,8 @@
 #include <bit>
 #include <sstream>
 
+namespace dynofa_test::runtime_run_log_io {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -150,3 +152,5 @@ TEST_CASE("cut and changed files: read, or refused with an error") {
       }
     }
 }
+
+} // namespace dynofa_test::runtime_run_log_io

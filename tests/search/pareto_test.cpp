@@ -8,6 +8,8 @@
 #include "support/sentence.hpp"
 #include <cstring>
 
+namespace dynofa_test::search_pareto {
+
 using namespace dynofa;
 using namespace support;
 using search::pareto_options;
@@ -132,3 +134,5 @@ TEST_CASE("a state of the time when every cost was called milliseconds is read")
   CHECK(before.find("cost") == before.npos);
   CHECK(same(search::read_pareto_state(nlohmann::json::parse(before), small_space()), state));
 }
+
+} // namespace dynofa_test::search_pareto
