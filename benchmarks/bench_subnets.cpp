@@ -26,7 +26,7 @@ struct options {
 
 void run(benchmark::State& state, const named_network& network, const options& o) {
   const supernet_ptr& net = paper_supernet();
-  const std::vector<float> image = random_values(std::size_t(network.arch.r) * network.arch.r * 3, network.arch.r);
+  const std::vector<float> image = random_values(image_values(network.arch.r), network.arch.r);
   // One answer of the reference per network, whatever the number of rows.
   static std::map<std::string, std::vector<float>> answers;
   std::vector<float>& wanted = answers[network.name];

@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <set>
 #include <sstream>
@@ -98,7 +99,7 @@ void measure(point& p, const options& o, const backend::cpu& b, std::set<int>& j
   static const auto packed = b.pack(paper_supernet()); // one copy of the weights for all points
   session runner(b, paper_supernet(), packed);
   auto level = runner.load(p.a);
-  const std::vector<float> image = random_values(std::size_t(p.a.r) * p.a.r * 3, p.a.r);
+  const std::vector<float> image = random_values(image_values(p.a.r), p.a.r);
   std::vector<float> logits = runner.run(level, image);
   if (judged.insert(p.a.r).second) {
     session judge(backend::reference{}, paper_supernet());
@@ -133,7 +134,7 @@ void write_json(const options& o, const backend::cpu& b, const std::map<std::str
     for (int i : {1, 2, 3}) j[i == 1 ? "depth" : i == 2 ? "kernel" : "expand"] = cell[i];
     all["points"].push_back(j);
   }
-  std::ofstream(o.out + ".json") << all.dump(1) << '\n';
+  replace_file(o.out + ".json", all.dump(1) + '\n');
 }
 
 /// Four pictures in one: latency over MACs, and over each choice with the other two at their largest, per resolution.

@@ -37,7 +37,7 @@ struct setting {
   }
   ~setting() { std::filesystem::remove(file); }
   const family_level& small() const { return levels.levels().front(); }
-  std::span<const float> input(const arch& a) const { return std::span(image).first(std::size_t(a.r) * a.r * 3); }
+  std::span<const float> input(const arch& a) const { return std::span(image).first(image_values(a.r)); }
 };
 setting& shared() {
   static setting s;

@@ -32,7 +32,7 @@ inline const std::vector<float>& cuda_truth(const named_network& network, std::s
 
 inline void run_cuda(benchmark::State& state, const named_network& network, const std::string& precision, int batch) {
   const supernet_ptr& net = paper_supernet();
-  const auto pixels = std::size_t(network.arch.r) * network.arch.r * 3, classes = std::size_t(net->space.classes);
+  const auto pixels = image_values(network.arch.r), classes = std::size_t(net->space.classes);
   const std::vector<float> image = random_values(pixels * std::size_t(batch), network.arch.r);
 
   session runner(backend::cuda{.precision = precision}, net);

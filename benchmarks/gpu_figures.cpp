@@ -52,8 +52,7 @@ void print_launches(const named_network& network, const options& o) {
   const supernet_ptr& net = paper_supernet();
   session runner(backend::cuda{.precision = o.precision}, net);
   auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), o.batch);
-  const std::vector<float> image =
-      random_values(std::size_t(network.arch.r) * network.arch.r * 3 * std::size_t(o.batch), network.arch.r);
+  const std::vector<float> image = random_values(image_values(network.arch.r) * std::size_t(o.batch), network.arch.r);
   (void)runner.run(level, image);
   const auto all = runner.backend().profile(*level, runner.workspace(), 20);
   std::printf("%s r=%d %s batch %d\n", network.name.c_str(), int(network.arch.r), runner.backend().name().c_str(),

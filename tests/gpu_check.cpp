@@ -83,7 +83,7 @@ void check_accuracy(const model& m, const std::string& folder, golden::tally& t)
   const arch a = largest(m.net->space);
   session half(backend::cuda{.precision = "fp16"}, m.net), exact(backend::cuda{.precision = "fp32"}, m.net);
   auto half_level = half.load(a), exact_level = exact.load(a);
-  std::vector<float> image(std::size_t(a.r) * a.r * 3);
+  std::vector<float> image(image_values(a.r));
   double right[2] = {};
   std::vector<double> apart; // of the logits, largest of an image, in their standard deviations
   data::for_each_image(images, 1, [&](std::size_t, int label, const data::image& picture) {

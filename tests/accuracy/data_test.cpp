@@ -40,8 +40,8 @@ TEST_CASE("a fault is one sentence with its line") {
   CHECK(fault("") == "a.jsonl: expected at least one line, got none");
   CHECK(fault(good + "\n{\n") == "a.jsonl line 2: expected a JSON text, got something else");
   CHECK(fault("\n[]") == "a.jsonl line 2: expected an object, got array");
-  CHECK(fault(with(good, R"("top1":0.5)", R"("top":0.5)")) == "a.jsonl line 1 field top1: expected a number, got none");
-  CHECK(fault(with(good, "0.5", "\"a\"")) == "a.jsonl line 1 field top1: expected a number, got string");
+  CHECK(fault(with(good, R"("top1":0.5)", R"("top":0.5)")) == "a.jsonl line 1: expected a field top1, got none");
+  CHECK(fault(with(good, "0.5", "\"a\"")) == "a.jsonl line 1 field top1: expected a number in -1000..1000, got string");
   CHECK(fault(with(good, "0.5", "1e7")).starts_with("a.jsonl line 1 field top1: expected a number"));
   CHECK(fault(with(good, R"("ks":[3,)", R"("ks":[999,)")) ==
         "a.jsonl line 1, architecture field ks[0]: expected a whole number in 0..255, got 999");

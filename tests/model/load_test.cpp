@@ -67,7 +67,7 @@ TEST_CASE("an extracted sub-network runs as the super-network it came from, and 
   write_safetensors(folder.path() / "sub.safetensors", extract(*net, p), {});
   const auto sub = std::make_shared<const supernet>(load_extracted(folder.path() / "sub.safetensors", space, a));
 
-  const std::vector<float> image(std::size_t(a.r) * a.r * 3, 0.25f);
+  const std::vector<float> image(image_values(a.r), 0.25f);
   session whole(backend::reference{}, net), part(backend::reference{}, sub);
   auto level = whole.load(a), same = part.load(a);
   CHECK(whole.run(level, image) == part.run(same, image));

@@ -35,7 +35,7 @@ TEST_CASE("every level gives what a session of its own gives, in any order of sw
     const auto& l = f.levels()[level];
     CHECK(net.arch_of(level) == l.arch);
     auto bound = one.load(l.arch, l.statistics);
-    CHECK(logits == one.run(bound, std::vector<float>(std::size_t(l.arch.r) * l.arch.r * 3, 0.5f)));
+    CHECK(logits == one.run(bound, std::vector<float>(image_values(l.arch.r), 0.5f)));
   }
 }
 
@@ -46,7 +46,7 @@ TEST_CASE("a switch while an image runs is for the next image") {
   const std::size_t ran = net.run(
       [&](int r, std::span<float> image) {
         CHECK(r == f.levels()[0].arch.r);
-        CHECK(image.size() == std::size_t(r) * static_cast<std::size_t>(r) * 3);
+        CHECK(image.size() == image_values(r));
         image[0] = 7;
         std::thread([&] { net.switch_to(3); }).join();
       },

@@ -24,9 +24,9 @@ struct landscape {
 
 inline const dynofa::space_description& small_space() { return tiny_space::description; }
 inline dynofa::count_model small_costs() { return dynofa::count_model::macs(small_space()); }
-inline dynofa::milliseconds middle_cost() {
+inline double middle_cost() {
   const auto x = dynofa::find_extremes(small_costs().costs());
-  return dynofa::milliseconds(std::sqrt(x.least.cost * x.most.cost));
+  return std::sqrt(x.least.cost * x.most.cost);
 }
 
 } // namespace support

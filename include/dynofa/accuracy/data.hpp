@@ -1,6 +1,6 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/core/random.hpp"
-#include "dynofa/model/file.hpp"
 #include "dynofa/space/json.hpp"
 
 #include <algorithm>
@@ -29,22 +29,12 @@ struct measured_arch {
 inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
                                                       const std::string& where = "accuracy data") {
   std::vector<measured_arch> data;
-  for (std::size_t line = 1; !source.empty(); ++line) {
-    const auto end = source.find('\n');
-    const std::string_view one = source.substr(0, end);
-    source.remove_prefix(end == source.npos ? source.size() : end + 1);
-    if (one.find_first_not_of(" \t\r") == one.npos) continue;
-    const std::string place = text(where, " line ", line);
+  for_each_line(source, where, [&](std::string_view one, const std::string& place) {
     if (data.size() == 1000000) throw error(errc::bad_file, place, "at most 1000000 architectures", "more");
-    const auto json = detail::parse_bounded(one, place.c_str());
-    const detail::json_field field(json, place);
-    field.object();
-    const auto top1 = json.find("top1");
-    if (top1 == json.end() || !top1->is_number() || !std::isfinite(top1->get<double>()) ||
-        std::abs(top1->get<double>()) > 1000)
-      throw error(errc::bad_file, place + " field top1", "a number", top1 == json.end() ? "none" : top1->type_name());
+    const auto json = detail::parse_bounded(one, place);
+    const double top1 = detail::json_field(json, place).object()["top1"].number(-1000, 1000);
     try {
-      data.push_back({read_arch(json), top1->get<double>()});
+      data.push_back({read_arch(json), top1});
     } catch (const error& fault) {
       throw error(errc::bad_file, text(place, ", ", fault.where()), fault.expected(), fault.got());
     }
@@ -52,13 +42,12 @@ inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
       throw error(
           errc::bad_file, place, "as many ks as e, a whole number per d",
           text(data.back().arch.ks.size(), ", ", data.back().arch.e.size(), " and ", data.back().arch.d.size()));
-  }
+  });
   if (data.empty()) throw error(errc::bad_file, where, "at least one line", "none");
   return data;
 }
 inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path& path) {
-  const file_bytes file = map_file(path);
-  return parse_accuracy_data({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()}, path.string());
+  return parse_accuracy_data(map_file(path).text(), path.string());
 }
 
 /// `space` as the data shows it: with the data's resolutions instead of its own (a super-network can be measured at

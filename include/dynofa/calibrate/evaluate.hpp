@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <ostream>
 #include <span>
 #include <string>
 #include <utility>
@@ -69,7 +68,7 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
     auto w = std::make_unique<worker>(worker{session<Backend>(backend, net, packed), {}, {}, {}, {}, {}});
     for (const evaluated_level& l : levels) {
       w->bound.push_back(w->runner.load(l.arch, l.statistics, options.batch));
-      w->inputs[l.arch.r].resize(batch * l.arch.r * l.arch.r * 3);
+      w->inputs[l.arch.r].resize(batch * image_values(l.arch.r));
     }
     w->counts.assign(levels.size(), std::vector<measured_accuracy>(classes));
     w->logits.resize(batch * classes);
@@ -135,15 +134,6 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
         }
   }
   return results;
-}
-
-/// "class,images,top1,top5" and a line per class.
-inline void write_per_class(std::ostream& out, const evaluation_result& result, std::span<const std::string> classes) {
-  out << "class,images,top1,top5\n";
-  for (std::size_t c = 0; c < result.per_class.size(); ++c) {
-    const measured_accuracy& a = result.per_class[c];
-    out << classes[c] << ',' << a.images << ',' << a.top1() << ',' << a.top5() << '\n';
-  }
 }
 
 } // namespace dynofa

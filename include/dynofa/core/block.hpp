@@ -24,6 +24,9 @@ enum class block_kind : std::uint8_t {
   classifier,        ///< fully connected with bias: logits
 };
 
+/// Values of one image [r,r,3].
+constexpr std::size_t image_values(int r) { return static_cast<std::size_t>(r) * static_cast<std::size_t>(r) * 3; }
+
 /// One block with its shapes. Images are square, activations `in [N,in_size,in_size,in_channels] →
 /// out [N,out_size,out_size,out_channels]`; padding is kernel/2 on every side, so out = (in − 1)/stride + 1.
 ///

@@ -254,7 +254,7 @@ inline family read_family(const file_bytes& file, const std::string& where) {
   if (format != std::to_string(family_format))
     throw error(errc::unsupported, where, text("a family file of format ", family_format), printable(format));
 
-  const std::string_view head(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
+  const std::string_view head = file.text();
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, head.data(), 8);
   const std::size_t key = head.substr(0, 8 + header_size).find(checksum_key), at = key + checksum_key.size();

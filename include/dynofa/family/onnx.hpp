@@ -1,8 +1,8 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/core/version.hpp"
 #include "dynofa/family/protobuf.hpp"
 #include "dynofa/model/batch_norm.hpp"
-#include "dynofa/model/file.hpp"
 #include "dynofa/model/supernet_io.hpp"
 
 #include <array>
@@ -195,9 +195,7 @@ inline std::string to_onnx(const supernet& net, const arch& a, const bn_statisti
 /// Writes a level as an ONNX file (22 MB for the paper's smallest network); see `to_onnx`.
 inline void export_onnx(const std::filesystem::path& path, const supernet& net, const arch& a,
                         const bn_statistics& statistics) {
-  const std::string model = to_onnx(net, a, statistics);
-  const std::span<const std::byte> part = std::as_bytes(std::span(model));
-  replace_file(path, std::span(&part, 1));
+  replace_file(path, to_onnx(net, a, statistics));
 }
 
 } // namespace dynofa

@@ -26,22 +26,14 @@ namespace dynofa {
 inline std::vector<family_level> load_published_levels(const std::filesystem::path& networks, std::string_view platform,
                                                        const std::filesystem::path& statistics,
                                                        const space_description& space) {
-  const file_bytes file = map_file(networks);
-  const auto document = detail::parse_bounded({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()},
-                                              networks.string().c_str());
+  const auto document = detail::parse_bounded(map_file(networks).text(), networks.string());
   const state_dict stored = with_canonical_keys(read_safetensors(statistics).tensors, statistics.string());
-  const detail::json_field all(document, networks.string());
-  all.object();
-  all["subnets"].each(256, [](const detail::json_field& f) { f.object(); });
-
   std::vector<family_level> levels;
   std::size_t used = 0;
-  for (const auto& one : document["subnets"]) {
-    const auto where = text(networks.string(), " sub-network ", levels.size());
-    if (!one.contains("platform") || !one["platform"].is_string() || one["platform"] != platform) continue;
-    const detail::json_field field(one, where);
+  detail::json_field(document, networks.string())["subnets"].each(256, [&](const detail::json_field& field) {
+    if (!field.object().has("platform") || !field["platform"].is_word(platform)) return;
     family_level level;
-    level.arch = read_arch(one);
+    level.arch = read_arch(field.value());
     const plan p = make_plan(space, level.arch);
     level.arch = p.arch;
     const int images = 50'000;
@@ -69,7 +61,7 @@ inline std::vector<family_level> load_published_levels(const std::filesystem::pa
         take(norm_name(p, b, i), ".var", p.blocks[b].norm_channels(i), level.statistics.var);
       }
     levels.push_back(std::move(level));
-  }
+  });
   if (levels.empty())
     throw error(errc::missing_key, networks.string(), text("sub-networks of platform ", printable(platform)), "none");
   if (used != stored.size())

@@ -16,7 +16,7 @@ namespace dynofa {
 /// Measures each architecture when it is asked for, and remembers: the truth, at the price of some dozen runs each. A
 /// few thousand architectures a minute on a CPU core; a search that asks for more wants a table.
 ///
-/// A latency_model. Copies share what they measured. For one thread at a time.
+/// A `cost_model` in ms. Copies share what they measured. For one thread at a time.
 template <inference_backend Backend>
 class measured_model {
 public:
@@ -27,7 +27,7 @@ public:
   }
 
   /// Throws errc::invalid_arch for an architecture that the space does not contain.
-  milliseconds operator()(const arch& a) const {
+  double operator()(const arch& a) const {
     const auto [at, is_new] = state_->known.try_emplace(a);
     if (is_new) try {
         at->second = state_->measure(a);
@@ -35,8 +35,9 @@ public:
         state_->known.erase(at);
         throw;
       }
-    return at->second;
+    return at->second.count();
   }
+  std::string unit() const { return "ms"; }
   const std::string& device() const { return state_->device; }
   /// Everything measured so far.
   const std::map<arch, milliseconds>& known() const { return state_->known; }

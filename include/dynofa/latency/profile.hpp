@@ -181,8 +181,7 @@ private:
     const auto& of = plan_.resolutions[i];
     auto& into = state_.resolutions[of.r];
     auto& level = levels_[i][c];
-    const auto r = static_cast<std::size_t>(of.r);
-    const std::span<const float> image(image_.data(), r * r * 3);
+    const std::span<const float> image(image_.data(), image_values(of.r));
     const auto ns = [](double ms) { return static_cast<std::int64_t>(ms * 1e6 + 0.5); };
     const auto time = [&](auto& l, std::size_t b) { return ns(runner_.time_block(l, b, options_.runs_per_sample)); };
     runner_.run(level, image, logits_);

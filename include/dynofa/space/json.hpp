@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/core/json_field.hpp"
 #include "dynofa/space/arch.hpp"
 
 #include <nlohmann/json.hpp>
@@ -17,111 +18,6 @@
 namespace dynofa {
 
 namespace detail {
-
-/// A place in a JSON document, by name, that reads only what it can bound.
-class json_field {
-public:
-  json_field(const nlohmann::json& value, std::string name)
-      : value_{value}
-      , name_{std::move(name)} {}
-
-  error fault(std::string expected, std::string got) const {
-    return error(errc::bad_file, name_, std::move(expected), std::move(got));
-  }
-  error fault(std::string expected) const { return fault(std::move(expected), found()); }
-
-  const json_field& object() const {
-    if (!value_.is_object()) throw fault("an object");
-    return *this;
-  }
-  json_field operator[](const char* key) const {
-    const auto at = value_.find(key);
-    if (at == value_.end()) throw fault(text("a field ", key), "none");
-    return {*at, text(name_, " field ", key)};
-  }
-  bool has(const char* key) const { return value_.contains(key); }
-  bool is_null() const { return value_.is_null(); }
-  bool is_array() const { return value_.is_array(); }
-
-  int whole_number(int least, int most) const {
-    // JSON integers beyond 64 bits are parsed as doubles, so they fail the first test
-    if (value_.is_number_unsigned() || value_.is_number_integer()) {
-      const bool huge = value_.is_number_unsigned() && value_.get<std::uint64_t>() > std::uint64_t(most);
-      const std::int64_t n = huge ? std::int64_t(most) + 1 : value_.get<std::int64_t>();
-      if (n >= least && n <= most) return static_cast<int>(n);
-    }
-    throw fault(text("a whole number in ", least, "..", most));
-  }
-  /// At most three decimal places.
-  decimal decimal_number(int least, int most) const {
-    if (value_.is_number_float())
-      if (const auto d = decimal::exactly(value_.get<double>()); d && *d >= decimal(least) && *d <= decimal(most))
-        return *d;
-    return whole_number(least, most);
-  }
-  /// In (0, most].
-  double positive(double most) const {
-    const double n = value_.is_number() ? value_.get<double>() : 0;
-    if (!(n > 0 && n <= most)) throw fault(text("a number above 0, at most ", most));
-    return n;
-  }
-  bool boolean() const {
-    if (!value_.is_boolean()) throw fault("true or false");
-    return value_.get<bool>();
-  }
-  bool is_word(const char* word) const { return value_.is_string() && value_.get_ref<const std::string&>() == word; }
-
-  /// `visit(element)` for every element of a list of at most `most`.
-  template <class Visit>
-  void each(std::size_t most, Visit visit) const {
-    if (!value_.is_array()) throw fault("a list");
-    if (value_.size() > most) throw fault(text("a list of at most ", most), std::to_string(value_.size()));
-    for (std::size_t i = 0; i < value_.size(); ++i) visit(json_field(value_[i], text(name_, '[', i, ']')));
-  }
-  template <class Vector>
-  Vector list(int least, int most) const {
-    Vector v;
-    each(Vector::capacity, [&](const json_field& f) {
-      if constexpr (std::is_same_v<typename Vector::value_type, decimal>)
-        v.push_back(f.decimal_number(least, most));
-      else
-        v.push_back(static_cast<typename Vector::value_type>(f.whole_number(least, most)));
-    });
-    return v;
-  }
-  /// A list that is not empty and whose every element is greater than the one before.
-  template <class Vector>
-  Vector ascending(int least, int most) const {
-    const auto v = list<Vector>(least, most);
-    for (std::size_t i = 1; i < v.size(); ++i)
-      if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(decimal(v[i - 1]), " before ", decimal(v[i])));
-    if (v.empty()) throw fault("at least one number", "an empty list");
-    return v;
-  }
-
-private:
-  std::string found() const {
-    if (value_.is_number()) return value_.dump();
-    return value_.type_name();
-  }
-  const nlohmann::json& value_;
-  std::string name_;
-};
-
-/// Text → JSON, at most 1 MiB and 8 levels deep.
-inline nlohmann::json parse_bounded(std::string_view source, const char* name) {
-  constexpr std::size_t most_bytes = 1 << 20;
-  constexpr int most_levels = 8;
-  if (source.size() > most_bytes)
-    throw error(errc::bad_file, name, text("at most ", most_bytes, " bytes"), text(source.size(), " bytes"));
-  const auto bounded = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    if (depth > most_levels) throw error(errc::bad_file, name, text("at most ", most_levels, " nested levels"), "more");
-    return true;
-  };
-  nlohmann::json parsed = nlohmann::json::parse(source.begin(), source.end(), bounded, false);
-  if (parsed.is_discarded()) throw error(errc::bad_file, name, "a JSON text", "something else");
-  return parsed;
-}
 
 /// 6, or 0.65
 inline nlohmann::json number(decimal d) { return d.is_whole() ? nlohmann::json(int(d)) : nlohmann::json(d.value()); }

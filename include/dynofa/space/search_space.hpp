@@ -13,8 +13,6 @@
 namespace dynofa {
 
 // Names that only appear in compiler messages, so that a wrong choice reads as a sentence.
-template <class Policy>
-struct policy_word; ///< which policy
 template <int Value>
 struct asked; ///< the value that was asked for
 template <int Number>
