@@ -69,7 +69,7 @@ TEST_CASE("the space of data") {
   CHECK(sentence([&] { space_of_data(base, data); }) == "space of accuracy data: expected kernels in 3..7, got 3..9");
   data[1].arch.ks.resize(19);
   CHECK(sentence([&] { space_of_data(base, data); }) ==
-        "space of accuracy data: expected 5 stages of 4 blocks, got 5 depths and 19 kernels");
+        "space of accuracy data: expected 5 stages and 20 blocks, got 5 depths and 19 kernels");
   CHECK(sentence([&] { space_of_data(base, {}); }).starts_with("space of accuracy data: expected 1 to 64 resolutions"));
 }
 

@@ -130,8 +130,8 @@ inline void squeeze_excite(image_tensor& x, const supernet& net, const block& b)
 /// every other backend and is where a reader sees what a block computes. It allocates as it goes and makes no claim on
 /// speed.
 struct reference {
-  /// Called with (name, tensor) after every step of a run, named as in once-for-all: "first_conv", "blocks.3",
-  /// "final_expand_layer", "pooled", "feature_mix_layer", "logits". For tests.
+  /// Called with (name, tensor) after every step of a run: the units' names in a checkpoint ("blocks.3"), "pooled" and
+  /// "logits". For tests.
   std::function<void(std::string_view, const image_tensor&)> tap = {};
 
   struct packed {

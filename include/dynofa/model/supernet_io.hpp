@@ -10,8 +10,7 @@
 #include <string_view>
 #include <utility>
 
-// Between named tensors and a supernet. Keys are canonical (model/keys.hpp):
-// `blocks.N.conv.depth_conv.conv.conv.weight`.
+// Between named tensors and a supernet. Keys are canonical (model/keys.hpp), their words the layout's.
 
 namespace dynofa {
 
@@ -113,7 +112,7 @@ inline supernet make_supernet(const space_description& space, const state_dict& 
 }
 
 /// The weights of one sub-network as a checkpoint of its own, with the names and compacted indices of once-for-all's
-/// extracted networks (`blocks.K.conv.depth_conv.conv.weight`): prefix slices and transformed kernels, in fp32.
+/// extracted networks: prefix slices and transformed kernels, in fp32.
 inline state_dict extract(const supernet& net, const plan& p) {
   state_dict out;
   for (std::size_t i = 0; i < p.blocks.size(); ++i) {
