@@ -69,10 +69,11 @@ public:
   }
   /// At most three decimal places.
   decimal decimal_number(int least, int most) const {
-    if (value_.is_number_float())
-      if (const auto d = decimal::exactly(value_.get<double>()); d && *d >= decimal(least) && *d <= decimal(most))
-        return *d;
-    return whole_number(least, most);
+    if (!value_.is_number_float()) return whole_number(least, most);
+    const auto d = decimal::exactly(value_.get<double>());
+    if (!d || *d < decimal(least) || *d > decimal(most))
+      throw fault(text("a number in ", least, "..", most, " of at most three decimal places"));
+    return *d;
   }
   /// In (0, most].
   double positive(double most) const {
