@@ -44,6 +44,7 @@
 #include "dynofa/model/torch_zip.hpp"
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/session.hpp"
+#include "dynofa/backend/host_clock.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/reference_calibration.hpp"
 #include "dynofa/latency/additive_costs.hpp"

@@ -1,12 +1,12 @@
 #pragma once
 #include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/host_clock.hpp"
 
 #include <Eigen/Core>
 #include <xtensor/xtensor.hpp>
 #include <xtensor/xview.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <span>
@@ -192,21 +192,15 @@ struct reference {
     }
   }
   double time_block(bound& level, workspace& space, std::size_t b, int repeats) const {
-    return milliseconds_of(repeats, [&] { run_block(level, space, b, space.in, space.out); });
+    return milliseconds_per_run(repeats, [&] { run_block(level, space, b, space.in, space.out); });
   }
   double time_run(bound& level, workspace& space, int repeats) const {
     const std::vector<float> image(level.plan.image_values(), 0.5f);
     std::vector<float> logits(level.plan.logit_values());
-    return milliseconds_of(repeats, [&] { run(level, space, image, logits); });
+    return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
   }
 
 private:
-  template <class Work>
-  static double milliseconds_of(int repeats, Work work) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < repeats; ++i) work();
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count() / repeats;
-  }
   static image_tensor load(std::span<const float> values, int size, int channels) {
     image_tensor x = image_tensor::from_shape({std::size_t(size), std::size_t(size), std::size_t(channels)});
     std::copy_n(values.begin(), x.size(), x.begin());

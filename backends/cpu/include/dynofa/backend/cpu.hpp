@@ -7,9 +7,9 @@
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
+#include "dynofa/backend/host_clock.hpp"
 #include "dynofa/core/half.hpp"
 
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -101,7 +101,7 @@ struct cpu {
     const auto turn = engine->turn();
     double ms = 0;
     with_runner(level, space, [&](const auto& runner) {
-      ms = milliseconds_of(repeats, [&] { runner.run(level.steps[b], space.image[0], space.image[1]); });
+      ms = milliseconds_per_run(repeats, [&] { runner.run(level.steps[b], space.image[0], space.image[1]); });
     });
     return ms;
   }
@@ -109,17 +109,10 @@ struct cpu {
   double time_run(const bound& level, workspace& space, int repeats) const {
     const std::vector<float> image(level.plan.image_values(), 0.5f);
     std::vector<float> logits(level.plan.logit_values());
-    return milliseconds_of(repeats, [&] { run(level, space, image, logits); });
+    return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
   }
 
 private:
-  template <class Work>
-  static double milliseconds_of(int repeats, Work work) {
-    const auto start_time = std::chrono::steady_clock::now();
-    for (int i = 0; i < repeats; ++i) work();
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_time).count() / repeats;
-  }
-
   /// do_it(runner of the level's number format)
   template <class DoIt>
   void with_runner(const bound& level, workspace& space, DoIt&& do_it) const {
