@@ -38,7 +38,7 @@ int main(int argc, char** argv) try {
   random_stream random(1, "levels");
   std::vector<backend::cuda::bound> levels;
   for (const arch& a : {smallest(net->space), random_arch(net->space, random), largest(net->space)})
-    levels.push_back(on_gpu.load(a, stored_statistics(*net, make_plan(net->space, a)), batch));
+    levels.push_back(on_gpu.load(a, stored_statistics(*net, a), batch));
 
   // 2. Time of a run: on the device alone, and as the caller sees it, with images and logits travelling.
   using clock = std::chrono::steady_clock;

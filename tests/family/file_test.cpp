@@ -29,7 +29,7 @@ family_level some_level(const supernet& net, std::uint64_t seed, int correct) {
   random_stream random(seed, "level");
   family_level level;
   level.arch = random_arch(net.space, random);
-  level.statistics = stored_statistics(net, make_plan(net.space, level.arch));
+  level.statistics = stored_statistics(net, level.arch);
   for (float& v : level.statistics.mean) v += static_cast<float>(random.normal());
   level.accuracy = {5000, correct, correct + 500};
   level.latency = {{"here", 1.0 + correct / 1000.0, 2.5, 0.75, 100}, {"there", 0.1, 0.2, 0.05, 3}};

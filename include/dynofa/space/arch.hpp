@@ -24,7 +24,7 @@ struct arch {
   std::uint16_t r = 0;                        ///< input is r × r
   /// Blocks of each stage; empty where all stages have the same number, as in once-for-all's MobileNetV3. Files do not
   /// have it: `conform` sets it.
-  inline_vector<std::uint8_t, max_stages> uneven;
+  inline_vector<std::uint8_t, max_stages> uneven = {};
 
   /// `visit(value)` with the value of a gene, in its own type.
   template <class Arch, class Visit>
