@@ -1,10 +1,10 @@
 #include "dynofa/runtime/coordination.hpp"
 #include "dynofa/runtime/forecast.hpp"
-#include "dynofa/runtime/shared_device.hpp"
+#include "dynofa/simulate/shared_device.hpp"
 
 #include <doctest/doctest.h>
 
-#include "families.hpp"
+#include "runtime/families.hpp"
 #include <vector>
 
 using namespace dynofa;

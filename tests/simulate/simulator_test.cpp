@@ -1,11 +1,11 @@
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/reactive.hpp"
-#include "dynofa/runtime/simulator.hpp"
-#include "dynofa/runtime/trace_io.hpp"
+#include "dynofa/simulate/simulator.hpp"
+#include "dynofa/simulate/trace_io.hpp"
 
 #include <doctest/doctest.h>
 
-#include "families.hpp"
+#include "runtime/families.hpp"
 #include <sstream>
 
 using namespace dynofa;

@@ -5,8 +5,8 @@
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/run_log_io.hpp"
-#include "dynofa/runtime/simulator.hpp"
 #include "dynofa/runtime/slack.hpp"
+#include "dynofa/simulate/simulator.hpp"
 
 #include <doctest/doctest.h>
 
