@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::accuracy_data {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -90,3 +92,5 @@ TEST_CASE("a split keeps everything, and repeats by seed") {
   std::sort(all.begin(), all.end());
   CHECK(all == values(data));
 }
+
+} // namespace dynofa_test::accuracy_data

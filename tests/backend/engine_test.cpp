@@ -7,6 +7,8 @@
 #include "support/tiny_space.hpp"
 #include <vector>
 
+namespace dynofa_test::backend_engine {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -74,3 +76,5 @@ TEST_CASE("levels of one engine do not disturb each other") {
   runner.run(large, image);
   CHECK(runner.run(small, small_image) == before);
 }
+
+} // namespace dynofa_test::backend_engine

@@ -10,6 +10,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::calibrate_calibrator {
+
 using namespace dynofa;
 
 namespace {
@@ -194,3 +196,5 @@ TEST_CASE("a calibrator goes on where another one stopped") {
                                                                     whole.mean.size() - 1));
   CHECK(second.statistics() == whole);
 }
+
+} // namespace dynofa_test::calibrate_calibrator

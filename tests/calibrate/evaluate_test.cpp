@@ -10,6 +10,8 @@
 #include "support/tiny_space.hpp"
 #include <sstream>
 
+namespace dynofa_test::calibrate_evaluate {
+
 using namespace dynofa;
 
 namespace {
@@ -110,3 +112,5 @@ TEST_CASE("other classes, no images and a stop are sentences") {
   CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), decoded_source(folder, rule, 1), stopping); }) ==
         "calibrate: expected to see every batch, got a stop after 1 of 2");
 }
+
+} // namespace dynofa_test::calibrate_evaluate

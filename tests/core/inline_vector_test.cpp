@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <vector>
 
+namespace dynofa_test::core_inline_vector {
+
 using namespace dynofa;
 
 using three = inline_vector<int, 3>;
@@ -59,3 +61,5 @@ TEST_CASE("equality and order are those of std::vector") {
       CHECK((a > b) == (x > y));
     }
 }
+
+} // namespace dynofa_test::core_inline_vector

@@ -5,6 +5,8 @@
 #include "data/pictures.hpp"
 #include <string>
 
+namespace dynofa_test::data_class_names {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -38,3 +40,5 @@ TEST_CASE("anything else is one sentence with the path") {
   CHECK(got(R"([{"wnid":1,"name":"b"}])") == "entry 0 without a wnid");
   CHECK(fault_of([&] { read_class_names(folder.path / "none"); }).code() == errc::io);
 }
+
+} // namespace dynofa_test::data_class_names

@@ -6,6 +6,8 @@
 #include "data/pictures.hpp"
 #include <string>
 
+namespace dynofa_test::data_decode {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -39,3 +41,5 @@ TEST_CASE("limits reach both formats") {
   CHECK_THROWS_AS(decode(encode_png(picture), {.pixels = 99}), error);
   CHECK_THROWS_AS(decode(encode_jpeg(picture), {.pixels = 99}), error);
 }
+
+} // namespace dynofa_test::data_decode

@@ -5,6 +5,8 @@
 #include "data/pictures.hpp"
 #include <string>
 
+namespace dynofa_test::data_file {
+
 using namespace dynofa;
 using namespace dynofa::data::testing;
 namespace fs = std::filesystem;
@@ -40,3 +42,5 @@ TEST_CASE("a failure to write throws and leaves nothing") {
   CHECK(fault_of([&] { data::write_bytes(folder.path / "taken", bytes); }).code() == errc::io);
   CHECK_FALSE(fs::exists(folder.path / "taken.part"));
 }
+
+} // namespace dynofa_test::data_file

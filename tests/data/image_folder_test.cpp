@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace dynofa_test::data_image_folder {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -190,3 +192,5 @@ TEST_CASE("decoded pictures are kept as far as there is room, and shared with su
   for (std::size_t i = 0; i < 2; ++i)
     CHECK(drawn.load(i).pixels == (drawn.path(i).filename() == "1.png" ? first : changed).pixels);
 }
+
+} // namespace dynofa_test::data_image_folder

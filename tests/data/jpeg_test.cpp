@@ -5,6 +5,8 @@
 
 #include "data/pictures.hpp"
 
+namespace dynofa_test::data_jpeg {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -86,3 +88,5 @@ TEST_CASE("two components have no meaning as colours") {
   const bool refused = code == errc::unsupported || code == errc::bad_file;
   CHECK(refused);
 }
+
+} // namespace dynofa_test::data_jpeg

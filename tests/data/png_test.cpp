@@ -4,6 +4,8 @@
 
 #include "data/pictures.hpp"
 
+namespace dynofa_test::data_png {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -61,3 +63,5 @@ TEST_CASE("a damaged row is an error that says what libpng found") {
   CHECK(fault.code() == errc::bad_file);
   CHECK_FALSE(fault.got().empty());
 }
+
+} // namespace dynofa_test::data_png

@@ -4,6 +4,8 @@
 
 #include "data/pictures.hpp"
 
+namespace dynofa_test::data_preprocess_json {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using nlohmann::json;
@@ -48,3 +50,5 @@ TEST_CASE("every wrong field is one sentence, and the value stays") {
   preprocessing rule;
   CHECK(testing::fault_of([&] { from_json(json(7), rule); }).code() == errc::bad_file);
 }
+
+} // namespace dynofa_test::data_preprocess_json

@@ -17,6 +17,8 @@
 #include <csignal>
 #include <thread>
 
+namespace dynofa_test::family_file {
+
 using namespace dynofa;
 using namespace support;
 
@@ -239,3 +241,5 @@ TEST_CASE("200 interrupted writes: the old file or the new one") {
   CHECK(new_seen > 20);
   CHECK(clean_refusals > 20);
 }
+
+} // namespace dynofa_test::family_file

@@ -9,6 +9,8 @@
 #include "support/tiny_space.hpp"
 #include <cstdlib>
 
+namespace dynofa_test::family_onnx {
+
 using namespace dynofa;
 using namespace support;
 
@@ -146,3 +148,5 @@ TEST_CASE("ONNX Runtime gives our logits") {
   MESSAGE("largest difference over " << archs.size() << " levels: " << worst << " standard deviations of the logits");
   CHECK(worst < 1e-4);
 }
+
+} // namespace dynofa_test::family_onnx

@@ -9,6 +9,8 @@
 #include "support/tiny_space.hpp"
 #include "support/torch_writer.hpp"
 
+namespace dynofa_test::fuzz_family {
+
 using namespace dynofa;
 using namespace support;
 
@@ -63,3 +65,5 @@ TEST_CASE("altered headers behind a fitting checksum") {
   CHECK(loaded > 20);
   CHECK(refused > 500);
 }
+
+} // namespace dynofa_test::fuzz_family

@@ -15,6 +15,8 @@
 #include "support/tiny_space.hpp"
 #include <chrono>
 
+namespace dynofa_test::fuzz_tables {
+
 using namespace dynofa;
 
 namespace {
@@ -246,3 +248,5 @@ TEST_CASE("predictor files") {
   t.report("predictor files");
   CHECK(t.refused > 1000);
 }
+
+} // namespace dynofa_test::fuzz_tables

@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_interpolate {
+
 using namespace dynofa;
 
 namespace {
@@ -72,3 +74,5 @@ TEST_CASE("what cannot be interpolated changes nothing") {
         std::string::npos);
   CHECK(table == damaged);
 }
+
+} // namespace dynofa_test::latency_interpolate

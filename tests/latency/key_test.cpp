@@ -5,6 +5,8 @@
 
 #include <set>
 
+namespace dynofa_test::latency_key {
+
 using namespace dynofa;
 
 TEST_CASE("the keys of a network are once-for-all's") {
@@ -52,3 +54,5 @@ TEST_CASE("what is not of the grammar is no key") {
     CHECK_THROWS_AS(parse_operation_key(wrong), error);
   }
 }
+
+} // namespace dynofa_test::latency_key

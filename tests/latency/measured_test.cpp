@@ -7,6 +7,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_measured {
+
 using namespace dynofa;
 
 static_assert(latency_model<measured_model<backend::reference>>);
@@ -31,3 +33,5 @@ TEST_CASE("what cannot be measured leaves no trace") {
   CHECK(support::sentence([&] { measured_model(backend::reference{}, support::tiny_supernet(), 0); }) ==
         "measured latency, runs: expected at least 1, got 0");
 }
+
+} // namespace dynofa_test::latency_measured

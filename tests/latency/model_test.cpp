@@ -7,6 +7,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_model {
+
 using namespace dynofa;
 
 namespace {
@@ -121,3 +123,5 @@ TEST_CASE("costs that are not time, and several limits at once") {
   CHECK(both(small) == time(small));
   CHECK(std::isinf(both(large).count()));
 }
+
+} // namespace dynofa_test::latency_model

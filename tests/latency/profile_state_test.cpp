@@ -5,6 +5,8 @@
 
 #include "support/sentence.hpp"
 
+namespace dynofa_test::latency_profile_state {
+
 using namespace dynofa;
 
 namespace {
@@ -60,3 +62,5 @@ TEST_CASE("damaged states are refused, never worse") {
   }
   CHECK(refused > 1500);
 }
+
+} // namespace dynofa_test::latency_profile_state

@@ -9,6 +9,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_profile {
+
 using namespace dynofa;
 
 namespace {
@@ -212,3 +214,5 @@ TEST_CASE("the reference backend is profiled as any other") {
   small.r = large.r = 32;
   CHECK(model(small).count() < model(large).count());
 }
+
+} // namespace dynofa_test::latency_profile

@@ -5,6 +5,8 @@
 
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_quality {
+
 using namespace dynofa;
 
 namespace {
@@ -95,3 +97,5 @@ TEST_CASE("the published Jetson tables") {
   CHECK(examine(cpu, w).median_spread == doctest::Approx(0.34).epsilon(0.02));
   CHECK(find_copied_entries(cpu, gpu).size() == cpu.resolutions.size()); // block 0 of each resolution
 }
+
+} // namespace dynofa_test::latency_quality

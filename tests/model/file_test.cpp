@@ -8,6 +8,8 @@
 #include "support/sentence.hpp"
 #include <csignal>
 
+namespace dynofa_test::model_file {
+
 using namespace dynofa;
 using namespace support;
 
@@ -83,3 +85,5 @@ TEST_CASE("text of a file is made printable and short") {
   CHECK(printable("a\nb\x80") == "\"a?b?\"");
   CHECK(printable(std::string(100, 'a')) == "\"" + std::string(60, 'a') + "…\"");
 }
+
+} // namespace dynofa_test::model_file

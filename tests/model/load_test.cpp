@@ -9,6 +9,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_load {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -72,3 +74,5 @@ TEST_CASE("an extracted sub-network runs as the super-network it came from, and 
   other.d[0] = a.d[0] == 2 ? 3 : 2;
   CHECK(sentence([&] { part.load(other); }).starts_with("engine: expected the extracted sub-network r"));
 }
+
+} // namespace dynofa_test::model_load

@@ -10,6 +10,8 @@
 #include <map>
 #include <numeric>
 
+namespace dynofa_test::model_plan {
+
 using namespace dynofa;
 
 TEST_CASE("MACs and parameters are those of the reference, for every recorded architecture") {
@@ -168,3 +170,5 @@ TEST_CASE("nothing invalid becomes a plan") {
   CHECK(fault([](arch& a) { a.d.resize(4); }, false) == "architecture field d: expected 5 values, got 4 values");
   CHECK(support::sentence([&] { make_plan(space, largest(space), 0); }) == "plan batch: expected at least 1, got 0");
 }
+
+} // namespace dynofa_test::model_plan

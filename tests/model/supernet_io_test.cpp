@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_supernet_io {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -69,3 +71,5 @@ TEST_CASE("an extracted sub-network is made of prefixes") {
   CHECK(sub.at("blocks.3.conv.depth_conv.conv.weight").shape == shape_type{24, 1, 3, 3});
   CHECK_FALSE(sub.contains("blocks.11.conv.depth_conv.conv.weight"));
 }
+
+} // namespace dynofa_test::model_supernet_io

@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_supernet_part {
+
 using namespace dynofa;
 
 TEST_CASE("the whole super-network holds every sub-network") {
@@ -69,3 +71,5 @@ TEST_CASE("plans of another space are refused") {
   CHECK(support::sentence([&] { supernet_part::of(*support::tiny_supernet(), std::span(&other, 1)); }) ==
         text("part of a super-network: expected plans of its space, got one of another, ", other.arch));
 }
+
+} // namespace dynofa_test::model_supernet_part

@@ -4,6 +4,8 @@
 
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_supernet {
+
 using namespace dynofa;
 
 TEST_CASE("the hash sees every learnable value and nothing else") {
@@ -38,3 +40,5 @@ TEST_CASE("the widest blocks have the geometry of the space") {
   CHECK(widest_block(space, 14).residual);
   CHECK(widest_block(space, 14).se_channels == 208); // not 816 / 4: make_divisible
 }
+
+} // namespace dynofa_test::model_supernet

@@ -7,6 +7,8 @@
 #include "runtime/made_up.hpp"
 #include "support/allocations.hpp"
 
+namespace dynofa_test::runtime_allocation {
+
 #if SUPPORT_COUNTS_ALLOCATIONS
 TEST_CASE("switching, running and managing images allocates nothing") {
   using namespace dynofa;
@@ -48,3 +50,5 @@ TEST_CASE("switching, running and managing images allocates nothing") {
   CHECK(m.images() == 40);
 }
 #endif
+
+} // namespace dynofa_test::runtime_allocation

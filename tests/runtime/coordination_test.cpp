@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+namespace dynofa_test::runtime_coordination {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -264,3 +266,5 @@ TEST_CASE("damage is seen; repair keeps the sound and drops the rest") {
   d.round();
   CHECK(d.all[1].level == level);
 }
+
+} // namespace dynofa_test::runtime_coordination

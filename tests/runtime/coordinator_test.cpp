@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+namespace dynofa_test::runtime_coordinator {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -98,3 +100,5 @@ TEST_CASE("many threads: members come, run with changing targets, and go") {
   CHECK(wrong == 0);
   CHECK(device.members() == 0);
 }
+
+} // namespace dynofa_test::runtime_coordinator

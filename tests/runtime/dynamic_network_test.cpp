@@ -11,6 +11,8 @@
 #include <atomic>
 #include <thread>
 
+namespace dynofa_test::runtime_dynamic_network {
+
 using namespace dynofa;
 using runtime::dynamic_network;
 
@@ -136,3 +138,5 @@ TEST_CASE("wrong use is refused with a sentence and changes nothing") {
   CHECK_THROWS_AS(net.figures("elsewhere"), error);
   CHECK_THROWS_AS(dynamic_network(made_up::backend{}, family(f.net(), f.preprocessing(), f.classes())), error);
 }
+
+} // namespace dynofa_test::runtime_dynamic_network

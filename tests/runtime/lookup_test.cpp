@@ -5,6 +5,8 @@
 #include "families.hpp"
 #include <limits>
 
+namespace dynofa_test::runtime_lookup {
+
 using namespace dynofa::runtime;
 
 TEST_CASE("Figure 6: the most accurate level within the limit") {
@@ -51,3 +53,5 @@ TEST_CASE("only fronts and sound targets") {
   CHECK_THROWS_AS(validate(target{.min_top1 = 101}), dynofa::error);
   CHECK_THROWS_AS(validate(target{.energy_mj = -1}), dynofa::error);
 }
+
+} // namespace dynofa_test::runtime_lookup

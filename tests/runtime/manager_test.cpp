@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <thread>
 
+namespace dynofa_test::runtime_manager {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -167,3 +169,5 @@ TEST_CASE("pictures, sensors") {
   for (int i = 0; i < 4; ++i) CHECK(m.run(data::image(8, 8), logits).sensors == sensor_readings{}); // tells nothing
   CHECK(m.network().level() == 1);
 }
+
+} // namespace dynofa_test::runtime_manager

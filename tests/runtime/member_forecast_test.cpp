@@ -6,6 +6,8 @@
 #include "families.hpp"
 #include <cstring>
 
+namespace dynofa_test::runtime_member_forecast {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -57,3 +59,5 @@ TEST_CASE("damage is seen") {
   std::memset(static_cast<void*>(&hurt), 0xff, sizeof hurt);
   CHECK(!hurt.valid());
 }
+
+} // namespace dynofa_test::runtime_member_forecast

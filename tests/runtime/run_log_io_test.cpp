@@ -10,6 +10,8 @@
 #include <bit>
 #include <sstream>
 
+namespace dynofa_test::runtime_run_log_io {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -155,3 +157,5 @@ TEST_CASE("cut and changed files: read, or refused with an error") {
       }
     }
 }
+
+} // namespace dynofa_test::runtime_run_log_io

@@ -8,6 +8,8 @@
 #include "search/landscape.hpp"
 #include "support/sentence.hpp"
 
+namespace dynofa_test::search_evolution {
+
 using namespace dynofa;
 using namespace support;
 
@@ -129,3 +131,5 @@ TEST_CASE("families are chosen by step or by number") {
         }).starts_with("family selection: expected an accuracy step above 0"));
   CHECK_THROWS_AS(search::select_levels({}, 3), error);
 }
+
+} // namespace dynofa_test::search_evolution

@@ -7,6 +7,8 @@
 #include "search/landscape.hpp"
 #include "support/sentence.hpp"
 
+namespace dynofa_test::search_pareto {
+
 using namespace dynofa;
 using namespace support;
 using search::pareto_options;
@@ -163,3 +165,5 @@ TEST_CASE("several constraints") {
   const auto found = search::pareto(small_space(), accuracy, both, options);
   CHECK(small_costs()(found.best(0).arch) <= limit_macs);
 }
+
+} // namespace dynofa_test::search_pareto

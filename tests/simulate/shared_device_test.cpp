@@ -7,6 +7,8 @@
 #include "runtime/families.hpp"
 #include <vector>
 
+namespace dynofa_test::runtime_shared_device {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -119,3 +121,5 @@ TEST_CASE("the same seed gives the same story, another one another; policies and
   CHECK(first == second);
   CHECK(first.size() > 1000);
 }
+
+} // namespace dynofa_test::runtime_shared_device

@@ -8,6 +8,8 @@
 #include "runtime/families.hpp"
 #include <sstream>
 
+namespace dynofa_test::runtime_simulator {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -80,3 +82,5 @@ TEST_CASE("hostile traces are refused in one sentence") {
   std::istringstream line("level,latency_ms\n" + std::string(100000, '1'));
   CHECK_THROWS_AS(read_trace(line, "long", paper_six), error);
 }
+
+} // namespace dynofa_test::runtime_simulator

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+namespace dynofa_test::space_description {
+
 using namespace dynofa;
 
 TEST_CASE("make_divisible is once-for-all's rule") {
@@ -59,3 +61,5 @@ TEST_CASE("descriptions are equal when every field is") {
   CHECK(a != b);
   CHECK(ofa_w1_0::description != ofa_w1_2::description);
 }
+
+} // namespace dynofa_test::space_description

@@ -6,6 +6,8 @@
 
 #include "support/sentence.hpp"
 
+namespace dynofa_test::space_json {
+
 using namespace dynofa;
 using nlohmann::json;
 
@@ -199,3 +201,5 @@ TEST_CASE("a refused text leaves the value as it was") {
   CHECK_THROWS_AS(json::object().get_to(a), error);
   CHECK(a == largest(ofa_w1_2::description));
 }
+
+} // namespace dynofa_test::space_json

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+namespace dynofa_test::space_sampling {
+
 using namespace dynofa;
 
 namespace {
@@ -129,3 +131,5 @@ TEST_CASE("sampling works at compile time") {
   const arch y = mutate(space, x, 0.5, random);
   CHECK(same_genes(a, crossover(x, y, random)));
 }
+
+} // namespace dynofa_test::space_sampling

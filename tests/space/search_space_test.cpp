@@ -4,6 +4,8 @@
 
 #include <vector>
 
+namespace dynofa_test::space_search_space {
+
 using namespace dynofa;
 
 namespace {
@@ -92,3 +94,5 @@ TEST_CASE("contains is validate without the sentence, at compile time too") {
   CHECK(!ofa_w1_2::contains(a));
   CHECK(ofa_w1_0::contains(a));
 }
+
+} // namespace dynofa_test::space_search_space

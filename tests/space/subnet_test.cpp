@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::space_subnet {
+
 using namespace dynofa;
 
 TEST_CASE("one value holds everywhere; what is left out is the largest on offer") {
@@ -38,3 +40,5 @@ TEST_CASE("a subnet follows what each stage offers") {
   CHECK(a.ks[4] == 7);
   CHECK(a.ks[9] == 7);
 }
+
+} // namespace dynofa_test::space_subnet

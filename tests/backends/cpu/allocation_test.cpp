@@ -5,6 +5,8 @@
 #include "backends/cpu/networks.hpp"
 #include "support/allocations.hpp"
 
+namespace dynofa_test::backends_cpu_allocation {
+
 #if SUPPORT_COUNTS_ALLOCATIONS
 using support::allocations;
 
@@ -38,3 +40,5 @@ TEST_CASE("running an image allocates nothing") {
     }
 }
 #endif
+
+} // namespace dynofa_test::backends_cpu_allocation

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+namespace dynofa_test::backends_cpu_cpu {
+
 using namespace dynofa;
 using namespace cpu_tests;
 
@@ -280,3 +282,5 @@ TEST_CASE("names, and an executor of the caller") {
   compare(backend::cpu{.threads = 3, .threads_of = backwards}, {net, make_plan(d, arch_of(d, 64, 0))});
   CHECK(calls > 0);
 }
+
+} // namespace dynofa_test::backends_cpu_cpu

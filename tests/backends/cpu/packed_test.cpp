@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+namespace dynofa_test::backends_cpu_packed {
+
 using namespace dynofa;
 using namespace cpu_tests;
 using backend::cpu_detail::lane_block;
@@ -158,3 +160,5 @@ TEST_CASE("lossless is half precision where every such weight is a half, and fp3
     weights->back() = before;
   }
 }
+
+} // namespace dynofa_test::backends_cpu_packed

@@ -17,6 +17,8 @@
 #include <optional>
 #include <string>
 
+namespace dynofa_test::backends_cuda_cuda {
+
 using namespace dynofa;
 
 static_assert(inference_backend<backend::cuda>);
@@ -180,3 +182,5 @@ TEST_CASE("levels share the weights and one arena") {
   on_gpu.run(large, image_of(large.plan));
   CHECK(on_gpu.run(small, image_of(small.plan)) == one);
 }
+
+} // namespace dynofa_test::backends_cuda_cuda

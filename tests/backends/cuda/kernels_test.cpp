@@ -19,6 +19,8 @@
 #include <string>
 #include <tuple>
 
+namespace dynofa_test::backends_cuda_kernels {
+
 using namespace dynofa;
 using namespace dynofa::backend::cuda_detail;
 
@@ -371,3 +373,5 @@ TEST_CASE("tiles: many for one image on a large device, large ones for a batch, 
     }
   }
 }
+
+} // namespace dynofa_test::backends_cuda_kernels
