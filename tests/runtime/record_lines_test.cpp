@@ -4,6 +4,8 @@
 
 #include <sstream>
 
+namespace dynofa_test::runtime_record_lines {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -38,3 +40,5 @@ TEST_CASE("a line that is no record is refused by its number") {
   CHECK_THROWS_WITH_AS(read("{}\n" + std::string(70000, 'x')), "f line 2: expected at most 64 KiB, got a longer line",
                        error);
 }
+
+} // namespace dynofa_test::runtime_record_lines

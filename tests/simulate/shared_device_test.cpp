@@ -7,7 +7,7 @@
 #include "runtime/families.hpp"
 #include <vector>
 
-namespace dynofa_test::runtime_shared_device {
+namespace dynofa_test::simulate_shared_device {
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -122,4 +122,4 @@ TEST_CASE("the same seed gives the same story, another one another; policies and
   CHECK(first.size() > 1000);
 }
 
-} // namespace dynofa_test::runtime_shared_device
+} // namespace dynofa_test::simulate_shared_device

@@ -8,7 +8,7 @@
 #include "runtime/families.hpp"
 #include <sstream>
 
-namespace dynofa_test::runtime_simulator {
+namespace dynofa_test::simulate_simulator {
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -83,4 +83,4 @@ TEST_CASE("hostile traces are refused in one sentence") {
   CHECK_THROWS_AS(read_trace(line, "long", paper_six), error);
 }
 
-} // namespace dynofa_test::runtime_simulator
+} // namespace dynofa_test::simulate_simulator
