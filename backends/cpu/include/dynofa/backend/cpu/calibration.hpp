@@ -2,6 +2,7 @@
 #include "dynofa/backend/calibration.hpp"
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration_memory.hpp"
+#include "dynofa/backend/cpu/front.hpp"
 
 #include <algorithm>
 #include <cstddef>
