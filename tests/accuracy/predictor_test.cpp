@@ -8,7 +8,7 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
-namespace dynofa_test::accuracy_predictor {
+namespace dynofa_test::accuracy_predictor_test {
 
 using namespace dynofa;
 using support::sentence;
@@ -174,4 +174,4 @@ TEST_CASE("a plain function is an accuracy model") {
   CHECK(values == std::vector<double>{2, 4});
 }
 
-} // namespace dynofa_test::accuracy_predictor
+} // namespace dynofa_test::accuracy_predictor_test

@@ -19,7 +19,7 @@ static_assert(three{4, 9, 2}.max() == 9 && three{4, 9, 2}.min() == 2);
 static_assert(three{4, 9, 2}.front() == 4 && three{4, 9, 2}.back() == 2);
 static_assert(three{1, 2}.contains(2) && !three{1, 2}.contains(0), "elements beyond the size do not count");
 
-TEST_CASE("a count and a value of the same type fill; two iterators copy") {
+TEST_CASE("a count and a value of the same type fill, two iterators copy") {
   const three filled(2, 7);
   CHECK(filled == three{7, 7});
   const inline_vector<std::uint8_t, 48> genes(20, 3);

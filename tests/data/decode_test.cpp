@@ -17,7 +17,7 @@ TEST_CASE("the format is read from the content, not from the name") {
   const image picture = draw_landscape(20, 30, 2);
   write_png(folder.path / "really_png.jpg", picture);
   CHECK(read_image(folder.path / "really_png.jpg") == picture);
-  write_bytes(folder.path / "really_jpeg.png", encode_jpeg(picture, 95));
+  replace_file(folder.path / "really_jpeg.png", encode_jpeg(picture, 95));
   CHECK(read_image(folder.path / "really_jpeg.png") == decode(encode_jpeg(picture, 95)));
 }
 

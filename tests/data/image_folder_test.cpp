@@ -36,8 +36,8 @@ strings names(const image_folder& dataset) {
 /// b/{1.PNG,2.jpg,3.Jpeg}, a/{x.png,deep/y.png}, a-b/z.png, .hidden/h.png, empty/, notes
 void fill(const std::filesystem::path& root) {
   put(root / "b" / "1.PNG", 1);
-  write_bytes(root / "b" / "2.jpg", encode_jpeg(draw_landscape(8, 9, 2)));
-  write_bytes(root / "b" / "3.Jpeg", encode_jpeg(draw_landscape(8, 9, 3)));
+  replace_file(root / "b" / "2.jpg", encode_jpeg(draw_landscape(8, 9, 2)));
+  replace_file(root / "b" / "3.Jpeg", encode_jpeg(draw_landscape(8, 9, 3)));
   put(root / "a" / "x.png", 4);
   put(root / "a" / "deep" / "y.png", 5);
   put(root / "a-b" / "z.png", 6);

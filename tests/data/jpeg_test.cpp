@@ -46,7 +46,7 @@ TEST_CASE("every truncation is an error") {
       FAIL("accepted ", size, " of ", file.size(), " bytes");
 }
 
-TEST_CASE("a header that claims too much is refused before decoding") {
+TEST_CASE("a JPEG header that claims too much is refused before decoding") {
   auto file = encode_jpeg(draw_landscape(16, 16, 1));
   std::size_t frame = 0; // FF C0, length, precision, height, width
   while (!(file[frame] == std::byte{0xFF} && file[frame + 1] == std::byte{0xC0})) ++frame;

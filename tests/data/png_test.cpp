@@ -48,7 +48,7 @@ TEST_CASE("a truncation is an error unless only what follows the pixels is missi
   CHECK(accepted <= 24); // checksums of the data and the end mark
 }
 
-TEST_CASE("a header that claims too much is refused before decoding") {
+TEST_CASE("a PNG header that claims too much is refused before decoding") {
   CHECK_THROWS_AS(decode_png(encode_png(image(10, 10)), {.pixels = 99}), error);
   CHECK_THROWS_AS(decode_png(encode_png(image(1, 10)), {.side = 9}), error);
   CHECK_NOTHROW(decode_png(encode_png(image(10, 10)), {.pixels = 100, .side = 10}));

@@ -35,8 +35,8 @@ TEST_CASE("every wrong field is one sentence, and the value stays") {
     return fault.code() == errc::bad_file ? std::string(fault.what()) : std::string();
   };
   const json nothing(json::value_t::discarded);
-  CHECK(refused("mode", nothing) == "preprocessing: expected a field \"mode\", got none");
-  CHECK(refused("mode", "stretch") == "preprocessing: expected the mode imagenet_crop or exact, got another word");
+  CHECK(refused("mode", nothing) == "preprocessing: expected a field mode, got none");
+  CHECK(refused("mode", "stretch") == "preprocessing field mode: expected imagenet_crop or exact, got another word");
   CHECK(refused("mode", 3) != "");
   CHECK(refused("crop_ratio", nothing) != "");
   CHECK(refused("crop_ratio", "0.875") != "");

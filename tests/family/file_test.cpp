@@ -1,8 +1,9 @@
 // ctest: heavy
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
+#include "dynofa/model/round_to_half.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
@@ -100,7 +101,7 @@ TEST_CASE("a family comes back as it was") {
   CHECK((*predictor_of(g))(f.levels()[0].arch) == (*predictor_of(f))(f.levels()[0].arch));
 
   const auto logits = [](const family& from) {
-    engine e(backend::reference{}, from.net());
+    session e(backend::reference{}, from.net());
     auto level = e.load(from.levels()[1].arch, from.levels()[1].statistics);
     const std::size_t r = from.levels()[1].arch.r;
     return e.run(level, std::vector<float>(r * r * 3, 0.25f));

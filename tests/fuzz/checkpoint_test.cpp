@@ -1,4 +1,4 @@
-// ctest: fuzz
+// ctest: allocations
 // Altered checkpoints of all four kinds must load or be refused with one dynofa::error: no crash, no hang, no
 // allocation out of proportion. Run it under AddressSanitizer and UBSan too: every tensor that loads is read to its
 // last byte.

@@ -61,7 +61,7 @@ TEST_CASE("members share a device, and who leaves frees his part") {
   CHECK(fields == 8);
 }
 
-TEST_CASE("a member outlives its coordinator; a bad member is refused and takes no place") {
+TEST_CASE("a member outlives its coordinator, a bad member is refused and takes no place") {
   std::optional<coordinator::member> a;
   {
     coordinator device;

@@ -120,7 +120,7 @@ TEST_CASE("targets: changes act at once, accuracy and energy give way before lat
   CHECK(p.decide({.deadline_ms = -1}) == 0);
 }
 
-TEST_CASE("the same calls give the same levels; a copy goes on alike; broken times change nothing") {
+TEST_CASE("the same calls give the same levels, a copy goes on alike, broken times change nothing") {
   forecast a(paper_six);
   device d;
   const target t{.latency_ms = 70};

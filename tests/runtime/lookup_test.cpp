@@ -23,7 +23,7 @@ TEST_CASE("Figure 6: the most accurate level within the limit") {
   CHECK(p.decide({.latency_ms = 65, .deadline_ms = 46}) == 1);
 }
 
-TEST_CASE("accuracy alone takes the quickest, with a limit the best; latency gives way last") {
+TEST_CASE("accuracy alone takes the quickest, with a limit the best, latency gives way last") {
   lookup p(paper_six);
   CHECK(p.decide({}) == 5);
   CHECK(p.decide({.min_top1 = 76}) == 2);

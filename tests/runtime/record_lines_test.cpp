@@ -2,8 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <sstream>
-
 namespace dynofa_test::runtime_record_lines {
 
 using namespace dynofa;
@@ -13,9 +11,8 @@ namespace {
 
 /// "NAME line 2: a=1 b=x; …"
 std::string read(const std::string& content) {
-  std::istringstream in(content);
   std::string all;
-  read_records(in, "f", [&](const std::string& where, const record_fields& fields) {
+  read_records(content, "f", [&](const std::string& where, const record_fields& fields) {
     all += where + ":";
     for (const auto& [key, value] : fields) all += ' ' + key + '=' + value;
     all += ';';

@@ -110,7 +110,7 @@ TEST_CASE("the oracle finds the best tuple") {
   CHECK_THROWS_AS(shared_oracle(d, 5000), error);
 }
 
-TEST_CASE("the same seed gives the same story, another one another; policies and coordinations run on it") {
+TEST_CASE("the same seed gives the same story, another one another, policies and coordinations run on it") {
   const shared_device a = generate_shared_device(3, paper_six), b = generate_shared_device(3, paper_six);
   CHECK(a.slow_downs.size() == b.slow_downs.size());
   CHECK(a.members[1].from_ms == b.members[1].from_ms);

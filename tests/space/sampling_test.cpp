@@ -43,7 +43,7 @@ TEST_CASE("random architectures are legal and every gene is uniform") {
     REQUIRE(is_legal(space, a));
     for (std::size_t g = 0; g < 20; ++g) {
       ++kernels[g][a.ks[g]];
-      ++expands[g][a.e[g]];
+      ++expands[g][int(a.e[g])];
     }
     for (std::size_t s = 0; s < 5; ++s) ++depths[s][a.d[s]];
     ++resolutions[a.r];

@@ -18,12 +18,10 @@ inline std::map<std::string, std::string> provenance_of(const family& f) {
   const auto found = f.sections.find("provenance");
   if (found == f.sections.end()) return {};
   const auto json = detail::parse_bounded(found->second.text, "provenance");
-  if (!json.is_object()) throw error(errc::bad_file, "provenance", "an object", json.type_name());
   std::map<std::string, std::string> told;
-  for (const auto& [name, value] : json.items()) {
-    if (!value.is_string()) throw error(errc::bad_file, "provenance", "texts", value.type_name());
-    told[name] = value.get<std::string>();
-  }
+  detail::json_field(json, "provenance").members(0, 1 << 16, "text", [&](const std::string& name, const auto& value) {
+    told[name] = value.word(1 << 20);
+  });
   return told;
 }
 /// Throws errc::invalid_argument for texts that are not UTF-8.
@@ -52,8 +50,7 @@ inline std::optional<accuracy_predictor> predictor_of(const family& f) {
   const auto about = detail::parse_bounded(found->second.text, "predictor");
   const detail::json_field field(about, "predictor");
   const bool official = field.object()["official"].boolean();
-  (void)field["space"];
-  return detail::predictor_of_tensors(found->second.tensors, "", ".", read_space(about["space"]), official,
+  return detail::predictor_of_tensors(found->second.tensors, "", ".", read_space(field["space"].value()), official,
                                       "predictor");
 }
 inline void set_predictor(family& f, const accuracy_predictor& predictor) {

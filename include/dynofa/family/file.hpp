@@ -1,14 +1,13 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/family/family.hpp"
-#include "dynofa/model/file.hpp"
 
 #include <filesystem>
 #include <string>
 
-// A family as one file: safetensors with the super-network ("supernet.…"), per level "level.N.mean" and ".var",
-// sections
-// ("NAME.…", metadata "dynofa.NAME"), and the rest as JSON in the metadata. "dynofa.checksum" is XXH3-128 of the whole
-// file with zeros in its own place.
+// A family as one file: safetensors with the super-network ("supernet.…"), per level "level.N.mean" and ".var", per
+// section "NAME.…" and metadata "dynofa.NAME", and the rest as JSON in the metadata. "dynofa.checksum" is XXH3-128 of
+// the whole file with zeros in its own place.
 
 namespace dynofa {
 

@@ -1,23 +1,16 @@
 // The definitions of family/file.hpp: in each program that includes it, or once in dynofa::runtime (runtime.cpp).
+#include "dynofa/data/class_names_json.hpp"
 #include "dynofa/data/preprocess_json.hpp"
-#include "dynofa/family/weights.hpp"
 #include "dynofa/model/safetensors.hpp"
 #include "dynofa/space/json.hpp"
 
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cstdint>
-#include <cstring>
 #include <limits>
 #include <map>
-#include <memory>
-#include <span>
-#include <string_view>
 #include <utility>
-#include <vector>
 
 #ifndef DYNOFA_RUNTIME_HERE
 #define DYNOFA_RUNTIME_HERE inline
@@ -137,35 +130,16 @@ inline nlohmann::json describe(const family_level& level) {
           {"latency", latency}};
 }
 
-inline std::string word(const nlohmann::json& object, const char* key, const std::string& where) {
-  const auto at = object.is_object() ? object.find(key) : object.end();
-  if (!object.is_object() || at == object.end() || !at->is_string() || at->get_ref<const std::string&>().size() > 1024)
-    throw error(errc::bad_file, where, text("a text ", key, " of at most 1024 bytes"), "something else");
-  return at->get<std::string>();
-}
-
-inline family_level read_level(const nlohmann::json& json, const std::string& where) {
+inline family_level read_level(const json_field& field) {
   constexpr int most = std::numeric_limits<int>::max();
-  const json_field all(json, where);
-  all.object();
   family_level level;
-  (void)all["arch"];
-  level.arch = read_arch(json["arch"]);
-  level.accuracy = {all["images"].whole_number(0, most), all["correct"].whole_number(0, most),
-                    all["correct5"].whole_number(0, most)};
-  const auto number = [&](const nlohmann::json& object, const char* key) {
-    if (!object.contains(key) || !object[key].is_number())
-      throw error(errc::bad_file, where + " latency", text("a number ", key), "something else");
-    return object[key].get<double>();
-  };
-  all["latency"].each(64, [](const json_field&) {});
-  for (const auto& l : json["latency"]) {
-    measured_latency m;
-    m.device = word(l, "device", where + " latency");
-    m.median_ms = number(l, "median_ms"), m.p95_ms = number(l, "p95_ms"), m.min_ms = number(l, "min_ms");
-    m.images = json_field(l, where + " latency")["images"].whole_number(0, most);
-    level.latency.push_back(std::move(m));
-  }
+  level.arch = read_arch(field.object()["arch"].value());
+  level.accuracy = {field["images"].whole_number(0, most), field["correct"].whole_number(0, most),
+                    field["correct5"].whole_number(0, most)};
+  field["latency"].each(64, [&](const json_field& l) {
+    level.latency.push_back({l.object()["device"].word(1024), l["median_ms"].number(), l["p95_ms"].number(),
+                             l["min_ms"].number(), l["images"].whole_number(0, most)});
+  });
   return level;
 }
 
@@ -230,7 +204,7 @@ DYNOFA_RUNTIME_HERE family read_family(const file_bytes& file, const std::string
   if (format != std::to_string(family_format))
     throw error(errc::unsupported, where, text("a family file of format ", family_format), printable(format));
 
-  const std::string_view head(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
+  const std::string_view head = file.text();
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, head.data(), 8);
   const std::size_t key = head.substr(0, 8 + header_size).find(checksum_key), at = key + checksum_key.size();
@@ -241,38 +215,24 @@ DYNOFA_RUNTIME_HERE family read_family(const file_bytes& file, const std::string
     throw error(errc::bad_file, where, text("content of checksum ", printable(head.substr(at, checksum_digits))),
                 text(found, ": the file was altered"));
 
-  const auto json = [&](const char* name) {
-    return detail::parse_bounded(metadata(name), text(where, ' ', name).c_str());
-  };
+  const auto json = [&](const char* name) { return detail::parse_bounded(metadata(name), text(where, ' ', name)); };
   try {
     tensor_source in(parts.tensors, where);
-    const auto net = std::make_shared<supernet>();
-    net->space = parse_space(metadata("dynofa.space"));
-    net->blocks.resize(net->space.block_genes() + 1);
-    for (std::size_t i = 0; i < net->blocks.size(); ++i) {
-      const block b = widest_block(net->space, i);
-      auto& w = net->blocks[i];
-      w.mid_channels = b.mid_channels, w.in_channels = b.in_channels;
-      w.out_channels = b.out_channels, w.se_channels = b.se_channels;
-    }
+    const auto net = std::make_shared<supernet>(parse_space(metadata("dynofa.space")));
     visit_weights(*net, [&](const std::string& name, std::vector<float>& values, const shape_type& shape) {
       in.take(name, shape, values);
     });
-    std::vector<data::class_name> classes;
-    const auto names = json("dynofa.classes");
-    detail::json_field(names, "classes").each(1 << 20, [](const detail::json_field&) {});
-    for (const auto& c : names) classes.push_back({word(c, "wnid", where), word(c, "name", where)});
-
-    family f(net, json("dynofa.preprocessing").get<data::preprocessing>(), std::move(classes));
+    family f(net, json("dynofa.preprocessing").get<data::preprocessing>(),
+             data::read_class_names(json("dynofa.classes"), "classes"));
     const auto levels = json("dynofa.levels");
-    detail::json_field(levels, "levels").each(max_levels, [](const detail::json_field&) {});
-    for (std::size_t i = 0; i < levels.size(); ++i) {
-      family_level level = read_level(levels[i], text("level ", i));
+    detail::json_field(levels, "levels").each(max_levels, [&](const detail::json_field& field) {
+      family_level level = read_level(field);
       const auto n = make_plan(net->space, level.arch).norm_values();
-      in.take(text("level.", i, ".mean"), {n}, level.statistics.mean);
-      in.take(text("level.", i, ".var"), {n}, level.statistics.var);
+      const std::string name = text("level.", f.levels().size());
+      in.take(name + ".mean", {n}, level.statistics.mean);
+      in.take(name + ".var", {n}, level.statistics.var);
       f.add(std::move(level));
-    }
+    });
     for (const auto& [key, value] : parts.metadata)
       if (key.starts_with("dynofa.") && is_section(key.substr(7)))
         f.sections[key.substr(7)] = {value, in.take_section(key.substr(7))};

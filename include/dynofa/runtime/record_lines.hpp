@@ -1,13 +1,13 @@
 #pragma once
-#include "dynofa/core/error.hpp"
+#include "dynofa/core/file.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <cctype>
 #include <cstddef>
 #include <functional>
-#include <istream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,21 +18,8 @@ using record_fields = std::vector<std::pair<std::string, std::string>>;
 
 namespace detail {
 
-/// The next line without its end; false behind the last one. Throws for one above 64 KiB, before it is held.
-inline bool next_line(std::istream& in, std::string& line, const std::string& where) {
-  constexpr std::size_t most = 65536;
-  line.clear();
-  int c = in.get();
-  const bool any = c != std::istream::traits_type::eof();
-  for (; c != '\n' && c != std::istream::traits_type::eof(); c = in.get()) {
-    if (line.size() == most) throw error(errc::bad_file, where, "at most 64 KiB", "a longer line");
-    line += static_cast<char>(c);
-  }
-  return any;
-}
-
 /// The columns of one CSV line, without blanks around them. No quoting: they are numbers and plain words.
-inline std::vector<std::string> csv_columns(const std::string& line) {
+inline std::vector<std::string> csv_columns(std::string_view line) {
   std::vector<std::string> columns(1);
   for (char c : line) {
     if (c == ',')
@@ -49,35 +36,28 @@ inline std::vector<std::string> csv_columns(const std::string& line) {
 /// errors. JSON objects if the first character is `{`, without their nulls, arrays and objects; else CSV with a header.
 /// Throws errc::bad_file for a line that is none of these, has more or fewer columns than the header or is above 64
 /// KiB.
-inline void read_records(std::istream& in, const std::string& name,
+inline void read_records(std::string_view source, std::string_view name,
                          const std::function<void(const std::string&, const record_fields&)>& each) {
-  const bool json = in.peek() == '{';
+  const bool json = source.starts_with('{');
   std::vector<std::string> header;
-  std::string line;
-  const auto where = [&](std::size_t number) { return text(name, " line ", number); };
-  for (std::size_t number = 1; detail::next_line(in, line, where(number)); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+  for_each_line(source, name, [&](std::string_view line, const std::string& where) {
     record_fields fields;
     if (json) {
       const auto object = nlohmann::ordered_json::parse(line, nullptr, false);
-      if (!object.is_object()) throw error(errc::bad_file, where(number), "a JSON object", "something else");
+      if (!object.is_object()) throw error(errc::bad_file, where, "a JSON object", "something else");
       for (const auto& [key, value] : object.items())
         if (!value.is_null() && !value.is_structured())
           fields.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
     } else {
       auto columns = detail::csv_columns(line);
-      if (header.empty()) {
-        header = std::move(columns);
-        continue;
-      }
+      if (header.empty()) return void(header = std::move(columns));
       if (columns.size() != header.size())
-        throw error(errc::bad_file, where(number), text(header.size(), " columns, as in the header"),
-                    text(columns.size()));
+        throw error(errc::bad_file, where, text(header.size(), " columns, as in the header"), text(columns.size()));
       for (std::size_t i = 0; i < columns.size(); ++i) fields.emplace_back(header[i], std::move(columns[i]));
     }
     std::erase_if(fields, [](const auto& field) { return field.second.empty(); });
-    each(where(number), fields);
-  }
+    each(where, fields);
+  });
 }
 
 } // namespace dynofa::runtime

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/model/file.hpp"
+#include "dynofa/core/file.hpp"
 #include "dynofa/runtime/record_lines.hpp"
 #include "dynofa/runtime/run_log.hpp"
 
@@ -9,8 +9,6 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <istream>
 #include <limits>
 #include <ostream>
 #include <string>
@@ -177,12 +175,12 @@ inline void write_csv(std::ostream& out, const run_log& log) {
 /// Reads what either writer wrote. The numbers of images must rise; a gap means lost images. Unknown fields are passed
 /// over. Throws errc::bad_file with the line for anything else: a line above 64 KiB, more than a million images, lines
 /// of several policies, values that no manager writes.
-inline run_log read_run_log(std::istream& in, const std::string& name) {
+inline run_log read_run_log(std::string_view source, const std::string& name) {
   std::vector<image_record> images;
   std::string policy;
   std::vector<std::string> states;
   constexpr double absent = std::numeric_limits<double>::quiet_NaN(); // a figure of state that was not finite
-  read_records(in, name, [&](const std::string& where, const record_fields& fields) {
+  read_records(source, name, [&](const std::string& where, const record_fields& fields) {
     detail::record_reader one(where);
     for (const auto& [key, content] : fields) one.take(key, content);
     one.finish();
@@ -212,9 +210,7 @@ inline run_log read_run_log(std::istream& in, const std::string& name) {
   return log;
 }
 inline run_log read_run_log(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw error(errc::io, path.string(), "a readable file", "none");
-  return read_run_log(in, path.string());
+  return read_run_log(map_file(path).text(), path.string());
 }
 
 } // namespace dynofa::runtime

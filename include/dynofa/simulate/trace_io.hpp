@@ -6,10 +6,9 @@
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <istream>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace dynofa::runtime {
 
@@ -18,14 +17,14 @@ namespace dynofa::runtime {
 /// the limit at that time (none where absent); all else is passed over. The factor of an image is its latency against
 /// the table's for its level, so what another level would have taken is an estimate. At most 10 million images and 64
 /// KiB per line; throws dynofa::error with the line number on anything else.
-inline trace read_trace(std::istream& in, const std::string& name, std::span<const level_figures> levels) {
+inline trace read_trace(std::string_view source, const std::string& name, std::span<const level_figures> levels) {
   validate(levels);
   trace t;
   t.name = name;
   t.levels.assign(levels.begin(), levels.end());
   t.own.assign(levels.size(), 1);
   constexpr std::size_t most_images = 10'000'000;
-  read_records(in, name, [&](const std::string& where, const record_fields& fields) {
+  read_records(source, name, [&](const std::string& where, const record_fields& fields) {
     const auto fail = [&](const std::string& expected, const std::string& got) {
       return error(errc::bad_file, where, expected, got);
     };
@@ -51,9 +50,7 @@ inline trace read_trace(std::istream& in, const std::string& name, std::span<con
 }
 
 inline trace read_trace(const std::filesystem::path& path, std::span<const level_figures> levels) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw error(errc::io, path.string(), "a readable file", "none");
-  return read_trace(in, path.string(), levels);
+  return read_trace(map_file(path).text(), path.string(), levels);
 }
 
 } // namespace dynofa::runtime

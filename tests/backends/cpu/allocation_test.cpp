@@ -1,3 +1,4 @@
+// ctest: allocations
 #include "dynofa/backend/cpu.hpp"
 
 #include <doctest/doctest.h>

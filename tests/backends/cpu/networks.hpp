@@ -42,8 +42,8 @@ inline dynofa::space_description every_block() {
 /// The architecture whose blocks have kernels and expand ratios in turn, starting at `first`.
 inline dynofa::arch arch_of(const dynofa::space_description& d, int resolution, std::size_t first) {
   dynofa::arch a;
-  for (std::size_t i = 0; i < d.block_genes(); ++i) {
-    const auto& stage = d.stages[i / d.blocks_per_stage()];
+  for (std::size_t i = 0; i < d.block_count(); ++i) {
+    const auto& stage = d.stages[d.stage_of(i)];
     a.ks.push_back(stage.kernels[(i + first) % stage.kernels.size()]);
     a.e.push_back(stage.expands[(i + i / 3 + first) % stage.expands.size()]);
   }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace dynofa::backend {
 
@@ -62,6 +63,7 @@ struct cpu {
   bound bind(const std::shared_ptr<const packed>& weights_of, const plan& p, const scale_shift& norms) const;
   /// Activations for one stream of images, any of the plans.
   workspace make_workspace(std::span<const plan> plans) const;
+  bool fits(const workspace& space, const plan& p) const;
 
   /// image [N,r,r,3] → logits [N,classes]
   void run(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const;
@@ -72,6 +74,8 @@ struct cpu {
 
   /// Milliseconds per run of block b (one image) on whatever the workspace holds.
   double time_block(const bound& level, workspace& space, std::size_t b, int repeats) const;
+  /// Milliseconds per run of the level on a grey image.
+  double time_run(const bound& level, workspace& space, int repeats) const;
 
 private:
   static std::shared_ptr<const cpu_detail::engine> start(const std::string& isa, int threads, const executor& brought,

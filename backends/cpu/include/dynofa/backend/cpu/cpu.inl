@@ -2,12 +2,11 @@
 #include "dynofa/backend/cpu/blocks.hpp"
 #include "dynofa/backend/cpu/engine.hpp"
 #include "dynofa/backend/cpu/head.hpp"
+#include "dynofa/backend/host_clock.hpp"
 #include "dynofa/core/half.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
+#include <vector>
 
 namespace dynofa::backend {
 
@@ -147,6 +146,11 @@ DYNOFA_CPU_KERNELS_HERE cpu::bound cpu::bind(const std::shared_ptr<const packed>
 DYNOFA_CPU_KERNELS_HERE cpu::workspace cpu::make_workspace(std::span<const plan> plans) const {
   return workspace{plans, engine->threads(), engine->cache_sizes()};
 }
+DYNOFA_CPU_KERNELS_HERE bool cpu::fits(const workspace& space, const plan& p) const {
+  cpu_detail::arena_sizes wanted = space.sizes;
+  wanted.cover(p, engine->cache_sizes());
+  return wanted == space.sizes;
+}
 DYNOFA_CPU_KERNELS_HERE void cpu::run(const bound& level, workspace& space, std::span<const float> image,
                                       std::span<float> logits) const {
   const auto turn = engine->turn();
@@ -164,11 +168,14 @@ DYNOFA_CPU_KERNELS_HERE double cpu::time_block(const bound& level, workspace& sp
   const auto turn = engine->turn();
   double ms = 0;
   cpu_detail::with_runner(*engine, level, space, [&](const auto& runner) {
-    const auto start_time = std::chrono::steady_clock::now();
-    for (int i = 0; i < repeats; ++i) runner.run(level.steps[b], space.image[0], space.image[1]);
-    ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_time).count() / repeats;
+    ms = milliseconds_per_run(repeats, [&] { runner.run(level.steps[b], space.image[0], space.image[1]); });
   });
   return ms;
+}
+DYNOFA_CPU_KERNELS_HERE double cpu::time_run(const bound& level, workspace& space, int repeats) const {
+  const std::vector<float> image(level.plan.image_values(), 0.5f);
+  std::vector<float> logits(level.plan.logit_values());
+  return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
 }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu_detail::engine>
 cpu::start(const std::string& isa, int threads, const executor& brought, const std::string& weights) {
