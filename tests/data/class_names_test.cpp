@@ -1,4 +1,4 @@
-#include "dynofa/data/class_names.hpp"
+#include "dynofa/data/class_names_json.hpp"
 
 #include <doctest/doctest.h>
 

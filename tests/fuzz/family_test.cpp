@@ -1,5 +1,6 @@
 // Altered family files, with a checksum made to fit again so that every reader behind it is reached: a family or one
 // dynofa::error. Run it under AddressSanitizer and UBSan too.
+#include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
 
 #include <doctest/doctest.h>

@@ -116,7 +116,8 @@ inline std::vector<std::byte> read_bytes(const std::filesystem::path& path, std:
     const auto got = ::read(fd.get(), bytes.data() + done, size - done);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0)
-      throw error(errc::io, path.string(), "a readable file", got < 0 ? detail::errno_text() : "one that became shorter");
+      throw error(errc::io, path.string(), "a readable file",
+                  got < 0 ? detail::errno_text() : "one that became shorter");
     done += static_cast<std::size_t>(got);
   }
   return bytes;

@@ -1,5 +1,6 @@
 // ctest: heavy
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/cpu/isa.hpp"
 #include "dynofa/model/round_to_half.hpp"
 
 #include <doctest/doctest.h>
@@ -68,7 +69,7 @@ double compare(const backend::cpu& b, const judged& truth, std::set<block_case>*
                double logits_tolerance = 2e-4) {
   const plan& p = truth.of;
   const backend::cpu_detail::level level{b.pack(truth.net), p, truth.norms, caches};
-  backend::cpu_detail::arena space{std::span(&p, 1), b.engine->threads(), caches};
+  backend::cpu_detail::arena space{std::span(&p, 1), b.thread_count(), caches};
 
   double worst = 0;
   for (std::size_t i = 0; i < p.blocks.size(); ++i) {
