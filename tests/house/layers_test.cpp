@@ -31,6 +31,7 @@ std::map<std::string, std::set<std::string>> allowed() {
     }
     left.insert(layers.begin(), layers.end());
   }
+  rules["testing"] = {"core", "space", "model", "backend", "testing"};
   for (const char* layer : {"calibrate", "family", "runtime"}) rules[layer].insert({"data", "report"});
   return rules;
 }
@@ -94,13 +95,13 @@ TEST_CASE("the rule catches what it is for") {
   CHECK(of("dynofa/search/a.hpp", "#include \"dynofa/latency/a.hpp\"\n#include \"dynofa/search/b.hpp\"") == 0);
 }
 
-TEST_CASE("the umbrella names every public header, once, left before right") {
+TEST_CASE("the umbrella names every public header but those of testing, once, left before right") {
   std::ifstream source(root / "dynofa/dynofa.hpp");
   const auto named = dynofa_includes(source);
   const std::set<std::string> unique(named.begin(), named.end());
   CHECK(unique.size() == named.size());
   for (const std::string& header : public_headers())
-    if (header != "dynofa/dynofa.hpp" && !unique.count(header))
+    if (header != "dynofa/dynofa.hpp" && layer_of(header) != "testing" && !unique.count(header))
       FAIL_CHECK(header << " is missing in dynofa/dynofa.hpp");
   for (const std::string& header : named)
     if (!fs::exists(root / header)) FAIL_CHECK(header << " is named but not there");

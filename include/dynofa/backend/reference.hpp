@@ -148,12 +148,16 @@ struct reference {
   bound bind(std::shared_ptr<const packed> weights, const plan& p, scale_shift norms) const {
     if (!(weights->net->space == p.space))
       throw error(errc::mismatch, "bind", "a plan of the packed super-network's space", "a plan of another space");
+    const auto channels = static_cast<std::size_t>(p.norm_values());
+    if (norms.scale.size() != channels || norms.shift.size() != channels)
+      throw error(errc::mismatch, "bind", text(channels, " scales and shifts for ", p.arch),
+                  text(norms.scale.size(), " scales and ", norms.shift.size(), " shifts"));
     return {std::move(weights), p, std::move(norms)};
   }
   workspace make_workspace(std::span<const plan> plans) const {
     std::size_t most = 0;
     for (const plan& p : plans)
-      for (const block& b : p.blocks) most = std::max({most, size_t(b.in_values()), size_t(b.out_values())});
+      for (const block& b : p.blocks) most = std::max(most, size_t(p.batch * std::max(b.in_values(), b.out_values())));
     return {std::vector<float>(most, 0.5f), std::vector<float>(most)};
   }
 
