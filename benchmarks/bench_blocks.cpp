@@ -11,20 +11,20 @@ using namespace bench;
 
 void run(benchmark::State& state, const arch& a, std::size_t index, const std::string& isa) {
   const supernet_ptr& net = paper_supernet();
-  engine judge(backend::reference{}, net);
-  engine runner(backend::cpu{.isa = isa}, net);
+  session judge(backend::reference{}, net);
+  session runner(backend::cpu{.isa = isa}, net);
   auto truth = judge.load(a);
   auto level = runner.load(a);
-  const block& b = level.plan.blocks[index];
+  const block& b = level->plan.blocks[index];
   const auto in = random_values(static_cast<std::size_t>(b.in_values()), index);
   std::vector<float> wanted(static_cast<std::size_t>(b.out_values())), got(wanted.size());
-  judge.backend().run_block(truth, judge.workspace(), index, in, wanted);
-  runner.backend().run_block(level, runner.workspace(), index, in, got);
+  judge.run_block(truth, index, in, wanted);
+  runner.run_block(level, index, in, got);
   if (const auto fault = difference(got, wanted, 1e-4); !fault.empty()) return state.SkipWithError(fault.c_str());
 
   std::vector<double> ms;
   for (auto _ : state) {
-    ms.push_back(runner.backend().time_block(level, runner.workspace(), index, 1));
+    ms.push_back(runner.time_block(level, index, 1));
     state.SetIterationTime(ms.back() / 1e3);
   }
   static const double peak = fma_peak_gflops(isa);

@@ -54,9 +54,7 @@ struct fixture {
       }
     ensemble.emplace(space, layout, std::move(members));
     for (int i = 0; i < 100000; ++i) archs.push_back(random_arch(space, random));
-    const file_bytes file = map_file(dir / "search.json");
-    const auto* begin = reinterpret_cast<const char*>(file.bytes.data());
-    const auto search = nlohmann::json::parse(begin, begin + file.bytes.size());
+    const auto search = nlohmann::json::parse(map_file(dir / "search.json").text());
     for (const auto& run : search.at("runs")) {
       const char* best = run.contains("best_accuracy_over_seeds") ? "best_accuracy_over_seeds" : "best_accuracy";
       bars.push_back({run.at("device"), run.at("latency_constraint_ms"), run.at(best)});
@@ -100,7 +98,7 @@ void pareto(benchmark::State& state, const fixture& f, const fixture::bar& bar, 
   std::uint64_t seed = 0;
   for (auto _ : state) {
     search::pareto_options options;
-    options.limits = {milliseconds(bar.limit)};
+    options.limits = {bar.limit};
     options.evaluations = evaluations;
     options.seed = ++seed;
     const auto found = search::pareto(f.space, *f.official, f.tables.at(bar.device), std::move(options));
@@ -120,12 +118,11 @@ void family(benchmark::State& state, const fixture& f, const std::string& device
   for (auto _ : state) {
     search::pareto_options options;
     for (const auto& bar : f.bars)
-      if (bar.device == device) options.limits.emplace_back(bar.limit);
+      if (bar.device == device) options.limits.push_back(bar.limit);
     options.seed = ++seed;
     const auto found = search::pareto(f.space, *f.official, f.tables.at(device), std::move(options));
     for (const auto& bar : f.bars)
-      if (bar.device == device)
-        margin = std::min(margin, found.all.best_within(milliseconds(bar.limit))->accuracy - bar.wanted);
+      if (bar.device == device) margin = std::min(margin, found.all.best_within(bar.limit)->accuracy - bar.wanted);
     used = double(found.evaluations());
   }
   state.counters["margin"] = margin;
@@ -135,7 +132,7 @@ void family(benchmark::State& state, const fixture& f, const std::string& device
 void evolution(benchmark::State& state, const fixture& f, const fixture::bar& bar) {
   double accuracy = 0, used = 0;
   for (auto _ : state) {
-    const auto found = search::evolution(f.space, *f.official, f.tables.at(bar.device), milliseconds(bar.limit));
+    const auto found = search::evolution(f.space, *f.official, f.tables.at(bar.device), bar.limit);
     accuracy = found.best().accuracy, used = double(found.evaluations);
   }
   state.counters["accuracy"] = accuracy;

@@ -26,17 +26,17 @@ struct options {
 
 void run(benchmark::State& state, const named_network& network, const options& o) {
   const supernet_ptr& net = paper_supernet();
-  const std::vector<float> image = random_values(std::size_t(network.arch.r) * network.arch.r * 3, network.arch.r);
+  const std::vector<float> image = random_values(image_values(network.arch.r), network.arch.r);
   // One answer of the reference per network, whatever the number of rows.
   static std::map<std::string, std::vector<float>> answers;
   std::vector<float>& wanted = answers[network.name];
   if (wanted.empty()) {
-    engine judge(backend::reference{}, net);
+    session judge(backend::reference{}, net);
     auto level = judge.load(network.arch);
     wanted = judge.run(level, image);
   }
 
-  engine runner(backend::cpu{.isa = o.isa, .threads = o.threads, .weights = o.weights}, net);
+  session runner(backend::cpu{.isa = o.isa, .threads = o.threads, .weights = o.weights}, net);
   auto level = runner.load(network.arch);
   std::vector<float> logits = runner.run(level, image);
   if (const auto fault = difference(logits, wanted,
@@ -55,7 +55,7 @@ void run(benchmark::State& state, const named_network& network, const options& o
     state.SetIterationTime(w.last_ms() / 1e3);
   }
   static const double peak = fma_peak_gflops(o.isa);
-  const double floor_ms = 2e-6 * static_cast<double>(level.plan.macs()) / peak / o.threads;
+  const double floor_ms = 2e-6 * static_cast<double>(level->plan.macs()) / peak / o.threads;
   state.counters["median_ms"] = w.median_ms();
   state.counters["min_ms"] = w.min_ms();
   state.counters["floor_ms"] = floor_ms;

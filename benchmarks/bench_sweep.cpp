@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <set>
 #include <sstream>
@@ -63,10 +64,10 @@ std::vector<point> points_of(const options& o) {
   for (int r : resolutions_of(o))
     for (int depth : d.stages[0].depths)
       for (int kernel : d.stages[0].kernels)
-        for (int expand : d.stages[0].expands) {
+        for (const decimal expand : d.stages[0].expands) {
           point p{smallest(d), std::to_string(depth), std::to_string(kernel), std::to_string(expand)};
           for (auto& v : p.a.ks) v = static_cast<std::uint8_t>(kernel);
-          for (auto& v : p.a.e) v = static_cast<std::uint8_t>(expand);
+          for (auto& v : p.a.e) v = expand;
           for (auto& v : p.a.d) v = static_cast<std::uint8_t>(depth);
           p.a.r = static_cast<std::uint16_t>(r);
           list.push_back(p);
@@ -96,17 +97,17 @@ std::map<std::string, std::string> finished(const options& o, const std::string&
 
 void measure(point& p, const options& o, const backend::cpu& b, std::set<int>& judged) {
   static const auto packed = b.pack(paper_supernet()); // one copy of the weights for all points
-  engine runner(b, paper_supernet(), packed);
+  session runner(b, paper_supernet(), packed);
   auto level = runner.load(p.a);
-  const std::vector<float> image = random_values(std::size_t(p.a.r) * p.a.r * 3, p.a.r);
+  const std::vector<float> image = random_values(image_values(p.a.r), p.a.r);
   std::vector<float> logits = runner.run(level, image);
   if (judged.insert(p.a.r).second) {
-    engine judge(backend::reference{}, paper_supernet());
+    session judge(backend::reference{}, paper_supernet());
     auto truth = judge.load(p.a);
     if (const auto fault = difference(logits, judge.run(truth, image), 5e-4); !fault.empty())
       throw error(errc::mismatch, text(p.a), "the reference backend's logits", fault);
   }
-  p.mmacs = 1e-6 * static_cast<double>(level.plan.macs());
+  p.mmacs = 1e-6 * static_cast<double>(level->plan.macs());
   watch w;
   for (int i = 0; i < 2; ++i) runner.run(level, image, logits);
   for (double total = 0; (total < o.seconds * 1e3 || p.runs < 5) && p.runs < 60'000 && !interrupted; ++p.runs) {
@@ -133,7 +134,7 @@ void write_json(const options& o, const backend::cpu& b, const std::map<std::str
     for (int i : {1, 2, 3}) j[i == 1 ? "depth" : i == 2 ? "kernel" : "expand"] = cell[i];
     all["points"].push_back(j);
   }
-  std::ofstream(o.out + ".json") << all.dump(1) << '\n';
+  replace_file(o.out + ".json", all.dump(1) + '\n');
 }
 
 /// Four pictures in one: latency over MACs, and over each choice with the other two at their largest, per resolution.

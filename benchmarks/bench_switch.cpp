@@ -2,7 +2,7 @@
 // thread; every row ends with the first image. The paper's Table 1: a sub-network built from the checkpoint, one copied
 // out of the super-network in memory, and a switch. `steady` is an image without any switch.
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/model/load.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/runtime/dynamic_network.hpp"
@@ -37,7 +37,7 @@ struct setting {
   }
   ~setting() { std::filesystem::remove(file); }
   const family_level& small() const { return levels.levels().front(); }
-  std::span<const float> input(const arch& a) const { return std::span(image).first(std::size_t(a.r) * a.r * 3); }
+  std::span<const float> input(const arch& a) const { return std::span(image).first(image_values(a.r)); }
 };
 setting& shared() {
   static setting s;
@@ -48,7 +48,7 @@ const auto half = [](int, std::span<float> image) { std::fill(image.begin(), ima
 void reload(benchmark::State& state) { // the checkpoint's kernel transforms and the packing are in it
   setting& s = shared();
   for (auto _ : state) {
-    engine one(backend::cpu{}, std::make_shared<const supernet>(load_supernet(s.file)));
+    session one(backend::cpu{}, std::make_shared<const supernet>(load_supernet(s.file)));
     auto level = one.load(s.small().arch, s.small().statistics);
     one.run(level, s.input(s.small().arch), s.logits);
   }
@@ -57,7 +57,7 @@ BENCHMARK(reload)->Name("switch/reload_checkpoint")->Unit(benchmark::kMillisecon
 
 void copy(benchmark::State& state) { // without packing the copy, which a backend needs too
   setting& s = shared();
-  engine one(backend::cpu{}, s.net);
+  session one(backend::cpu{}, s.net);
   auto level = one.load(s.small().arch, s.small().statistics);
   for (auto _ : state) {
     benchmark::DoNotOptimize(extract(*s.net, make_plan(s.net->space, s.small().arch)));

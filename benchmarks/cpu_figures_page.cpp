@@ -24,9 +24,8 @@ using nlohmann::json;
 constexpr const char *begin_marker = "<!-- measured: begin -->", *end_marker = "<!-- measured: end -->";
 
 json read(const std::string& file) {
-  std::ifstream in(file);
-  json j = json::parse(in, nullptr, false);
-  if (!in || j.is_discarded()) throw error(errc::bad_file, file, "a JSON file", "none");
+  json j = json::parse(map_file(file).text(), nullptr, false);
+  if (j.is_discarded()) throw error(errc::bad_file, file, "a JSON file", "none");
   return j;
 }
 
@@ -206,13 +205,12 @@ int main(int argc, char** argv) try {
   kernels_tables(out, ops, peak);
   if (!peers.empty()) peers_table(out, peers);
 
-  std::ifstream in(argv[1]);
-  std::string page{std::istreambuf_iterator<char>(in), {}};
+  std::string page(map_file(argv[1]).text());
   const auto begin = page.find(begin_marker), end = page.find(end_marker);
   if (begin == page.npos || end == page.npos || end < begin)
     throw error(errc::bad_file, argv[1], text("the lines ", begin_marker, " and ", end_marker), "a page without");
   page.replace(begin, end - begin, text(begin_marker, "\n\n", out.str()));
-  std::ofstream(argv[1]) << page;
+  replace_file(argv[1], page);
   std::cout << argv[1] << " is up to date\n";
   return 0;
 } catch (const std::exception& e) {

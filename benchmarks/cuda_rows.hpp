@@ -23,7 +23,7 @@ inline const std::vector<float>& cuda_truth(const named_network& network, std::s
   static std::map<std::pair<std::string, int>, std::vector<float>> answers;
   std::vector<float>& answer = answers[{network.name, n}];
   if (answer.empty()) {
-    engine judge(backend::reference{}, paper_supernet());
+    session judge(backend::reference{}, paper_supernet());
     auto truth = judge.load(network.arch);
     answer = judge.run(truth, image);
   }
@@ -32,10 +32,10 @@ inline const std::vector<float>& cuda_truth(const named_network& network, std::s
 
 inline void run_cuda(benchmark::State& state, const named_network& network, const std::string& precision, int batch) {
   const supernet_ptr& net = paper_supernet();
-  const auto pixels = std::size_t(network.arch.r) * network.arch.r * 3, classes = std::size_t(net->space.classes);
+  const auto pixels = image_values(network.arch.r), classes = std::size_t(net->space.classes);
   const std::vector<float> image = random_values(pixels * std::size_t(batch), network.arch.r);
 
-  engine runner(backend::cuda{.precision = precision}, net);
+  session runner(backend::cuda{.precision = precision}, net);
   auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), batch);
   std::vector<float> logits = runner.run(level, image);
   for (const int i : {0, batch - 1}) {
@@ -50,18 +50,18 @@ inline void run_cuda(benchmark::State& state, const named_network& network, cons
   watch device, wall;
   for (const auto start = std::chrono::steady_clock::now();
        std::chrono::steady_clock::now() - start < std::chrono::seconds(1);)
-    (void)runner.backend().time_run(level, runner.workspace(), 20); // until the clock is up
+    (void)runner.time_run(level, 20); // until the clock is up
   for (int i = 0; i < 50; ++i) wall.time([&] { runner.run(level, image, logits); });
   for (auto _ : state) {
-    const double ms = runner.backend().time_run(level, runner.workspace(), 20);
+    const double ms = runner.time_run(level, 20);
     device.add(ms);
     state.SetIterationTime(ms / 1e3);
   }
   state.counters["median_ms"] = device.median_ms();
   state.counters["min_ms"] = device.min_ms();
   state.counters["wall_ms"] = wall.median_ms();
-  state.counters["launches"] = static_cast<double>(runner.backend().launches(level, runner.workspace()));
-  state.counters["gmacs_per_s"] = 1e-6 * static_cast<double>(level.plan.macs()) * batch / device.min_ms();
+  state.counters["launches"] = static_cast<double>(runner.backend().launches(*level, runner.workspace()));
+  state.counters["gmacs_per_s"] = 1e-6 * static_cast<double>(level->plan.macs()) * batch / device.min_ms();
   state.SetLabel(runner.backend().name());
 }
 

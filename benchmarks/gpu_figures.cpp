@@ -50,19 +50,18 @@ struct options {
 /// Every launch, then the sum by kernel and what the graph as a whole takes.
 void print_launches(const named_network& network, const options& o) {
   const supernet_ptr& net = paper_supernet();
-  engine runner(backend::cuda{.precision = o.precision}, net);
+  session runner(backend::cuda{.precision = o.precision}, net);
   auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), o.batch);
-  const std::vector<float> image =
-      random_values(std::size_t(network.arch.r) * network.arch.r * 3 * std::size_t(o.batch), network.arch.r);
+  const std::vector<float> image = random_values(image_values(network.arch.r) * std::size_t(o.batch), network.arch.r);
   (void)runner.run(level, image);
-  const auto all = runner.backend().profile(level, runner.workspace(), 20);
+  const auto all = runner.backend().profile(*level, runner.workspace(), 20);
   std::printf("%s r=%d %s batch %d\n", network.name.c_str(), int(network.arch.r), runner.backend().name().c_str(),
               o.batch);
   double sum = 0;
   std::int64_t bytes = 0;
   std::map<std::string, std::pair<int, double>> by_kernel;
   for (const auto& one : all) {
-    const block& b = level.plan.blocks[one.block];
+    const block& b = level->plan.blocks[one.block];
     std::printf("  %-17s block %2d %3dx%-4d-%4d-%4d k%d s%d se%-4d  %6lld blocks %8.1f KB %8.2f us %7.0f GB/s\n",
                 std::string(one.kernel).c_str(), int(one.block), b.in_size, b.in_channels, b.mid_channels,
                 b.out_channels, b.kernel, b.stride, b.se_channels, static_cast<long long>(one.thread_blocks),
@@ -74,7 +73,7 @@ void print_launches(const named_network& network, const options& o) {
   for (const auto& [kernel, total] : by_kernel)
     std::printf("  sum %-17s %3d launches %9.2f us\n", kernel.c_str(), total.first, 1e3 * total.second);
   std::vector<double> whole;
-  for (int i = 0; i < 20; ++i) whole.push_back(runner.backend().time_run(level, runner.workspace(), 20));
+  for (int i = 0; i < 20; ++i) whole.push_back(runner.time_run(level, 20));
   std::sort(whole.begin(), whole.end());
   std::printf("  %zu launches, %.2f MB, sum %.2f us, graph %.2f us (median of 20 groups)\n", all.size(),
               1e-6 * double(bytes), 1e3 * sum, 1e3 * whole[10]);
@@ -83,13 +82,13 @@ void print_launches(const named_network& network, const options& o) {
 /// A line per way to cut a block: what it is, what was estimated, what it takes. Blocks alike are timed once.
 void print_tilings(const named_network& network, const options& o, std::vector<block>& seen) {
   const supernet_ptr& net = paper_supernet();
-  engine runner(backend::cuda{.precision = o.precision}, net);
+  session runner(backend::cuda{.precision = o.precision}, net);
   auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), o.batch);
   const plan roomy = make_plan(net->space, network.arch, 2 * o.batch); // for more shares of the hidden layer
   auto space = runner.backend().make_workspace(std::span(&roomy, 1));
-  for (std::size_t i = 0; i < level.plan.blocks.size(); ++i) {
-    block b = level.plan.blocks[i];
-    b.supernet_index = 0;
+  for (std::size_t i = 0; i < level->plan.blocks.size(); ++i) {
+    block b = level->plan.blocks[i];
+    b.unit = b.gene = 0;
     if (b.kind != block_kind::inverted_residual || std::find(seen.begin(), seen.end(), b) != seen.end()) continue;
     seen.push_back(b);
     for (const auto& one : runner.backend().profile_tilings(level, space, i, 40))

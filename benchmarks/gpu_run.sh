@@ -23,7 +23,7 @@ some_of() { # FOLDER COUNT TO: so many images of a folder of class folders, even
 
 pack() {
   [ -f "$build/build.ninja" ] || cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O2 -DDYNOFA_CUDA=ON >/dev/null
-  local programs="test.backends.cuda.cuda golden_check gpu_check gpu_family_check gpu_hold_check bench_subnets gpu_figures"
+  local programs="tests.backends.cuda.gpu golden_check gpu_check gpu_family_check gpu_hold_check bench_subnets gpu_figures"
   cmake --build "$build" --target $programs
   rm -rf $bundle
   mkdir -p $bundle/lib
@@ -67,7 +67,7 @@ run() {
   }
   (nvidia-smi || true) >"$out/device.txt" 2>&1
   local asset=examples/assets/tinyimagenet
-  ours conformance $bundle/test.backends.cuda.cuda
+  ours conformance $bundle/tests.backends.cuda.gpu
   ours golden_fp32 $bundle/golden_check tests/golden --backend cuda:fp32 --sections ABC
   ours switch_and_memory $bundle/gpu_check ${asset}_w1.2.safetensors $val
   if [ -n "$val" ]; then
@@ -83,8 +83,8 @@ run() {
     skip hold_training "no PyTorch with a GPU here"
   fi
   if command -v compute-sanitizer >/dev/null; then
-    ours memcheck compute-sanitizer --tool memcheck --error-exitcode 9 $bundle/test.backends.cuda.cuda
-    ours racecheck compute-sanitizer --tool racecheck --error-exitcode 9 $bundle/test.backends.cuda.cuda
+    ours memcheck compute-sanitizer --tool memcheck --error-exitcode 9 $bundle/tests.backends.cuda.gpu
+    ours racecheck compute-sanitizer --tool racecheck --error-exitcode 9 $bundle/tests.backends.cuda.gpu
   else
     skip memcheck,racecheck "no compute-sanitizer here"
   fi

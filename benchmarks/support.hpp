@@ -1,7 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/space/json.hpp"
 
@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,9 +35,7 @@ inline std::vector<named_network> networks(const std::string& file) {
     for (const auto& n : paper_networks) list.push_back({std::string(n.name), n.arch});
     return list;
   }
-  std::ifstream in(file);
-  if (!in) throw error(errc::io, file, "a readable file", "none");
-  const auto json = nlohmann::json::parse(in, nullptr, false); // kept: the loop refers into it
+  const auto json = nlohmann::json::parse(map_file(file).text(), nullptr, false); // kept: the loop refers into it
   if (!json.is_object() || !json.contains("subnets") || !json["subnets"].is_array())
     throw error(errc::bad_file, file, R"({"subnets": [{"name", "ks", "e", "d", "r"}, …]})", "something else");
   for (const auto& n : json["subnets"]) {

@@ -1,12 +1,12 @@
-# Every dependency is a Debian 12 package (cmake/debian-packages.txt); nothing is downloaded.
+# Every dependency is a Debian package (cmake/debian-packages.txt), as old as Ubuntu 22.04 has it; nothing is downloaded.
 # An installed dynofa includes this file too, so that its user gets the same targets.
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
-find_dependency(Boost 1.74)           # headers only: Hana
+find_dependency(Boost 1.74 CONFIG)    # headers only: Hana
 find_dependency(Eigen3 3.4 NO_MODULE) # predictor, least squares, kernel transforms, reference products
 find_dependency(xtl)
-find_dependency(xtensor)              # host tensors
-find_dependency(nlohmann_json 3.11)   # architectures, tables, reports
+find_dependency(xtensor 0.23)         # host tensors
+find_dependency(nlohmann_json 3.10)   # architectures, tables, reports
 find_dependency(yaml-cpp)             # latency tables in YAML
 find_dependency(JPEG)
 find_dependency(PNG)

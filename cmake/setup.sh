@@ -1,10 +1,16 @@
-# Sourced by ./quickstart and ./check: installs what is missing of cmake/debian-packages.txt, or says how.
+# Sourced by ./quickstart and ./check: help, missing Debian packages, configuring.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# install_packages SECTION…: all packages, or those up to the first line that starts with "# the second compiler"
+# explain: the comment at the top of the script that runs
+explain() { sed -n '2,/^set /s/^# \?//p' "$(basename "$0")"; exit 0; }
+# refuse SENTENCE
+refuse() { echo "$(basename "$0"): $1" >&2; exit 2; }
+
+# install_packages [build]: what is missing of cmake/debian-packages.txt, all of it or what comes before the second compiler
 install_packages() {
   local wanted missing=() package sudo=
-  if [ "${1:-all}" = build ]; then wanted=$(sed '/^# the second compiler/,$d' cmake/debian-packages.txt); else wanted=$(cat cmake/debian-packages.txt); fi
+  wanted=$(cat cmake/debian-packages.txt)
+  [ "${1:-all}" = all ] || wanted=${wanted%%# the second compiler*}
   for package in $(grep -v '^#' <<<"$wanted"); do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
@@ -21,4 +27,4 @@ install_packages() {
 }
 
 # configure PRESET: quiet unless it fails
-configure() { cmake --preset "$1" >"/tmp/dynofa-configure-$1.$$" 2>&1 || { cat "/tmp/dynofa-configure-$1.$$"; exit 1; }; rm -f "/tmp/dynofa-configure-$1.$$"; }
+configure() { local said; said=$(cmake --preset "$1" 2>&1) || { echo "$said"; exit 1; }; }

@@ -1,7 +1,7 @@
 // ctest:
 // expect: class [0-9]+ of 1000 from r160 d 2 2 2 2 2
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/space/subnet.hpp"
 
@@ -11,8 +11,8 @@ int main() {
   using namespace dynofa;
   using choice = subnet<ofa_w1_2, depth<2>, kernel<3>, expand<3>, resolution<160>>; // checked by the compiler
   auto net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 42));
-  engine engine(backend::reference{}, net);
-  auto level = engine.load(choice::value);
+  session session(backend::reference{}, net);
+  auto level = session.load(choice::value);
   const std::vector<float> image(160 * 160 * 3, 0.5f);
-  std::cout << "class " << argmax(engine.run(level, image)) << " of 1000 from " << choice::value << '\n';
+  std::cout << "class " << argmax(session.run(level, image)) << " of 1000 from " << choice::value << '\n';
 }

@@ -34,12 +34,13 @@ int main(int argc, char** argv) try {
   std::cout << in << ": " << file.format << ", " << file.tensors.size() << " tensors\n";
   const auto tensors = dynofa::with_canonical_keys(file.tensors, in);
   const dynofa::supernet net = dynofa::make_supernet(space, tensors); // every key and shape is checked here
-  std::cout << "fits " << space_name << ": " << space.stages.size() << " stages, " << net.blocks.size() << " blocks, "
+  const auto& units = net.layout.units;                               // all that the network consists of, at full width
+  std::cout << "fits " << space_name << ": " << space.stages.size() << " stages, " << units.size() << " units, "
             << space.classes << " classes, hash " << std::hex << net.hash() << std::dec << '\n';
-  for (std::size_t i = 0; i < net.blocks.size(); i += 4) {
-    const auto& b = net.blocks[i];
-    std::cout << "  block " << i << ": " << b.in_channels << " -> " << b.mid_channels << " -> " << b.out_channels
-              << (b.se_channels ? ", squeeze-excite " + std::to_string(b.se_channels) : "") << '\n';
+  for (std::size_t i = 1; i < units.size(); i += 4) {
+    const auto& b = units[i];
+    std::cout << "  " << net.layout.key(b, i - 1) << ": " << b.in_channels << " -> " << b.mid_channels << " -> "
+              << b.out_channels << (b.se_channels ? ", squeeze-excite " + std::to_string(b.se_channels) : "") << '\n';
   }
 
   if (!out.empty()) {

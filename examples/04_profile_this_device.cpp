@@ -50,18 +50,13 @@ int main(int argc, char** argv) try {
   options.on_progress = [&](const profile_progress& p) { return bar(p.done, p.total) && !interrupted; };
   profile_state state;
   if (!state_file.empty() && std::filesystem::exists(state_file)) {
-    const file_bytes file = map_file(state_file);
-    state = parse_profile_state({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()}, state_file);
+    state = parse_profile_state(map_file(state_file).text(), state_file);
     std::cout << "going on from " << state.seconds << " s of measurements\n";
   }
   profiler profile(cpu, net, options, state);
   const bool finished = profile.run();
   std::cerr << '\n';
-  if (!state_file.empty()) {
-    const std::string json = nlohmann::json(profile.state()).dump();
-    const auto part = std::as_bytes(std::span(json));
-    replace_file(state_file, std::span(&part, 1));
-  }
+  if (!state_file.empty()) replace_file(state_file, nlohmann::json(profile.state()).dump());
   if (!finished) {
     std::cout << "stopped" << (state_file.empty() ? "" : "; call again to go on") << '\n';
     return 1;

@@ -63,7 +63,7 @@ int main(int argc, char** argv) try {
   const auto measured = load_accuracy_data(measured_file);
   const accuracy_predictor accuracy = train_predictor(space, measured, training);
 
-  // 3. Search: the whole front at once. Any accuracy and latency model would do.
+  // 3. Search: the whole front at once. Any accuracy and cost model would do.
   search::pareto_options options;
   options.levels = 12;
   options.evaluations = quick ? 2000 : 50000;
@@ -76,17 +76,15 @@ int main(int argc, char** argv) try {
   // 4. The family: printed, written, drawn.
   nlohmann::json json = {{"device", latency.device()}, {"space", space}, {"levels", nlohmann::json::array()}};
   for (const auto& level : family) {
-    json["levels"].push_back({{"arch", level.arch}, {"top1", level.accuracy}, {"latency_ms", level.latency.count()}});
-    std::printf("level %zu  %5.2f ms  %5.2f %%  %s\n", json["levels"].size(), level.latency.count(),
-                100 * level.accuracy, text(level.arch).c_str());
+    json["levels"].push_back({{"arch", level.arch}, {"top1", level.accuracy}, {"latency_ms", level.cost}});
+    std::printf("level %zu  %5.2f ms  %5.2f %%  %s\n", json["levels"].size(), level.cost, 100 * level.accuracy,
+                text(level.arch).c_str());
   }
-  const std::string content = json.dump(1) + "\n";
-  const auto part = std::as_bytes(std::span(content));
-  replace_file(out + ".json", std::span(&part, 1));
+  replace_file(out + ".json", json.dump(1) + "\n");
 
   const auto points = [](const auto& candidates) {
     std::vector<std::array<double, 2>> xy;
-    for (const auto& c : candidates) xy.push_back({c.latency.count(), 100 * c.accuracy});
+    for (const auto& c : candidates) xy.push_back({c.cost, 100 * c.accuracy});
     return xy;
   };
   std::vector<search::candidate> random;

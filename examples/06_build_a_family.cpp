@@ -9,6 +9,7 @@
 #include "dynofa/family/measure.hpp"
 #include "dynofa/latency/profile.hpp"
 #include "dynofa/latency/table_io.hpp"
+#include "dynofa/model/round_to_half.hpp"
 #include "dynofa/report/figure.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/search/family_selection.hpp"
@@ -21,7 +22,6 @@
 #include <iomanip>
 #include <iostream>
 #include <set>
-#include <thread>
 
 // From a super-network and two folders of images to a family file: profile this device, learn what accuracy depends on,
 // search, calibrate, evaluate, keep the front of what was *measured*. Every stage leaves a file in --out, and a second
@@ -62,24 +62,16 @@ struct job {
   }
 };
 
-void write_whole(const fs::path& path, const std::string& content) {
-  const std::span<const std::byte> part = std::as_bytes(std::span(content));
-  replace_file(path, std::span(&part, 1));
-}
-
 calibrated_model profile(const job& j, double seconds) {
   const fs::path file = j.out / "profile.json";
   profile_state state;
-  if (fs::exists(file)) {
-    const file_bytes stored = map_file(file);
-    state = parse_profile_state({reinterpret_cast<const char*>(stored.bytes.data()), stored.bytes.size()});
-  }
+  if (fs::exists(file)) state = parse_profile_state(map_file(file).text());
   profile_options options{.quick = true, .seconds_per_resolution = seconds / 3};
   report::progress bar(std::cerr, "  profile  ");
   options.on_progress = [&](const profile_progress& p) { return bar(p.done, p.total); };
   const bool is_new = state.backend.empty();
   profiler p(j.one_core, j.classifier.net, options, std::move(state));
-  if (is_new) p.run(), write_whole(file, nlohmann::json(p.state()).dump());
+  if (is_new) p.run(), replace_file(file, nlohmann::json(p.state()).dump());
   save_latency_table(j.out / "table.json", p.table());
   return p.model();
 }
@@ -139,11 +131,11 @@ void write_report(const job& j, const family& f, const std::string& device, cons
     macs.points.push_back({m, l.accuracy.top1()});
   }
   std::cout << device << "\n" << table.str();
-  write_whole(j.out / "report.md", text("# A family on ", device, "\n\n", table.str()));
+  replace_file(j.out / "report.md", text("# A family on ", device, "\n\n", table.str()));
   report::series cloud{"others measured on the way (fewer images)", {}, report::series::look::points},
       cloud_macs = cloud;
   for (const auto& m : others) {
-    cloud.points.push_back({latency(m.arch).count(), m.accuracy});
+    cloud.points.push_back({latency(m.arch), m.accuracy});
     cloud_macs.points.push_back({double(make_plan(f.space(), m.arch).macs()) / 1e6, m.accuracy});
   }
   report::draw({"Accuracy and latency on " + device, "milliseconds per image", "top-1, per cent", {cloud, front}},
@@ -157,7 +149,7 @@ void write_report(const job& j, const family& f, const std::string& device, cons
 int main(int argc, char** argv) try {
   CLI::App app("Builds a family of sub-networks for this device");
   std::string asset = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", calib, images, out = "family", measured;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), rounds = 3;
+  int threads = hardware_threads(), rounds = 3;
   std::size_t levels = 18, samples = 80;
   double profile_seconds = 60;
   app.add_option("--supernet", asset, "safetensors with space, preprocessing and class names inside");
@@ -205,15 +197,15 @@ int main(int argc, char** argv) try {
     for (const auto& m : known) data.push_back({m.arch, m.accuracy + offset});
     if (!of_given || !known.empty()) predictor = train_predictor(space, data);
     search::pareto_options options;
-    options.levels = 16, options.evaluations = 10000, options.threads = static_cast<unsigned>(threads);
+    options.levels = 16, options.evaluations = 10000, options.threads = threads;
     const auto found = search::pareto(space, *predictor, latency, options);
     return search::select_levels(found.all, count);
   };
   const fs::path chosen_file = j.out / "candidates.json";
   std::vector<arch> chosen; // what the last search found; stored, since what comes next takes longest
   if (fs::exists(chosen_file)) {
-    std::ifstream in(chosen_file);
-    for (const auto& a : nlohmann::json::parse(in)) chosen.push_back(read_arch(a));
+    const auto stored = nlohmann::json::parse(map_file(chosen_file).text());
+    for (const auto& a : stored) chosen.push_back(read_arch(a));
   }
   for (int round = 0; chosen.empty() && round < rounds; ++round) {
     const auto candidates = search(10);
@@ -235,7 +227,7 @@ int main(int argc, char** argv) try {
     for (const auto& one : search(levels)) chosen.push_back(one.arch);
     for (const arch& end : {smallest(space), largest(space)}) // predictions are least sure there, and they cost little
       if (std::find(chosen.begin(), chosen.end(), end) == chosen.end()) chosen.push_back(end);
-    write_whole(chosen_file, nlohmann::json(chosen).dump());
+    replace_file(chosen_file, nlohmann::json(chosen).dump());
   }
 
   std::cout << "4. calibrate and evaluate the candidates\n";

@@ -2,7 +2,7 @@
 // expect: cuda backend: expected a CUDA device|three levels share
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cuda.hpp"
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/model/load.hpp"
 #include "dynofa/space/sampling.hpp"
 
@@ -32,7 +32,7 @@ int main(int argc, char** argv) try {
   const backend::cuda gpu{.precision = precision}; // throws where there is none
   std::cout << gpu.name() << '\n';
   const auto net = std::make_shared<const supernet>(load_supernet(checkpoint));
-  engine on_gpu(gpu, net);
+  session on_gpu(gpu, net);
 
   // 1. Levels: every one is a few scales and shifts and a graph of launches. The weights lie on the device once.
   random_stream random(1, "levels");
@@ -47,7 +47,7 @@ int main(int argc, char** argv) try {
   };
   std::vector<std::vector<float>> images;
   for (auto& level : levels) {
-    const plan& p = level.plan;
+    const plan& p = level->plan;
     std::vector<float>& image = images.emplace_back(static_cast<std::size_t>(batch * p.blocks.front().in_values()));
     for (float& x : image) x = static_cast<float>(random.normal());
     std::vector<float> logits = on_gpu.run(level, image); // the first run captures the graph
@@ -59,8 +59,8 @@ int main(int argc, char** argv) try {
   }
 
   // 3. The same answer as on the CPU, within what fp16 can tell.
-  engine on_cpu(backend::cpu{}, net);
-  auto same = on_cpu.load(levels[0].plan.arch, stored_statistics(*net, levels[0].plan), batch);
+  session on_cpu(backend::cpu{}, net);
+  auto same = on_cpu.load(levels[0]->plan.arch, stored_statistics(*net, levels[0]->plan), batch);
   const auto ours = on_gpu.run(levels[0], images[0]), wanted = on_cpu.run(same, images[0]);
   float apart = 0, largest_logit = 0;
   for (std::size_t i = 0; i < ours.size(); ++i) {
@@ -80,7 +80,7 @@ int main(int argc, char** argv) try {
   std::printf("300 switches, the slowest %.0f us\n", slowest);
 
   std::size_t own = 0;
-  for (const auto& level : levels) own += level.bytes();
+  for (const auto& level : levels) own += level->bytes();
   std::printf("three levels share %.1f MB of weights and %.1f MB of activations, and own %.2f MB\n",
               1e-6 * double(on_gpu.packed()->bytes()), 1e-6 * double(on_gpu.workspace().bytes()), 1e-6 * double(own));
 } catch (const std::exception& e) {

@@ -16,7 +16,6 @@
 #include <cmath>
 #include <iomanip>
 #include <iostream>
-#include <thread>
 
 // The main job: load a family of sub-networks, see what each costs on this machine, classify real images.
 //
@@ -49,9 +48,9 @@ const backend::cpu one_core{.weights = "lossless"};
 
 void classify(const family& f, std::size_t i, const data::image& picture) {
   const family_level& l = f.levels()[i];
-  std::vector<float> image(std::size_t(l.arch.r) * l.arch.r * 3);
+  std::vector<float> image(image_values(l.arch.r));
   f.preprocessing().apply(picture, l.arch.r, image);
-  engine runner(one_core, f.net());
+  session runner(one_core, f.net());
   auto level = runner.load(l.arch, l.statistics);
   auto scores = runner.run(level, image);
   const float top = *std::max_element(scores.begin(), scores.end());
@@ -88,7 +87,7 @@ int main(int argc, char** argv) try {
   CLI::App app("dynofa: one super-network, many networks");
   std::string asset = DYNOFA_ASSETS "/tinyimagenet.dynofa", image, folder, figure;
   std::size_t limit = 0;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  int threads = hardware_threads();
   app.add_option("--family", asset, "family file");
   app.add_option("--image", image, "JPEG or PNG to classify");
   app.add_option("--images", folder, "folder with one sub-folder per class: measures top-1 of every level");

@@ -15,7 +15,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
-#include <thread>
 
 namespace {
 
@@ -26,9 +25,9 @@ double seconds_since(steady::time_point start) { return std::chrono::duration<do
 
 /// Images per second of one thread, one image at a time, decoded images not counted.
 double single_rate(const backend::cpu& one, const image_classifier& c, const arch& a) {
-  engine runner(one, c.net);
+  session runner(one, c.net);
   auto level = runner.load(a);
-  const std::vector<float> image(std::size_t(a.r) * a.r * 3, 0.3f);
+  const std::vector<float> image(image_values(a.r), 0.3f);
   std::vector<float> logits(std::size_t(c.net->space.classes));
   for (int i = 0; i < 20; ++i) runner.run(level, image, logits);
   const auto start = steady::now();
@@ -57,7 +56,7 @@ void draw_settling(const std::vector<std::pair<std::string, std::vector<calibrat
 int main(int argc, char** argv) try {
   std::vector<std::string> names;
   std::string figure;
-  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), limit = 0;
+  int threads = hardware_threads(), limit = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--threads" && i + 1 < argc)

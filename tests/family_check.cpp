@@ -8,7 +8,6 @@
 #include <cmath>
 #include <iomanip>
 #include <iostream>
-#include <thread>
 
 // family_check FILE IMAGES: measures every level of a family file again, on any folder of labelled images of the same
 // classes, and states how far the file's claims are off. A level passes if its top-1 lies within what chance explains:
@@ -28,9 +27,8 @@ int main(int argc, char** argv) try {
   for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics});
   const backend::cpu one_core{};
   report::progress bar(std::cerr, "evaluate");
-  const auto results = evaluate(
-      one_core, f.net(), one_core.pack(f.net()), levels, images, f.preprocessing(),
-      {.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), .progress = std::ref(bar)});
+  const auto results = evaluate(one_core, f.net(), one_core.pack(f.net()), levels, images, f.preprocessing(),
+                                {.threads = hardware_threads(), .progress = std::ref(bar)});
   const auto here = measure_latencies(one_core, f);
   int passed = 0, failed = 0;
   std::cout << images.size() << " images; here: " << here.at(0).device

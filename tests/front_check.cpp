@@ -25,7 +25,6 @@
 #include <iostream>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -69,7 +68,7 @@ void measure(family& all, std::vector<arch> archs, const image_source& calibrati
   std::erase_if(archs, [&](const arch& a) {
     return std::any_of(all.levels().begin(), all.levels().end(), [&](const auto& l) { return l.arch == a; });
   });
-  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = hardware_threads();
   const backend::cpu one_core{}, all_cores{.threads = threads};
   const auto packed = one_core.pack(all.net());
   report::progress bar(std::cerr, what);
@@ -90,7 +89,7 @@ void measure(family& all, std::vector<arch> archs, const image_source& calibrati
 
 /// Evaluates again, with their own statistics, those that were evaluated on another number of images.
 void evaluate_again(family& all, const data::image_folder& images, const std::string& state) {
-  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = hardware_threads();
   std::vector<evaluated_level> stale;
   for (const auto& l : all.levels())
     if (static_cast<std::size_t>(l.accuracy.images) != images.size()) stale.push_back({l.arch, l.statistics});
@@ -174,7 +173,7 @@ int main(int argc, char** argv) try {
   data::image_folder images(names[1], ids);
   images.keep_decoded(std::size_t{1} << 30);
   if (limit && limit < images.size()) images = images.subset(limit, 1);
-  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = hardware_threads();
   std::vector<arch> levels;
   for (const auto& l : f.levels()) levels.push_back(l.arch);
   const auto random = random_archs(f.space(), count), uniform = uniform_archs(f.space());

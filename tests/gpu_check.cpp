@@ -5,7 +5,7 @@
 // of labelled images, fp16 logits within 1e-2 of their standard deviation and top-1 within 0.2 points of fp32. Every
 // case prints a line; the last says `N passed, N failed`.
 #include "dynofa/backend/cuda.hpp"
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"
@@ -44,7 +44,7 @@ model load(const std::string& path) {
 
 void check_switching(const model& m, golden::tally& t) {
   t.begin("switching");
-  engine runner(backend::cuda{}, m.net);
+  session runner(backend::cuda{}, m.net);
   std::vector<backend::cuda::bound> levels;
   random_stream random(1, "levels");
   levels.push_back(runner.load(smallest(m.net->space)));
@@ -53,8 +53,8 @@ void check_switching(const model& m, golden::tally& t) {
 
   std::size_t level_bytes = 0;
   for (auto& level : levels) {
-    runner.backend().prepare(level, runner.workspace());
-    level_bytes += level.bytes();
+    runner.prepare();
+    level_bytes += level->bytes();
   }
   const double base = double(runner.packed()->bytes() + runner.workspace().bytes());
   std::cout << "  super-network " << runner.packed()->bytes() << " bytes, arena " << runner.workspace().bytes()
@@ -66,7 +66,7 @@ void check_switching(const model& m, golden::tally& t) {
   for (int i = 0; i < 10000; ++i) {
     auto& level = levels[random() % levels.size()];
     const auto start = std::chrono::steady_clock::now();
-    runner.backend().enqueue(level, runner.workspace());
+    runner.backend().enqueue(*level, runner.workspace());
     us.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
     runner.backend().wait();
   }
@@ -81,9 +81,9 @@ void check_accuracy(const model& m, const std::string& folder, golden::tally& t)
   t.begin("fp16 against fp32");
   const data::image_folder images(folder, m.class_ids);
   const arch a = largest(m.net->space);
-  engine half(backend::cuda{.precision = "fp16"}, m.net), exact(backend::cuda{.precision = "fp32"}, m.net);
+  session half(backend::cuda{.precision = "fp16"}, m.net), exact(backend::cuda{.precision = "fp32"}, m.net);
   auto half_level = half.load(a), exact_level = exact.load(a);
-  std::vector<float> image(std::size_t(a.r) * a.r * 3);
+  std::vector<float> image(image_values(a.r));
   double right[2] = {};
   std::vector<double> apart; // of the logits, largest of an image, in their standard deviations
   data::for_each_image(images, 1, [&](std::size_t, int label, const data::image& picture) {

@@ -33,7 +33,6 @@
 #include <fstream>
 #include <iostream>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,7 +53,7 @@ private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-const int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u));
+const int threads = std::min(hardware_threads(), 16);
 
 struct material {
   family f;
@@ -149,8 +148,8 @@ calibrated_model profiled(const material& m, const Backend& backend, bool judged
   std::vector<double> errors;
   for (int i = 0; i < 20; ++i) {
     const arch a = random_arch(m.f.space(), random);
-    const double ms = truth(a).count();
-    errors.push_back(100 * std::abs(model(a).count() - ms) / ms);
+    const double ms = truth(a);
+    errors.push_back(100 * std::abs(model(a) - ms) / ms);
   }
   std::printf(
       "      %s: profiled in %.0f s, %zu operations, %zu not settled to 2 %%; a whole network is %.2f x the sum "
@@ -211,7 +210,7 @@ void print(const char* title, const front& members, const space_description& spa
 /// Searches a family with a device's latency model, then calibrates and evaluates it on the GPU.
 front searched(const material& m, const accuracy_predictor& predictor, const calibrated_model& latency) {
   search::pareto_options options;
-  options.levels = 12, options.evaluations = 10000, options.threads = static_cast<unsigned>(threads);
+  options.levels = 12, options.evaluations = 10000, options.threads = threads;
   front members;
   for (const auto& c : search::select_levels(search::pareto(m.f.space(), predictor, latency, options).all, 8))
     members.push_back({c.arch, c.accuracy, 0, {}});

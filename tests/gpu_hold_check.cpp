@@ -54,14 +54,14 @@ class large_batches {
 public:
   explicit large_batches(const supernet_ptr& net)
       : worker_{[this, net](const std::stop_token& stop) {
-        engine runner(backend::cuda{}, net);
+        session runner(backend::cuda{}, net);
         auto level =
             runner.load(largest(net->space), stored_statistics(*net, make_plan(net->space, largest(net->space))), 64);
-        runner.backend().prepare(level, runner.workspace());
+        runner.prepare();
         while (!stop.stop_requested()) {
           working_.wait(false);
           if (stop.stop_requested()) break;
-          runner.backend().enqueue(level, runner.workspace());
+          runner.backend().enqueue(*level, runner.workspace());
           runner.backend().wait();
         }
       }} {}

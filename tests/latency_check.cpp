@@ -52,7 +52,7 @@ std::vector<double> measure(const backend::cpu& cpu, const supernet_ptr& net, co
   std::size_t rounds = 0;
   for (const auto start = steady::now(); rounds < 5 || seconds_since(start) < seconds; ++rounds)
     for (std::size_t i = 0; i < archs.size(); ++i) {
-      const std::span<const float> in(image.data(), std::size_t(archs[i].r) * archs[i].r * 3);
+      const std::span<const float> in(image.data(), image_values(archs[i].r));
       cpu.run(levels[i], workspace, in, logits); // brings this network's weights in, as when it stays in use
       const auto before = steady::now();
       cpu.run(levels[i], workspace, in, logits);
@@ -89,11 +89,11 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b) {
 struct agreement {
   double spearman, median, p95;
 };
-template <latency_model Model>
+template <cost_model Model>
 agreement compare(const Model& model, const std::vector<arch>& archs, const std::vector<double>& measured) {
   std::vector<double> predicted, errors;
   for (std::size_t i = 0; i < unseen; ++i) {
-    predicted.push_back(milliseconds(model(archs[i])).count());
+    predicted.push_back(model(archs[i]));
     errors.push_back(std::abs(predicted[i] / measured[i] - 1));
   }
   std::sort(errors.begin(), errors.end());

@@ -16,7 +16,6 @@
 #include <iostream>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 using namespace dynofa;
@@ -30,11 +29,7 @@ struct bar {
   double limit, wanted;
 };
 
-nlohmann::json read(const fs::path& path) {
-  const file_bytes file = map_file(path);
-  const auto* begin = reinterpret_cast<const char*>(file.bytes.data());
-  return nlohmann::json::parse(begin, begin + file.bytes.size());
-}
+nlohmann::json read(const fs::path& path) { return nlohmann::json::parse(map_file(path).text()); }
 
 fs::path needed(const fs::path& dir, const std::string& name) {
   const fs::path file = golden::shared_file(dir, name);
@@ -61,14 +56,14 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
     for (const auto& subnet : paper.at("subnets"))
       if (const arch a = read_arch(subnet); is_legal(space, a))
         for (bar& b : bars)
-          if (latency(a).count() <= b.limit) b.wanted = std::max(b.wanted, accuracy(a));
+          if (latency(a) <= b.limit) b.wanted = std::max(b.wanted, accuracy(a));
   }
   for (const bar& b : bars) {
     double least = 1, slowest = 0;
     std::size_t evaluations = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
       search::pareto_options options;
-      options.limits = {milliseconds(b.limit)};
+      options.limits = {b.limit};
       options.evaluations = 80000;
       options.seed = seed;
       const auto start = std::chrono::steady_clock::now();
@@ -86,16 +81,15 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
   }
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     search::pareto_options options;
-    for (const bar& b : bars) options.limits.emplace_back(b.limit);
+    for (const bar& b : bars) options.limits.push_back(b.limit);
     options.seed = seed;
-    options.threads = std::max(1U, std::thread::hardware_concurrency());
+    options.threads = hardware_threads();
     const auto start = std::chrono::steady_clock::now();
     const auto found = search::pareto(space, accuracy, latency, std::move(options));
     const double wall = seconds_since(start);
     family_walls[seed - 1] += wall;
     double margin = 1;
-    for (const bar& b : bars)
-      margin = std::min(margin, found.all.best_within(milliseconds(b.limit))->accuracy - b.wanted);
+    for (const bar& b : bars) margin = std::min(margin, found.all.best_within(b.limit)->accuracy - b.wanted);
     std::cout << std::left << std::setw(12) << device << std::right << " family of " << bars.size() << ", seed " << seed
               << ": least margin " << std::fixed << std::setprecision(5) << std::showpos << margin << std::noshowpos
               << ", " << found.evaluations() << " evaluations, front of " << found.all.members().size() << ", "

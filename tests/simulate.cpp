@@ -32,9 +32,7 @@ namespace {
 using support::check, support::fixed;
 
 support::level_table read_family(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) throw error(errc::io, path, "a readable file", "none");
-  const auto json = nlohmann::json::parse(in, nullptr, false);
+  const auto json = nlohmann::json::parse(map_file(path).text(), nullptr, false);
   if (!json.is_array() || json.size() > 1000)
     throw error(errc::bad_file, path, "a list of {\"latency_ms\", \"top1\"}", "something else");
   support::level_table f{path, {}};

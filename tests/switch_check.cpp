@@ -164,12 +164,12 @@ void check_memory(const family& f) {
 void print_table_1(const family& f, const std::string& file, network& net, std::vector<float>& logits) {
   const std::size_t last = f.levels().size() - 1;
   const family_level& l = f.levels()[last];
-  const std::vector<float> image(std::size_t(l.arch.r) * l.arch.r * 3, 0.5f);
+  const std::vector<float> image(image_values(l.arch.r), 0.5f);
   std::vector<double> reload, copy, ours;
   for (int i = 0; i < 3; ++i)
     reload.push_back(time_us([&] {
       const family again = load_family(file);
-      engine one(lossless, again.net());
+      session one(lossless, again.net());
       auto level = one.load(again.levels()[last].arch, again.levels()[last].statistics);
       one.run(level, image, logits);
     }));

@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::accuracy_data {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -38,8 +40,8 @@ TEST_CASE("a fault is one sentence with its line") {
   CHECK(fault("") == "a.jsonl: expected at least one line, got none");
   CHECK(fault(good + "\n{\n") == "a.jsonl line 2: expected a JSON text, got something else");
   CHECK(fault("\n[]") == "a.jsonl line 2: expected an object, got array");
-  CHECK(fault(with(good, R"("top1":0.5)", R"("top":0.5)")) == "a.jsonl line 1 field top1: expected a number, got none");
-  CHECK(fault(with(good, "0.5", "\"a\"")) == "a.jsonl line 1 field top1: expected a number, got string");
+  CHECK(fault(with(good, R"("top1":0.5)", R"("top":0.5)")) == "a.jsonl line 1: expected a field top1, got none");
+  CHECK(fault(with(good, "0.5", "\"a\"")) == "a.jsonl line 1 field top1: expected a number in -1000..1000, got string");
   CHECK(fault(with(good, "0.5", "1e7")).starts_with("a.jsonl line 1 field top1: expected a number"));
   CHECK(fault(with(good, R"("ks":[3,)", R"("ks":[999,)")) ==
         "a.jsonl line 1, architecture field ks[0]: expected a whole number in 0..255, got 999");
@@ -56,7 +58,7 @@ TEST_CASE("the space of data") {
   data[0].arch.e[4] = 2;
   data[0].arch.d[0] = 1;
   space = space_of_data(base, data);
-  CHECK(space.stages[1].expands == choices{2, 3, 4, 6});
+  CHECK(space.stages[1].expands == ratios{2, 3, 4, 6});
   CHECK(space.stages[0].depths == choices{1, 2, 3, 4});
   CHECK(space.stages[2] == base.stages[2]);
   for (const auto& one : data) CHECK(is_legal(space, one.arch));
@@ -67,7 +69,7 @@ TEST_CASE("the space of data") {
   CHECK(sentence([&] { space_of_data(base, data); }) == "space of accuracy data: expected kernels in 3..7, got 3..9");
   data[1].arch.ks.resize(19);
   CHECK(sentence([&] { space_of_data(base, data); }) ==
-        "space of accuracy data: expected 5 stages of 4 blocks, got 5 depths and 19 kernels");
+        "space of accuracy data: expected 5 stages and 20 blocks, got 5 depths and 19 kernels");
   CHECK(sentence([&] { space_of_data(base, {}); }).starts_with("space of accuracy data: expected 1 to 64 resolutions"));
 }
 
@@ -90,3 +92,5 @@ TEST_CASE("a split keeps everything, and repeats by seed") {
   std::sort(all.begin(), all.end());
   CHECK(all == values(data));
 }
+
+} // namespace dynofa_test::accuracy_data

@@ -7,6 +7,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::accuracy_gaussian_process {
+
 using namespace dynofa;
 
 namespace {
@@ -91,3 +93,5 @@ TEST_CASE("few, equal and too many measurements") {
   options.stop = source.get_token();
   CHECK_THROWS_AS(arch_covariance::fit(space, data, options), error);
 }
+
+} // namespace dynofa_test::accuracy_gaussian_process

@@ -8,6 +8,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::accuracy_predictor_test {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -171,3 +173,5 @@ TEST_CASE("a plain function is an accuracy model") {
   predict_all(depth_sum, std::span<const arch>(archs), std::span<double>(values));
   CHECK(values == std::vector<double>{2, 4});
 }
+
+} // namespace dynofa_test::accuracy_predictor_test

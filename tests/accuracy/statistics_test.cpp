@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include <array>
 
+namespace dynofa_test::accuracy_statistics {
+
 using namespace dynofa;
 
 namespace {
@@ -56,3 +58,5 @@ TEST_CASE("tau in n log n is tau over all pairs, ties included") {
         if (std::isfinite(wanted)) CHECK(kendall_tau(x, y) == doctest::Approx(wanted));
       }
 }
+
+} // namespace dynofa_test::accuracy_statistics

@@ -10,9 +10,9 @@ namespace support {
 /// by its logarithm and more to deep networks. About 0.4 … 0.7.
 inline double synthetic_accuracy(const dynofa::space_description& space, const dynofa::arch& a) {
   double sum = 0;
-  const auto per_stage = space.blocks_per_stage();
+  const auto place = [&](std::size_t g) { return double(g - space.first_block(space.stage_of(g))); };
   for (std::size_t g = 0; g < a.ks.size(); ++g)
-    if (a.active(g)) sum += (1 + 0.2 * a.ks[g] + 0.3 * a.e[g]) / (1 + double(g % per_stage));
+    if (a.active(g)) sum += (1 + 0.2 * a.ks[g] + 0.3 * a.e[g].value()) / (1 + place(g));
   return 0.4 + 0.25 * std::tanh(sum / 40) + 0.03 * std::log(a.r / 32.0) * (1 + sum / 60);
 }
 

@@ -9,6 +9,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::accuracy_train {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -153,3 +155,5 @@ TEST_CASE("what cannot be trained is refused in a sentence") {
   CHECK(sentence([&] { train_predictor(space, data, brief()); }) ==
         "architecture field r: expected one of 32, 48, 64, got 65");
 }
+
+} // namespace dynofa_test::accuracy_train

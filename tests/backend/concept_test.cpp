@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::backend_concept {
+
 using namespace dynofa;
 
 namespace {
@@ -18,3 +20,5 @@ TEST_CASE("our backends satisfy the concept, other types do not") {
   CHECK_FALSE(inference_backend<int>);
   CHECK_FALSE(inference_backend<lacks_time_block>);
 }
+
+} // namespace dynofa_test::backend_concept

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::backend_reference {
+
 using namespace dynofa;
 using namespace dynofa::backend;
 
@@ -41,3 +43,5 @@ TEST_CASE("the stem reads channels first weights") {
   CHECK(out(0, 0, 0) == 15);
   CHECK(out(1, 1, 0) == 0);
 }
+
+} // namespace dynofa_test::backend_reference

@@ -1,14 +1,17 @@
 // ctest: threads
 #include "dynofa/backend/cpu/calibration.hpp"
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/reference_calibration.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
-#include "dynofa/family/weights.hpp"
+#include "dynofa/model/round_to_half.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
 
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+
+namespace dynofa_test::calibrate_calibrator {
 
 using namespace dynofa;
 
@@ -106,7 +109,7 @@ TEST_CASE("threads do not change a bit") {
   CHECK(collect(backend::cpu{.threads = 2}, net, a, {5, 4}) == collect(backend::cpu{}, net, a, {5, 4}));
 }
 
-TEST_CASE("batches are weighted by their size; pooling adds the spread between them") {
+TEST_CASE("batches are weighted by their size, pooling adds the spread between them") {
   const auto net = support::tiny_supernet();
   const arch a = smallest(net->space);
   const backend::reference judge;
@@ -139,7 +142,7 @@ TEST_CASE("a calibrated network has normalised activations: logits move to those
   for (std::size_t n = 0; n < 16; ++n) c.load(n, all[n]);
   c.add(16);
   auto batch = open_calibration(backend, backend.pack(net), c.plan(), 16);
-  engine runner(backend, net);
+  session runner(backend, net);
   auto level = runner.load(a, c.statistics());
   // One batch: its statistics are the running ones, so the batch itself runs as it did while it was collected.
   const bn_statistics s = c.statistics();
@@ -194,3 +197,5 @@ TEST_CASE("a calibrator goes on where another one stopped") {
                                                                     whole.mean.size() - 1));
   CHECK(second.statistics() == whole);
 }
+
+} // namespace dynofa_test::calibrate_calibrator

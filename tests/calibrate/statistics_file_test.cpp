@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::calibrate_statistics_file {
+
 using namespace dynofa;
 
 namespace {
@@ -61,3 +63,5 @@ TEST_CASE("a file of another kind is one sentence") {
   save_statistics(path, s);
   CHECK(support::sentence(load).find("channels for") != std::string::npos);
 }
+
+} // namespace dynofa_test::calibrate_statistics_file

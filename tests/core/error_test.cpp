@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::core_error {
+
 using namespace dynofa;
 
 TEST_CASE("text joins whatever streams can print") { CHECK(text("r", 160, ' ', 1.5, std::string("!")) == "r160 1.5!"); }
@@ -25,3 +27,5 @@ TEST_CASE("an error is a std::runtime_error and survives being copied and rethro
     CHECK(dynamic_cast<const error&>(e).code() == errc::io);
   }
 }
+
+} // namespace dynofa_test::core_error

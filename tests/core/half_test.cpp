@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+namespace dynofa_test::core_half {
+
 using namespace dynofa;
 
 TEST_CASE("every half survives the way to float and back") {
@@ -59,3 +61,5 @@ TEST_CASE("bfloat16 rounds to nearest even") {
   CHECK(std::isnan(bfloat16_to_float(float_to_bfloat16(std::nanf("")))));
   CHECK(bfloat16_to_float(float_to_bfloat16(-INFINITY)) == -INFINITY);
 }
+
+} // namespace dynofa_test::core_half

@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <vector>
 
+namespace dynofa_test::core_inline_vector {
+
 using namespace dynofa;
 
 using three = inline_vector<int, 3>;
@@ -17,7 +19,7 @@ static_assert(three{4, 9, 2}.max() == 9 && three{4, 9, 2}.min() == 2);
 static_assert(three{4, 9, 2}.front() == 4 && three{4, 9, 2}.back() == 2);
 static_assert(three{1, 2}.contains(2) && !three{1, 2}.contains(0), "elements beyond the size do not count");
 
-TEST_CASE("a count and a value of the same type fill; two iterators copy") {
+TEST_CASE("a count and a value of the same type fill, two iterators copy") {
   const three filled(2, 7);
   CHECK(filled == three{7, 7});
   const inline_vector<std::uint8_t, 48> genes(20, 3);
@@ -59,3 +61,5 @@ TEST_CASE("equality and order are those of std::vector") {
       CHECK((a > b) == (x > y));
     }
 }
+
+} // namespace dynofa_test::core_inline_vector

@@ -10,6 +10,8 @@
 #include <random>
 #include <string>
 
+namespace dynofa_test::core_random {
+
 using namespace dynofa;
 
 static_assert(std::uniform_random_bit_generator<random_stream>);
@@ -110,3 +112,5 @@ TEST_CASE("below, uniform and chance keep to their range and spread evenly") {
     CHECK(random.chance(1));
   }
 }
+
+} // namespace dynofa_test::core_random

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <vector>
 
+namespace dynofa_test::data_augment {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -126,3 +128,5 @@ TEST_CASE("impossible ranges are refused") {
   CHECK_THROWS_AS(augment(picture, 0, random), error);
   CHECK_THROWS_AS(augment(image(), 4, random), error);
 }
+
+} // namespace dynofa_test::data_augment

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <vector>
 
+namespace dynofa_test::data_batch {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -43,3 +45,5 @@ TEST_CASE("a data set as one batch, with one thread or several") {
   const auto stop = [](std::size_t done, std::size_t) { return done < 2; };
   CHECK(fault_of([&] { batch(dataset, exact_preprocessing(), 24, 2, stop); }).code() == errc::cancelled);
 }
+
+} // namespace dynofa_test::data_batch

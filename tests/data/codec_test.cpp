@@ -4,6 +4,8 @@
 
 #include <limits>
 
+namespace dynofa_test::data_codec {
+
 using namespace dynofa::data;
 
 namespace {
@@ -42,3 +44,5 @@ TEST_CASE("sizes are judged before anything is allocated") {
   const auto huge = std::numeric_limits<std::int64_t>::max();
   CHECK_THROWS_AS(detail::check_size({.pixels = huge, .side = huge - 1}, "x", huge - 1, huge - 1), dynofa::error);
 }
+
+} // namespace dynofa_test::data_codec

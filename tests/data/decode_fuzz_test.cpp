@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <vector>
 
+namespace dynofa_test::data_decode_fuzz {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -103,3 +105,5 @@ TEST_CASE("20 000 damaged PNG files") {
   fuzz(golden_file("png interlaced"), 4'000, 6, true);
   fuzz(golden_file("png palette 4"), 4'000, 7, true);
 }
+
+} // namespace dynofa_test::data_decode_fuzz

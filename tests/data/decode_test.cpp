@@ -6,6 +6,8 @@
 #include "data/pictures.hpp"
 #include <string>
 
+namespace dynofa_test::data_decode {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -15,7 +17,7 @@ TEST_CASE("the format is read from the content, not from the name") {
   const image picture = draw_landscape(20, 30, 2);
   write_png(folder.path / "really_png.jpg", picture);
   CHECK(read_image(folder.path / "really_png.jpg") == picture);
-  write_bytes(folder.path / "really_jpeg.png", encode_jpeg(picture, 95));
+  replace_file(folder.path / "really_jpeg.png", encode_jpeg(picture, 95));
   CHECK(read_image(folder.path / "really_jpeg.png") == decode(encode_jpeg(picture, 95)));
 }
 
@@ -39,3 +41,5 @@ TEST_CASE("limits reach both formats") {
   CHECK_THROWS_AS(decode(encode_png(picture), {.pixels = 99}), error);
   CHECK_THROWS_AS(decode(encode_jpeg(picture), {.pixels = 99}), error);
 }
+
+} // namespace dynofa_test::data_decode

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <set>
 
+namespace dynofa_test::data_draw {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -39,3 +41,5 @@ TEST_CASE("any shape can be drawn") {
     CHECK(draw_landscape(h, w, 1).height == h);
   CHECK_THROWS_AS(draw_landscape(0, 5, 1), error);
 }
+
+} // namespace dynofa_test::data_draw

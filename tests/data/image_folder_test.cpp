@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+namespace dynofa_test::data_image_folder {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -34,8 +36,8 @@ strings names(const image_folder& dataset) {
 /// b/{1.PNG,2.jpg,3.Jpeg}, a/{x.png,deep/y.png}, a-b/z.png, .hidden/h.png, empty/, notes
 void fill(const std::filesystem::path& root) {
   put(root / "b" / "1.PNG", 1);
-  write_bytes(root / "b" / "2.jpg", encode_jpeg(draw_landscape(8, 9, 2)));
-  write_bytes(root / "b" / "3.Jpeg", encode_jpeg(draw_landscape(8, 9, 3)));
+  replace_file(root / "b" / "2.jpg", encode_jpeg(draw_landscape(8, 9, 2)));
+  replace_file(root / "b" / "3.Jpeg", encode_jpeg(draw_landscape(8, 9, 3)));
   put(root / "a" / "x.png", 4);
   put(root / "a" / "deep" / "y.png", 5);
   put(root / "a-b" / "z.png", 6);
@@ -190,3 +192,5 @@ TEST_CASE("decoded pictures are kept as far as there is room, and shared with su
   for (std::size_t i = 0; i < 2; ++i)
     CHECK(drawn.load(i).pixels == (drawn.path(i).filename() == "1.png" ? first : changed).pixels);
 }
+
+} // namespace dynofa_test::data_image_folder

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+namespace dynofa_test::data_image {
+
 using namespace dynofa;
 using data::image;
 
@@ -28,3 +30,5 @@ TEST_CASE("an image has at least one pixel") {
   CHECK_THROWS_WITH_AS(image(0, 4), "image: expected sides of at least 1 pixel, got 0×4", error);
   CHECK_THROWS_AS(image(4, -1), error);
 }
+
+} // namespace dynofa_test::data_image

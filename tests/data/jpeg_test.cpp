@@ -5,6 +5,8 @@
 
 #include "data/pictures.hpp"
 
+namespace dynofa_test::data_jpeg {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -44,7 +46,7 @@ TEST_CASE("every truncation is an error") {
       FAIL("accepted ", size, " of ", file.size(), " bytes");
 }
 
-TEST_CASE("a header that claims too much is refused before decoding") {
+TEST_CASE("a JPEG header that claims too much is refused before decoding") {
   auto file = encode_jpeg(draw_landscape(16, 16, 1));
   std::size_t frame = 0; // FF C0, length, precision, height, width
   while (!(file[frame] == std::byte{0xFF} && file[frame + 1] == std::byte{0xC0})) ++frame;
@@ -86,3 +88,5 @@ TEST_CASE("two components have no meaning as colours") {
   const bool refused = code == errc::unsupported || code == errc::bad_file;
   CHECK(refused);
 }
+
+} // namespace dynofa_test::data_jpeg

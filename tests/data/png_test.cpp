@@ -4,6 +4,8 @@
 
 #include "data/pictures.hpp"
 
+namespace dynofa_test::data_png {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -46,7 +48,7 @@ TEST_CASE("a truncation is an error unless only what follows the pixels is missi
   CHECK(accepted <= 24); // checksums of the data and the end mark
 }
 
-TEST_CASE("a header that claims too much is refused before decoding") {
+TEST_CASE("a PNG header that claims too much is refused before decoding") {
   CHECK_THROWS_AS(decode_png(encode_png(image(10, 10)), {.pixels = 99}), error);
   CHECK_THROWS_AS(decode_png(encode_png(image(1, 10)), {.side = 9}), error);
   CHECK_NOTHROW(decode_png(encode_png(image(10, 10)), {.pixels = 100, .side = 10}));
@@ -61,3 +63,5 @@ TEST_CASE("a damaged row is an error that says what libpng found") {
   CHECK(fault.code() == errc::bad_file);
   CHECK_FALSE(fault.got().empty());
 }
+
+} // namespace dynofa_test::data_png

@@ -4,6 +4,8 @@
 
 #include "data/pictures.hpp"
 
+namespace dynofa_test::data_preprocess_json {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using nlohmann::json;
@@ -33,8 +35,8 @@ TEST_CASE("every wrong field is one sentence, and the value stays") {
     return fault.code() == errc::bad_file ? std::string(fault.what()) : std::string();
   };
   const json nothing(json::value_t::discarded);
-  CHECK(refused("mode", nothing) == "preprocessing: expected a field \"mode\", got none");
-  CHECK(refused("mode", "stretch") == "preprocessing: expected the mode imagenet_crop or exact, got another word");
+  CHECK(refused("mode", nothing) == "preprocessing: expected a field mode, got none");
+  CHECK(refused("mode", "stretch") == "preprocessing field mode: expected imagenet_crop or exact, got another word");
   CHECK(refused("mode", 3) != "");
   CHECK(refused("crop_ratio", nothing) != "");
   CHECK(refused("crop_ratio", "0.875") != "");
@@ -48,3 +50,5 @@ TEST_CASE("every wrong field is one sentence, and the value stays") {
   preprocessing rule;
   CHECK(testing::fault_of([&] { from_json(json(7), rule); }).code() == errc::bad_file);
 }
+
+} // namespace dynofa_test::data_preprocess_json

@@ -13,6 +13,8 @@
 #include <limits>
 #include <vector>
 
+namespace dynofa_test::data_preprocess {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -141,3 +143,5 @@ TEST_CASE("photos give the reference pipeline's crops" * doctest::skip(photos_fo
   CHECK(cases > 0);
   MESSAGE(cases, " crops, ", identical, " bit for bit; worst mean absolute difference ", worst, " levels");
 }
+
+} // namespace dynofa_test::data_preprocess

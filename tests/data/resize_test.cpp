@@ -8,6 +8,8 @@
 #include <cmath>
 #include <vector>
 
+namespace dynofa_test::data_resize {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using namespace dynofa::data::testing;
@@ -158,3 +160,5 @@ TEST_CASE("exact resizing to the same size gives the same values") {
   CHECK_THROWS_AS(resize_exact_float(picture, 0), error);
   CHECK_THROWS_AS(resize_exact_float(image(), 4), error);
 }
+
+} // namespace dynofa_test::data_resize

@@ -1,7 +1,8 @@
 // ctest: heavy
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/family/file.hpp"
+#include "dynofa/model/round_to_half.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
@@ -16,6 +17,8 @@
 #include <chrono>
 #include <csignal>
 #include <thread>
+
+namespace dynofa_test::family_file {
 
 using namespace dynofa;
 using namespace support;
@@ -97,7 +100,7 @@ TEST_CASE("a family comes back as it was") {
   CHECK((*g.predictor)(f.levels()[0].arch) == (*f.predictor)(f.levels()[0].arch));
 
   const auto logits = [](const family& from) {
-    engine e(backend::reference{}, from.net());
+    session e(backend::reference{}, from.net());
     auto level = e.load(from.levels()[1].arch, from.levels()[1].statistics);
     const std::size_t r = from.levels()[1].arch.r;
     return e.run(level, std::vector<float>(r * r * 3, 0.25f));
@@ -239,3 +242,5 @@ TEST_CASE("200 interrupted writes: the old file or the new one") {
   CHECK(new_seen > 20);
   CHECK(clean_refusals > 20);
 }
+
+} // namespace dynofa_test::family_file

@@ -1,5 +1,5 @@
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/family/onnx.hpp"
 #include "dynofa/space/sampling.hpp"
 
@@ -8,6 +8,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/tiny_space.hpp"
 #include <cstdlib>
+
+namespace dynofa_test::family_onnx {
 
 using namespace dynofa;
 using namespace support;
@@ -124,7 +126,7 @@ TEST_CASE("ONNX Runtime gives our logits") {
     std::vector<float> nhwc(r * r * 3), nchw(nhwc.size()), logits(10);
     for (float& v : nhwc) v = static_cast<float>(random.normal());
     for (std::size_t i = 0; i < nhwc.size(); ++i) nchw[i % 3 * r * r + i / 3] = nhwc[i];
-    engine e(backend::reference{}, net);
+    session e(backend::reference{}, net);
     const auto statistics = stored_statistics(*net, make_plan(net->space, a));
     auto level = e.load(a, statistics);
     const auto ours = e.run(level, nhwc);
@@ -146,3 +148,5 @@ TEST_CASE("ONNX Runtime gives our logits") {
   MESSAGE("largest difference over " << archs.size() << " levels: " << worst << " standard deviations of the logits");
   CHECK(worst < 1e-4);
 }
+
+} // namespace dynofa_test::family_onnx

@@ -8,6 +8,8 @@
 #include "support/tiny_space.hpp"
 #include <cstdlib>
 
+namespace dynofa_test::family_published {
+
 using namespace dynofa;
 using namespace support;
 
@@ -72,3 +74,5 @@ TEST_CASE("the published families of Dynamic-OFA") {
     }
   }
 }
+
+} // namespace dynofa_test::family_published

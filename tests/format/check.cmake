@@ -1,5 +1,5 @@
 # cmake -DFORMAT=clang-format-14 -DGIT=git -DROOT=dir -P check.cmake
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 if(NOT FORMAT)
   message(STATUS "skipped: clang-format-14 is not installed")
   return()

@@ -1,4 +1,4 @@
-// ctest: fuzz
+// ctest: allocations
 // Altered checkpoints of all four kinds must load or be refused with one dynofa::error: no crash, no hang, no
 // allocation out of proportion. Run it under AddressSanitizer and UBSan too: every tensor that loads is read to its
 // last byte.
@@ -51,6 +51,8 @@ void operator delete(void* p, std::size_t) noexcept { release(p); }
 void operator delete[](void* p, std::size_t) noexcept { release(p); }
 void operator delete(void* p, const std::nothrow_t&) noexcept { release(p); }
 void operator delete[](void* p, const std::nothrow_t&) noexcept { release(p); }
+
+namespace dynofa_test::fuzz_checkpoint {
 
 using namespace dynofa;
 using namespace support;
@@ -229,3 +231,5 @@ TEST_CASE("the headers, pickles and directories of real files") {
     CHECK(counts.slowest_s < 5);
   }
 }
+
+} // namespace dynofa_test::fuzz_checkpoint

@@ -1,4 +1,3 @@
-// ctest: fuzz
 // Altered family files, with a checksum made to fit again so that every reader behind it is reached: a family or one
 // dynofa::error. Run it under AddressSanitizer and UBSan too.
 #include "dynofa/family/file.hpp"
@@ -8,6 +7,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/tiny_space.hpp"
 #include "support/torch_writer.hpp"
+
+namespace dynofa_test::fuzz_family {
 
 using namespace dynofa;
 using namespace support;
@@ -63,3 +64,5 @@ TEST_CASE("altered headers behind a fitting checksum") {
   CHECK(loaded > 20);
   CHECK(refused > 500);
 }
+
+} // namespace dynofa_test::fuzz_family

@@ -1,4 +1,3 @@
-// ctest: fuzz
 // Altered latency tables (JSON and YAML, our form and once-for-all's), accuracy lines, search states and predictor
 // files must load or be refused with one dynofa::error of one sentence: no crash, no other exception, no hang. Run it
 // under AddressSanitizer and UBSan too; what loads is used.
@@ -14,6 +13,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/tiny_space.hpp"
 #include <chrono>
+
+namespace dynofa_test::fuzz_tables {
 
 using namespace dynofa;
 
@@ -195,9 +196,9 @@ TEST_CASE("search states") {
   const auto space = support::tiny_space::description;
   search::pareto_state pareto;
   search::evolution_state evolution;
-  const search::candidate one{smallest(space), 0.5, milliseconds(3)}, two{largest(space), 0.7, milliseconds(9)};
+  const search::candidate one{smallest(space), 0.5, 3}, two{largest(space), 0.7, 9};
   pareto.all.insert(one), pareto.all.insert(two);
-  pareto.limits.push_back({milliseconds(5), {one}, {one.arch.hash()}, 17, 2});
+  pareto.limits.push_back({5, {one}, {one.arch.hash()}, 17, 2});
   evolution.population = {two, one};
   evolution.random_key = ~0ull;
   const std::string texts[] = {nlohmann::json(pareto).dump(), nlohmann::json(evolution).dump()};
@@ -246,3 +247,5 @@ TEST_CASE("predictor files") {
   t.report("predictor files");
   CHECK(t.refused > 1000);
 }
+
+} // namespace dynofa_test::fuzz_tables

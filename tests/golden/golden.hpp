@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <span>
@@ -57,11 +56,7 @@ private:
   int passed_ = 0, failed_ = 0, section_passed_ = 0, section_failed_ = 0;
 };
 
-inline nlohmann::json read_json(const fs::path& path) {
-  std::ifstream in(path);
-  if (!in) throw error(errc::io, path.string(), "a readable file", "none");
-  return nlohmann::json::parse(in);
-}
+inline nlohmann::json read_json(const fs::path& path) { return nlohmann::json::parse(map_file(path).text()); }
 
 inline std::string crc32(std::span<const float> values) {
   boost::crc_32_type crc;

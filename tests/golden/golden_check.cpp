@@ -3,8 +3,8 @@
 // Runs the golden sections of a folder on a backend and prints a line per section with the largest error over its
 // tolerance. A: generator, weights, files and extracted weights. B: logits and recorded blocks. C: calibration. D:
 // accuracy predictor. E: latency tables. F: MACs and parameters.
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
 
 #include "golden/golden.hpp"
@@ -81,8 +81,9 @@ void check_weights(const fs::path& dir, const nlohmann::json& recipe, const stat
   }
   if (recipe.contains("parameters"))
     t.expect("learnable scalars", learnable == recipe.at("parameters").get<std::int64_t>());
+  const auto units = units_of(space);
   for (const auto& r : recipe.at("blocks")) {
-    const block b = widest_block(space, r.at("index"));
+    const block& b = units.at(r.at("index").get<std::size_t>() + 1); // the stem is first
     t.expect("block geometry", b.in_channels == r.at("in") && b.out_channels == r.at("out") &&
                                    b.stride == r.at("stride") && b.residual == r.at("shortcut") &&
                                    (b.se_channels > 0) == r.at("se") &&
@@ -128,7 +129,7 @@ void check_extracted(const fs::path& dir, const supernet& net, const nlohmann::j
       }
     }
     const supernet back = load_extracted(dir / name.str(), net.space, arch_of(c));
-    t.expect("read back as a network", back.only.has_value() && back.final_expand == net.final_expand);
+    t.expect("read back as a network", back.only.has_value() && back.weights.back() == net.weights.back());
   }
   t.end();
 }
@@ -157,7 +158,7 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
     channels[std::string(what)] = tensor.shape(2);
   };
   if constexpr (requires { backend.tap; }) backend.tap = record;
-  engine engine(backend, net);
+  session session(backend, net);
 
   for (const auto& c : forward.at("cases")) {
     const std::string key = c.at("logits").at("tensor");
@@ -170,8 +171,8 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
 
     recorded.clear();
     const plan p = make_plan(net->space, a, batch);
-    auto level = engine.load(a, stored_statistics(*net, p), batch);
-    const auto logits = engine.run(level, image);
+    const auto level = session.load(a, stored_statistics(*net, p), batch);
+    const auto logits = session.run(level, image);
     const double std = c.at("logits").at("std");
     t.check(key + " logits", worst(logits, f32.at(key).to_floats(), tolerance * std));
     t.check(key + " logits against double", worst(logits, f64.at(key).to_floats(), tolerance_f64 * std));
@@ -187,13 +188,11 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
       std::vector<float> in = image;
       for (std::size_t b = 0; b < p.blocks.size(); ++b) {
         std::vector<float> out(static_cast<std::size_t>(batch) * static_cast<std::size_t>(p.blocks[b].out_values()));
-        engine.backend().run_block(level, engine.workspace(), b, in, out);
-        const auto kind = p.blocks[b].kind;
-        const std::string what = kind == block_kind::stem           ? "first_conv"
-                                 : kind == block_kind::final_expand ? "pooled"
-                                 : kind == block_kind::feature_mix  ? "feature_mix_layer"
-                                 : kind == block_kind::classifier   ? "logits"
-                                                                    : text("blocks.", b - 1);
+        session.run_block(level, b, in, out);
+        const block& of = p.blocks[b];
+        const std::string what = of.output == 0                        ? "logits"
+                                 : of.kind == block_kind::final_expand ? "pooled"
+                                                                       : network_layout::key(of, b - 1);
         recorded[what] = out;
         channels[what] = static_cast<std::size_t>(p.blocks[b].out_channels);
         in = std::move(out);
@@ -261,7 +260,7 @@ int run(const fs::path& dir, const std::string& sections, Backend backend) {
     }
 #endif
     if (wanted('B')) check_forward(net_dir, net, backend, t);
-    if constexpr (requires { open_calibration(backend, backend.pack(net), plan{}, 1); })
+    if constexpr (calibrating_backend<Backend>)
       if (wanted('C') && fs::exists(net_dir / "bncalib.json")) check_calibration(net_dir, net, backend, t);
   }
 #ifdef DYNOFA_GOLDEN_DE

@@ -1,5 +1,6 @@
 #pragma once
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/reference_calibration.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
 
 #include "golden/golden.hpp"
@@ -56,9 +57,9 @@ void check_calibration(const fs::path& dir, const supernet_ptr& net, const Backe
     const int batch = c.at("eval_shape")[0];
     const auto images = nchw_to_nhwc(input_nchw(seed, c.at("eval_stream"), static_cast<std::size_t>(batch) * values),
                                      static_cast<std::size_t>(batch), 3, r * r);
-    engine engine(backend, net, packed);
-    auto level = engine.load(a, s, batch);
-    t.check(key + " logits", worst(engine.run(level, images), stored.at(key + "/logits").to_floats(),
+    session session(backend, net, packed);
+    const auto level = session.load(a, s, batch);
+    t.check(key + " logits", worst(session.run(level, images), stored.at(key + "/logits").to_floats(),
                                    2e-4 * c.at("logits_std").template get<double>()));
   }
   t.end();

@@ -82,7 +82,7 @@ inline void section_e(const fs::path& dir, tally& t) {
     const auto extremes = find_extremes(model.costs());
     for (const auto& c : cases) {
       const double wanted = c.at("latency_ms").at(device).get<double>();
-      const double ours = model(read_arch(c)).count();
+      const double ours = model(read_arch(c));
       t.check(device + " latency", std::abs(ours - wanted) / (1e-9 * wanted));
       t.expect(device + " extremes", extremes.least.cost <= ours && ours <= extremes.most.cost);
     }

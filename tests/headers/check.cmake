@@ -2,7 +2,7 @@
 # something it includes has changed.
 #
 #   cmake -DHEADER=dynofa/core/error.hpp -DCOMPILER=g++ -DINCLUDES="dir;dir" -DSYSTEM_INCLUDES="dir" -DSTAMP=file -P check.cmake
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 include(${CMAKE_CURRENT_LIST_DIR}/../support/unchanged.cmake)
 
 unchanged(done ${STAMP} ${STAMP}.d)

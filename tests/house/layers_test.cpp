@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+namespace dynofa_test::house_layers {
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -113,3 +115,5 @@ TEST_CASE("the umbrella names every public header but those of testing, once, le
   for (std::size_t i = 1; i < named.size(); ++i)
     if (rank(named[i - 1]) > rank(named[i])) FAIL_CHECK(named[i] << " stands after " << named[i - 1]);
 }
+
+} // namespace dynofa_test::house_layers

@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_interpolate {
+
 using namespace dynofa;
 
 namespace {
@@ -21,9 +23,7 @@ latency_table corners_at(std::initializer_list<int> resolutions) {
   for (int r : resolutions)
     for (int k : {3, 7})
       for (int e : {3, 6}) {
-        arch a = uniform_arch(space, r, [](const choices& c) { return c.max(); });
-        std::fill(a.ks.begin(), a.ks.end(), static_cast<std::uint8_t>(k));
-        std::fill(a.e.begin(), a.e.end(), static_cast<std::uint8_t>(e));
+        const arch a = deepest(space, r, k, e);
         for (const block& b : make_plan(space, a).blocks) table.resolutions[r][timed_key(b)].mean = cost(b);
       }
   return table;
@@ -72,3 +72,5 @@ TEST_CASE("what cannot be interpolated changes nothing") {
         std::string::npos);
   CHECK(table == damaged);
 }
+
+} // namespace dynofa_test::latency_interpolate

@@ -5,6 +5,8 @@
 
 #include <set>
 
+namespace dynofa_test::latency_key {
+
 using namespace dynofa;
 
 TEST_CASE("the keys of a network are once-for-all's") {
@@ -28,9 +30,7 @@ TEST_CASE("a resolution of w = 1.2 has 96 keys, 95 of them timed") {
   std::set<std::string> all, timed;
   for (int k : {3, 5, 7})
     for (int e : {3, 4, 6}) {
-      arch a = uniform_arch(space, 192, [](const choices& c) { return c.max(); });
-      std::fill(a.ks.begin(), a.ks.end(), static_cast<std::uint8_t>(k));
-      std::fill(a.e.begin(), a.e.end(), static_cast<std::uint8_t>(e));
+      const arch a = deepest(space, 192, k, e);
       for (const block& b : make_plan(space, a).blocks) {
         timed.insert(timed_key(b));
         for_each_operation(b, [&](const operation_key& key) { all.insert(to_string(key)); });
@@ -52,3 +52,5 @@ TEST_CASE("what is not of the grammar is no key") {
     CHECK_THROWS_AS(parse_operation_key(wrong), error);
   }
 }
+
+} // namespace dynofa_test::latency_key

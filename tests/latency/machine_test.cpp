@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::latency_machine {
+
 TEST_CASE("what the machine tells is plain text and sane") {
   const dynofa::machine_facts facts = dynofa::read_machine_facts();
   CHECK(facts.processor.size() <= 200);
@@ -13,3 +15,5 @@ TEST_CASE("what the machine tells is plain text and sane") {
   CHECK_FALSE(facts.processor.empty());
 #endif
 }
+
+} // namespace dynofa_test::latency_machine

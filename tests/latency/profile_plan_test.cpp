@@ -6,6 +6,8 @@
 #include "support/tiny_space.hpp"
 #include <set>
 
+namespace dynofa_test::latency_profile_plan {
+
 using namespace dynofa;
 
 TEST_CASE("carriers hold every operation of the space, each in two networks at least") {
@@ -58,3 +60,5 @@ TEST_CASE("a space of one choice, and one of depth 1") {
   const int wrong[] = {33};
   CHECK(support::sentence([&] { plan_profile(one::description, wrong); }).find("got 33") != std::string::npos);
 }
+
+} // namespace dynofa_test::latency_profile_plan

@@ -5,6 +5,8 @@
 
 #include "support/sentence.hpp"
 
+namespace dynofa_test::latency_profile_state {
+
 using namespace dynofa;
 
 namespace {
@@ -34,10 +36,11 @@ TEST_CASE("what is wrong with a stored state is one sentence") {
   };
   CHECK(say([](auto& j) { j["version"] = 2; }) == "profile: expected a dynofa profile of version 1, got another");
   CHECK(say([](auto& j) { j.erase("seconds"); }) == "profile: expected a field seconds, got none");
-  CHECK(say([](auto& j) { j["reference"][0] = -1; }) == "profile field reference: expected whole nanoseconds, got -1");
+  CHECK(say([](auto& j) { j["reference"][0] = -1; }) ==
+        "profile field reference[0]: expected a whole number in 0..1000000000000000, got -1");
   CHECK(say([](auto& j) {
           j["resolutions"]["160"]["keys"][key][0] = 0.5;
-        }).ends_with("expected whole nanoseconds, got 0.5"));
+        }).ends_with("[0]: expected a whole number in 0..1000000000000000, got 0.5"));
   CHECK(say([](auto& j) { j["resolutions"]["160"]["keys"]["Konv"] = {1}; }).find("a key of") != std::string::npos);
   CHECK(say([](auto& j) { j["resolutions"]["0160"] = {}; }).find("a resolution in 1..4096") != std::string::npos);
   CHECK(say([](auto& j) { j = 3; }) == "profile: expected a field format, got none");
@@ -60,3 +63,5 @@ TEST_CASE("damaged states are refused, never worse") {
   }
   CHECK(refused > 1500);
 }
+
+} // namespace dynofa_test::latency_profile_state

@@ -5,6 +5,8 @@
 
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::latency_quality {
+
 using namespace dynofa;
 
 namespace {
@@ -17,9 +19,7 @@ latency_table orderly() {
   for (int r : space.resolutions)
     for (int k : {3, 5, 7})
       for (int e : {3, 4, 6}) {
-        arch a = uniform_arch(space, r, [](const choices& c) { return c.max(); });
-        std::fill(a.ks.begin(), a.ks.end(), static_cast<std::uint8_t>(k));
-        std::fill(a.e.begin(), a.e.end(), static_cast<std::uint8_t>(e));
+        const arch a = deepest(space, r, k, e);
         for (const block& b : make_plan(space, a).blocks)
           for_each_operation(b, [&](const operation_key& key) {
             auto& entry = table.resolutions[r][to_string(key)];
@@ -95,3 +95,5 @@ TEST_CASE("the published Jetson tables") {
   CHECK(examine(cpu, w).median_spread == doctest::Approx(0.34).epsilon(0.02));
   CHECK(find_copied_entries(cpu, gpu).size() == cpu.resolutions.size()); // block 0 of each resolution
 }
+
+} // namespace dynofa_test::latency_quality

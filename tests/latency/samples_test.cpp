@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::latency_samples {
+
 using namespace dynofa;
 
 TEST_CASE("an entry of samples") {
@@ -39,3 +41,5 @@ TEST_CASE("the interval of a median holds the true one in at least 95 of 100 cas
     CHECK(held >= 940);
   }
 }
+
+} // namespace dynofa_test::latency_samples

@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_batch_norm {
+
 using namespace dynofa;
 
 TEST_CASE("scale and shift are those of batch normalisation") {
@@ -38,3 +40,5 @@ TEST_CASE("norms are named as in the extracted network") {
   CHECK(norm_name(p, 2, 2) == "blocks.1.conv.point_linear.bn");
   CHECK(norm_name(p, p.blocks.size() - 3, 0) == "final_expand_layer.bn");
 }
+
+} // namespace dynofa_test::model_batch_norm

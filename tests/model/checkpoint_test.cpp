@@ -7,6 +7,8 @@
 #include "support/sentence.hpp"
 #include "support/torch_writer.hpp"
 
+namespace dynofa_test::model_checkpoint {
+
 using namespace dynofa;
 
 namespace {
@@ -88,3 +90,5 @@ TEST_CASE("a short safetensors header is not taken for a pickle") {
   CHECK(read.format == "safetensors");
   CHECK(read.tensors.empty());
 }
+
+} // namespace dynofa_test::model_checkpoint

@@ -4,6 +4,8 @@
 
 #include <numeric>
 
+namespace dynofa_test::model_kernel_transform {
+
 using namespace dynofa;
 
 TEST_CASE("without a matrix the centre is taken") {
@@ -20,3 +22,5 @@ TEST_CASE("row j of the matrix makes element j") {
   const auto k3 = shrink_kernels(k5, 5, 3, matrix);
   for (std::size_t i = 0; i < 9; ++i) CHECK(k3[i] == (i == 4 ? 6.0f : 0.0f)); // transposed, it would be element 0
 }
+
+} // namespace dynofa_test::model_kernel_transform

@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include <initializer_list>
 
+namespace dynofa_test::model_keys {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -58,3 +60,5 @@ TEST_CASE("the style shows in the names of the blocks") {
           style({"blocks.0.conv.a", "blocks.1.mobile_inverted_conv.a"});
         }) == "f: expected one style of names, got .mobile_inverted_conv. and .conv. mixed");
 }
+
+} // namespace dynofa_test::model_keys

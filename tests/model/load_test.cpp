@@ -1,5 +1,5 @@
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/model/load.hpp"
 #include "dynofa/space/sampling.hpp"
 
@@ -8,6 +8,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+
+namespace dynofa_test::model_load {
 
 using namespace dynofa;
 using support::sentence;
@@ -33,8 +35,9 @@ TEST_CASE("a saved super-network carries its space") {
 
   save_checkpoint(folder.path() / "half.safetensors", tensors, space, dtype::f16);
   const supernet half = load_supernet(folder.path() / "half.safetensors");
-  CHECK(half.stem_norm.weight == net.stem_norm.weight); // kept wide
-  CHECK(half.feature_mix[5] == half_to_float(float_to_half(net.feature_mix[5])));
+  CHECK(half.norms[0].weight == net.norms[0].weight); // kept wide
+  CHECK(half.weights.back() == net.weights.back());   // a bias
+  CHECK(half.weights[0][5] == half_to_float(float_to_half(net.weights[0][5])));
 
   auto large = tensors;
   large["classifier.linear.weight"] = tensor::of_floats(std::vector<float>(2560, 1e6f), {10, 256});
@@ -64,11 +67,13 @@ TEST_CASE("an extracted sub-network runs as the super-network it came from, and 
   write_safetensors(folder.path() / "sub.safetensors", extract(*net, p), {});
   const auto sub = std::make_shared<const supernet>(load_extracted(folder.path() / "sub.safetensors", space, a));
 
-  const std::vector<float> image(std::size_t(a.r) * a.r * 3, 0.25f);
-  engine whole(backend::reference{}, net), part(backend::reference{}, sub);
+  const std::vector<float> image(image_values(a.r), 0.25f);
+  session whole(backend::reference{}, net), part(backend::reference{}, sub);
   auto level = whole.load(a), same = part.load(a);
   CHECK(whole.run(level, image) == part.run(same, image));
   arch other = a;
   other.d[0] = a.d[0] == 2 ? 3 : 2;
-  CHECK(sentence([&] { part.load(other); }).starts_with("engine: expected the extracted sub-network r"));
+  CHECK(sentence([&] { part.load(other); }).starts_with("session: expected the extracted sub-network r"));
 }
+
+} // namespace dynofa_test::model_load

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::model_pickle_document {
+
 using namespace dynofa::pickle;
 
 TEST_CASE("find looks text keys up, the last one winning") {
@@ -20,3 +22,5 @@ TEST_CASE("find looks text keys up, the last one winning") {
   CHECK(name_of(kind::none) == "None");
   CHECK(name_of(kind::tensor) == "a tensor");
 }
+
+} // namespace dynofa_test::model_pickle_document

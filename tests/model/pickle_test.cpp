@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include "support/torch_writer.hpp"
 
+namespace dynofa_test::model_pickle {
+
 using namespace dynofa;
 using namespace support;
 using pickle::kind;
@@ -226,3 +228,5 @@ TEST_CASE("limits hold") {
   const auto bytes = small_torch_file().object(true);
   CHECK(sentence([&] { parse(bytes, limit); }).find("expected at most 4 tensors, got more") != std::string::npos);
 }
+
+} // namespace dynofa_test::model_pickle

@@ -10,6 +10,8 @@
 #include <map>
 #include <numeric>
 
+namespace dynofa_test::model_plan {
+
 using namespace dynofa;
 
 TEST_CASE("MACs and parameters are those of the reference, for every recorded architecture") {
@@ -58,9 +60,10 @@ TEST_CASE("a plan is stem, separable block, the active blocks and three blocks o
         const block& block = p.blocks[b];
         const std::size_t gene = 4 * s + j;
         REQUIRE(block.kind == block_kind::inverted_residual);
-        REQUIRE(block.supernet_index == int(gene + 1));
+        REQUIRE(block.gene == int(gene));
+        REQUIRE(block.unit == int(gene + 2));
         REQUIRE(block.kernel == a.ks[gene]);
-        REQUIRE(block.mid_channels == block.in_channels * a.e[gene]); // exact for 3, 4 and 6
+        REQUIRE(block.mid_channels == block.in_channels * int(a.e[gene])); // exact for 3, 4 and 6
         REQUIRE(block.stride == (j == 0 ? space.stages[s].stride : 1));
         REQUIRE(block.residual == (j > 0)); // stage 4 has stride 1 but other channels
         REQUIRE(block.act == space.stages[s].act);
@@ -168,3 +171,5 @@ TEST_CASE("nothing invalid becomes a plan") {
   CHECK(fault([](arch& a) { a.d.resize(4); }, false) == "architecture field d: expected 5 values, got 4 values");
   CHECK(support::sentence([&] { make_plan(space, largest(space), 0); }) == "plan batch: expected at least 1, got 0");
 }
+
+} // namespace dynofa_test::model_plan

@@ -4,6 +4,8 @@
 
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_random_supernet {
+
 using namespace dynofa;
 
 TEST_CASE("a w1.2 checkpoint has once-for-all's 475 tensors and 10 715 752 learnable scalars") {
@@ -27,3 +29,5 @@ TEST_CASE("a seed repeats bit for bit and another differs") {
   }
   CHECK(same == 0);
 }
+
+} // namespace dynofa_test::model_random_supernet

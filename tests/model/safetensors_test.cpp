@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/torch_writer.hpp"
 
+namespace dynofa_test::model_safetensors {
+
 using namespace dynofa;
 using namespace support;
 
@@ -162,3 +164,5 @@ TEST_CASE("the header has one form") {
         text("f, tensor \"a\": ", form, "an array")); // no deep stack
   CHECK(fault("{\"a\":{\"dtype\":" + std::string(4'000'000, '{')) == text("f, tensor \"a\": ", form, "an object"));
 }
+
+} // namespace dynofa_test::model_safetensors

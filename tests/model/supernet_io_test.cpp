@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_supernet_io {
+
 using namespace dynofa;
 using support::sentence;
 
@@ -51,9 +53,13 @@ TEST_CASE("a network trained without kernel transformation uses the plain centre
   auto t = tensors();
   std::erase_if(t, [](const auto& item) { return item.first.ends_with("_matrix"); });
   const supernet net = make_supernet(space, t);
-  const auto& w = net.blocks[1];
-  CHECK(w.depthwise_of(5)[0] == w.depthwise_of(7)[8]);
-  CHECK(w.depthwise_of(3)[4] == w.depthwise_of(7)[24]);
+  const auto taps = [&](int k) -> const std::vector<float>& {
+    block b = net.layout.units[2];
+    b.kernel = static_cast<std::uint8_t>(k);
+    return net.array(b, weight_role::depthwise);
+  };
+  CHECK(taps(5)[0] == taps(7)[8]);
+  CHECK(taps(3)[4] == taps(7)[24]);
 }
 
 TEST_CASE("an extracted sub-network is made of prefixes") {
@@ -62,10 +68,13 @@ TEST_CASE("an extracted sub-network is made of prefixes") {
   const state_dict sub = extract(net, p);
   // Block 2 of the extracted network is block 2 of the super-network; block 3 is block 5: depth 2 skips two.
   const auto project = sub.at("blocks.3.conv.point_linear.conv.weight").to_floats();
-  const auto& w = net.blocks[5];
+  const block& unit = net.layout.units[6]; // block 5
+  const auto& whole = net.array(unit, weight_role::output);
   REQUIRE(project.size() == 8 * 24);
-  CHECK(project[0] == w.project[0]);
-  CHECK(project[24] == w.project[static_cast<std::size_t>(w.mid_channels)]); // row 1
+  CHECK(project[0] == whole[0]);
+  CHECK(project[24] == whole[static_cast<std::size_t>(unit.mid_channels)]); // row 1
   CHECK(sub.at("blocks.3.conv.depth_conv.conv.weight").shape == shape_type{24, 1, 3, 3});
   CHECK_FALSE(sub.contains("blocks.11.conv.depth_conv.conv.weight"));
 }
+
+} // namespace dynofa_test::model_supernet_io

@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 
+namespace dynofa_test::model_supernet_part {
+
 using namespace dynofa;
 
 TEST_CASE("the whole super-network holds every sub-network") {
@@ -13,7 +15,8 @@ TEST_CASE("the whole super-network holds every sub-network") {
   const supernet_part whole = supernet_part::all(*net);
   random_stream random(1, "supernet_part");
   for (int i = 0; i < 50; ++i)
-    for (const block& b : make_plan(net->space, random_arch(net->space, random)).blocks) CHECK(whole.holds(b));
+    for (const block& b : make_plan(net->space, random_arch(net->space, random)).blocks)
+      CHECK(whole.holds(net->layout, b));
 }
 
 TEST_CASE("a part is the least that holds each of its plans") {
@@ -24,23 +27,29 @@ TEST_CASE("a part is the least that holds each of its plans") {
     std::vector<plan> plans;
     for (int n = 0; n < 3; ++n) plans.push_back(make_plan(net->space, random_arch(net->space, random)));
     const supernet_part part = supernet_part::of(*net, plans);
-    REQUIRE(part.blocks.size() == whole.blocks.size());
+    REQUIRE(part.weights.size() == whole.weights.size());
     // every figure is that of some plan, so none could be less
-    for (std::size_t n = 0; n < part.blocks.size(); ++n) {
-      supernet_part::block_part wanted;
-      for (const plan& p : plans)
-        for (const block& b : p.blocks)
-          if (b.mid_channels > 0 && b.supernet_index == static_cast<int>(n)) {
-            wanted.mid_channels = std::max(wanted.mid_channels, b.mid_channels);
-            wanted.se_channels = std::max(wanted.se_channels, b.se_channels);
-            auto& taps = wanted.depthwise[b.kernel == 3 ? 0 : b.kernel == 5 ? 1 : 2];
-            taps = std::max(taps, b.mid_channels);
-          }
-      CHECK(part.blocks[n] == wanted);
-      CHECK(wanted.mid_channels <= whole.blocks[n].mid_channels);
-    }
+    std::vector<weight_extent> wanted(part.weights.size());
+    for (std::size_t n = 0; n < wanted.size(); ++n) wanted[n].pitch = whole.weights[n].pitch;
+    const auto most = [&](const block& b, weight_role role, int rows, int columns) {
+      const auto n = net->layout.find(b, role);
+      REQUIRE(n.has_value());
+      wanted[*n].rows = std::max(wanted[*n].rows, rows), wanted[*n].columns = std::max(wanted[*n].columns, columns);
+    };
+    using enum weight_role;
     for (const plan& p : plans)
-      for (const block& b : p.blocks) CHECK(part.holds(b));
+      for (const block& b : p.blocks) {
+        const int in = b.in_channels, mid = b.mid_channels, out = b.out_channels, hidden = b.se_channels;
+        if (b.kind == block_kind::inverted_residual) most(b, expand, mid, in);
+        if (mid > 0) most(b, depthwise, mid, b.kernel * b.kernel);
+        if (hidden > 0) most(b, se_reduce, hidden, mid), most(b, se_expand, mid, hidden);
+        if (hidden > 0) most(b, se_reduce_bias, hidden, 1), most(b, se_expand_bias, mid, 1);
+        most(b, output, out, mid > 0 ? mid : b.kind == block_kind::stem ? 27 : in);
+        if (b.kind == block_kind::classifier) most(b, output_bias, out, 1);
+      }
+    for (std::size_t n = 0; n < wanted.size(); ++n) CHECK(part.weights[n] == wanted[n]);
+    for (const plan& p : plans)
+      for (const block& b : p.blocks) CHECK(part.holds(net->layout, b));
   }
 }
 
@@ -51,7 +60,7 @@ TEST_CASE("what no plan reads is not held") {
   const supernet_part part = supernet_part::of(*net, std::span(&small, 1));
   const auto held = [&](const arch& other) {
     const plan p = make_plan(net->space, other);
-    return std::all_of(p.blocks.begin(), p.blocks.end(), [&](const block& b) { return part.holds(b); });
+    return std::all_of(p.blocks.begin(), p.blocks.end(), [&](const block& b) { return part.holds(net->layout, b); });
   };
   CHECK(held(a));
   arch larger = a;
@@ -69,3 +78,5 @@ TEST_CASE("plans of another space are refused") {
   CHECK(support::sentence([&] { supernet_part::of(*support::tiny_supernet(), std::span(&other, 1)); }) ==
         text("part of a super-network: expected plans of its space, got one of another, ", other.arch));
 }
+
+} // namespace dynofa_test::model_supernet_part

@@ -3,6 +3,10 @@
 #include <doctest/doctest.h>
 
 #include "support/tiny_space.hpp"
+#include <map>
+#include <string>
+
+namespace dynofa_test::model_supernet {
 
 using namespace dynofa;
 
@@ -16,25 +20,33 @@ TEST_CASE("the hash sees every learnable value and nothing else") {
     change(copy);
     return copy.hash() != h;
   };
-  CHECK(changed([](supernet& n) { n.stem[0] += 1; }));
-  CHECK(changed([](supernet& n) { n.blocks[9].expand.back() += 1; }));
-  CHECK(changed([](supernet& n) { n.blocks[5].se_expand_bias[0] += 1; }));
-  CHECK(changed([](supernet& n) { n.blocks[20].norms[2].bias[3] += 1; }));
-  CHECK(changed([](supernet& n) { n.classifier_bias.back() += 1; }));
-  CHECK(changed([](supernet& n) { std::swap(n.feature_mix[0], n.feature_mix[1]); }));
-  CHECK_FALSE(changed([](supernet& n) { n.blocks[20].norms[2].mean[3] += 1; })); // running statistics belong to a level
+  for (std::size_t i = 0; i < net->weights.size(); ++i) {
+    INFO(net->layout.key(net->layout.weights[i]));
+    CHECK(changed([&](supernet& n) { n.weights[i].back() += 1; }));
+    if (net->weights[i].size() > 1) CHECK(changed([&](supernet& n) { std::swap(n.weights[i][0], n.weights[i][1]); }));
+  }
+  for (std::size_t i = 0; i < net->norms.size(); ++i) {
+    INFO(net->layout.key(net->layout.norms[i]));
+    CHECK(changed([&](supernet& n) { n.norms[i].weight[0] += 1; }));
+    CHECK(changed([&](supernet& n) { n.norms[i].bias.back() += 1; }));
+    CHECK_FALSE(changed([&](supernet& n) { n.norms[i].mean[0] += 1; })); // running statistics belong to a level
+    CHECK_FALSE(changed([&](supernet& n) { n.norms[i].var[0] += 1; }));
+  }
 }
 
-TEST_CASE("the widest blocks have the geometry of the space") {
-  const auto& space = ofa_w1_2::description;
-  CHECK(widest_block(space, 0).kind == block_kind::separable);
-  const block b = widest_block(space, 13); // first block of stage 4
-  CHECK(b.in_channels == 96);
-  CHECK(b.mid_channels == 576);
-  CHECK(b.out_channels == 136);
-  CHECK(b.stride == 1);
-  CHECK_FALSE(b.residual);
-  CHECK(b.se_channels == 144);
-  CHECK(widest_block(space, 14).residual);
-  CHECK(widest_block(space, 14).se_channels == 208); // not 816 / 4: make_divisible
+TEST_CASE("every array and norm is visited once, by the name that family files have for it") {
+  const supernet_ptr net = support::tiny_supernet();
+  std::map<std::string, const std::vector<float>*> visited;
+  visit_weights(*net, [&](const std::string& name, const std::vector<float>& values, const shape_type& shape) {
+    CHECK(visited.emplace(name, &values).second);
+    std::int64_t size = 1;
+    for (auto extent : shape) size *= extent;
+    CHECK(values.size() == static_cast<std::size_t>(size));
+  });
+  CHECK(visited.size() == net->weights.size() + 4 * net->norms.size());
+  for (const char* name : {"supernet.stem", "supernet.stem.norm.var", "supernet.block.0.depthwise3",
+                           "supernet.block.7.se_expand.bias", "supernet.block.20.norm2.mean", "supernet.classifier"})
+    CHECK_MESSAGE(visited.contains(name), name);
 }
+
+} // namespace dynofa_test::model_supernet

@@ -4,6 +4,8 @@
 
 #include "support/sentence.hpp"
 
+namespace dynofa_test::model_tensor {
+
 using namespace dynofa;
 
 TEST_CASE("byte_count multiplies extents and element size, and tells what does not fit") {
@@ -43,3 +45,5 @@ TEST_CASE("a tensor made of values owns a copy") {
   CHECK(to_string(t.shape) == "[3, 1]");
   CHECK(t.size() == 3);
 }
+
+} // namespace dynofa_test::model_tensor

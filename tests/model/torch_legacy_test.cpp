@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include "support/torch_writer.hpp"
 
+namespace dynofa_test::model_torch_legacy {
+
 using namespace dynofa;
 using namespace support;
 
@@ -90,3 +92,5 @@ TEST_CASE("each part of the file is checked") {
                             "f");
         }) == "f: expected a list of storage keys, got a tuple");
 }
+
+} // namespace dynofa_test::model_torch_legacy

@@ -6,6 +6,8 @@
 #include "support/torch_writer.hpp"
 #include <numeric>
 
+namespace dynofa_test::model_torch_tensors {
+
 using namespace dynofa;
 using namespace support;
 
@@ -84,3 +86,5 @@ TEST_CASE("the state dict is found at the top or under its name") {
   CHECK(said("}\x8c\x0astate_dict}\x8c\x01"
              "aK\x07ss") == "f: expected a name and a tensor for each entry of 'state_dict', got \"a\" with an int");
 }
+
+} // namespace dynofa_test::model_torch_tensors

@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include "support/torch_writer.hpp"
 
+namespace dynofa_test::model_torch_zip {
+
 using namespace dynofa;
 using namespace support;
 
@@ -103,3 +105,5 @@ TEST_CASE("a small archive cannot ask for much memory") {
         "f: expected entries in proportion to the archive, got 100000000 more bytes in entry \"net/data/0\"");
   CHECK(read(zip_of(file.zip_entries())) == "(no error)"); // stored, it is a checkpoint like any other
 }
+
+} // namespace dynofa_test::model_torch_zip

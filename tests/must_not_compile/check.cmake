@@ -3,7 +3,7 @@
 # of the case has changed since it last passed.
 #
 #   cmake -DCASE=file.cpp -DCOMPILER=g++ -DINCLUDES="dir;dir" -DSTAMP=file -P check.cmake
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 include(${CMAKE_CURRENT_LIST_DIR}/../support/unchanged.cmake)
 
 unchanged(done ${STAMP} ${STAMP}.d)

@@ -9,9 +9,11 @@ using namespace dynofa;
 struct abacus {
 #ifndef DYNOFA_BAD
   struct packed {
+    std::uint64_t source() const;
     std::size_t bytes() const;
   };
   struct bound {
+    dynofa::plan plan;
     std::size_t bytes() const;
   };
   struct workspace {
@@ -23,6 +25,7 @@ struct abacus {
   void run(bound&, workspace&, std::span<const float>, std::span<float>);
   void run_block(bound&, workspace&, std::size_t, std::span<const float>, std::span<float>);
   double time_block(bound&, workspace&, std::size_t, int);
+  double time_run(bound&, workspace&, int);
 #endif
   std::string name() const;
 };

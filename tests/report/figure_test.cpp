@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include <limits>
 
+namespace dynofa_test::report_figure {
+
 using namespace dynofa;
 
 namespace {
@@ -39,3 +41,5 @@ TEST_CASE("a figure of nothing, and one that cannot be written, are one sentence
           report::draw(sample, "/no/such/folder/plot");
         }).starts_with("/no/such/folder/plot.dat: expected to write the file"));
 }
+
+} // namespace dynofa_test::report_figure

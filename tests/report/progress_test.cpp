@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <sstream>
 
+namespace dynofa_test::report_progress {
+
 using namespace dynofa;
 
 TEST_CASE("a bar ends once, with everything done") {
@@ -23,3 +25,5 @@ TEST_CASE("nothing to do is done") {
   bar(0, 0);
   CHECK(out.str().find("0/0") != std::string::npos);
 }
+
+} // namespace dynofa_test::report_progress

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+namespace dynofa_test::runtime_coordination {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -54,7 +56,7 @@ struct shared {
 
 } // namespace
 
-TEST_CASE("Fig. 8: A at 6 and B at 5; A goes first, then B") {
+TEST_CASE("Fig. 8: A at 6 and B at 5, A goes first, then B") {
   shared d;
   d.add({.latency_ms = 100}, {.first = 5});
   d.rounds(100);
@@ -158,7 +160,7 @@ TEST_CASE("who leaves, or is idle, is neither waited for nor lowered, and frees 
   }
 }
 
-TEST_CASE("a least top-1 gives way to the own latency only; a deadline counts for one image") {
+TEST_CASE("a least top-1 gives way to the own latency only, a deadline counts for one image") {
   for (double least : {0.0, 79.0}) {
     shared d;
     d.add({.latency_ms = 120, .min_top1 = least}, {.weight = 1, .first = 5});
@@ -236,7 +238,7 @@ TEST_CASE("what does not belong is refused, and changes nothing") {
   CHECK_THROWS_AS(coordination({.filter = {.drift = 0}}), error);
 }
 
-TEST_CASE("damage is seen; repair keeps the sound and drops the rest") {
+TEST_CASE("damage is seen, repair keeps the sound and drops the rest") {
   shared d;
   d.add({.latency_ms = 85});
   d.add({.latency_ms = 85});
@@ -264,3 +266,5 @@ TEST_CASE("damage is seen; repair keeps the sound and drops the rest") {
   d.round();
   CHECK(d.all[1].level == level);
 }
+
+} // namespace dynofa_test::runtime_coordination

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+namespace dynofa_test::runtime_coordinator {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -59,7 +61,7 @@ TEST_CASE("members share a device, and who leaves frees his part") {
   CHECK(fields == 8);
 }
 
-TEST_CASE("a member outlives its coordinator; a bad member is refused and takes no place") {
+TEST_CASE("a member outlives its coordinator, a bad member is refused and takes no place") {
   std::optional<coordinator::member> a;
   {
     coordinator device;
@@ -98,3 +100,5 @@ TEST_CASE("many threads: members come, run with changing targets, and go") {
   CHECK(wrong == 0);
   CHECK(device.members() == 0);
 }
+
+} // namespace dynofa_test::runtime_coordinator

@@ -1,7 +1,7 @@
 // ctest: threads
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/runtime/dynamic_network.hpp"
 
 #include <doctest/doctest.h>
@@ -10,6 +10,8 @@
 #include "support/sentence.hpp"
 #include <atomic>
 #include <thread>
+
+namespace dynofa_test::runtime_dynamic_network {
 
 using namespace dynofa;
 using runtime::dynamic_network;
@@ -20,11 +22,11 @@ const auto half = [](int, std::span<float> image) { std::fill(image.begin(), ima
 
 } // namespace
 
-TEST_CASE("every level gives what an engine of its own gives, in any order of switches") {
+TEST_CASE("every level gives what a session of its own gives, in any order of switches") {
   const family f = made_up::front(3);
   dynamic_network net(backend::reference{}, f);
   REQUIRE(net.size() == 3);
-  engine one(backend::reference{}, f.net());
+  session one(backend::reference{}, f.net());
   std::vector<float> logits(net.classes());
   for (std::size_t level : {2, 0, 1, 0, 2, 2}) {
     net.switch_to(level);
@@ -33,7 +35,7 @@ TEST_CASE("every level gives what an engine of its own gives, in any order of sw
     const auto& l = f.levels()[level];
     CHECK(net.arch_of(level) == l.arch);
     auto bound = one.load(l.arch, l.statistics);
-    CHECK(logits == one.run(bound, std::vector<float>(std::size_t(l.arch.r) * l.arch.r * 3, 0.5f)));
+    CHECK(logits == one.run(bound, std::vector<float>(image_values(l.arch.r), 0.5f)));
   }
 }
 
@@ -44,7 +46,7 @@ TEST_CASE("a switch while an image runs is for the next image") {
   const std::size_t ran = net.run(
       [&](int r, std::span<float> image) {
         CHECK(r == f.levels()[0].arch.r);
-        CHECK(image.size() == std::size_t(r) * static_cast<std::size_t>(r) * 3);
+        CHECK(image.size() == image_values(r));
         image[0] = 7;
         std::thread([&] { net.switch_to(3); }).join();
       },
@@ -100,7 +102,7 @@ TEST_CASE("pictures, figures, memory, moves") {
   CHECK(moved.run(half, logits) == 2);
 }
 
-TEST_CASE("only what the levels read is packed; another's weights may hold too little") {
+TEST_CASE("only what the levels read is packed, another's weights may hold too little") {
   const family f = made_up::front(8);
   family two(f.net(), f.preprocessing(), f.classes());
   two.add(f.levels()[0]), two.add(f.levels()[1]);
@@ -136,3 +138,5 @@ TEST_CASE("wrong use is refused with a sentence and changes nothing") {
   CHECK_THROWS_AS(net.figures("elsewhere"), error);
   CHECK_THROWS_AS(dynamic_network(made_up::backend{}, family(f.net(), f.preprocessing(), f.classes())), error);
 }
+
+} // namespace dynofa_test::runtime_dynamic_network

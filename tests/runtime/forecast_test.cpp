@@ -6,6 +6,8 @@
 #include "families.hpp"
 #include <limits>
 
+namespace dynofa_test::runtime_forecast {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -118,7 +120,7 @@ TEST_CASE("targets: changes act at once, accuracy and energy give way before lat
   CHECK(p.decide({.deadline_ms = -1}) == 0);
 }
 
-TEST_CASE("the same calls give the same levels; a copy goes on alike; broken times change nothing") {
+TEST_CASE("the same calls give the same levels, a copy goes on alike, broken times change nothing") {
   forecast a(paper_six);
   device d;
   const target t{.latency_ms = 70};
@@ -138,3 +140,5 @@ TEST_CASE("the same calls give the same levels; a copy goes on alike; broken tim
   CHECK_THROWS_AS(forecast(paper_six, {.filter = {.drift = 0}}), error);
   CHECK_THROWS_AS(forecast(paper_six, {.hopeless_share = 0.7}), error);
 }
+
+} // namespace dynofa_test::runtime_forecast

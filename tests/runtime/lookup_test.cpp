@@ -5,6 +5,8 @@
 #include "families.hpp"
 #include <limits>
 
+namespace dynofa_test::runtime_lookup {
+
 using namespace dynofa::runtime;
 
 TEST_CASE("Figure 6: the most accurate level within the limit") {
@@ -21,7 +23,7 @@ TEST_CASE("Figure 6: the most accurate level within the limit") {
   CHECK(p.decide({.latency_ms = 65, .deadline_ms = 46}) == 1);
 }
 
-TEST_CASE("accuracy alone takes the quickest, with a limit the best; latency gives way last") {
+TEST_CASE("accuracy alone takes the quickest, with a limit the best, latency gives way last") {
   lookup p(paper_six);
   CHECK(p.decide({}) == 5);
   CHECK(p.decide({.min_top1 = 76}) == 2);
@@ -51,3 +53,5 @@ TEST_CASE("only fronts and sound targets") {
   CHECK_THROWS_AS(validate(target{.min_top1 = 101}), dynofa::error);
   CHECK_THROWS_AS(validate(target{.energy_mj = -1}), dynofa::error);
 }
+
+} // namespace dynofa_test::runtime_lookup

@@ -29,6 +29,8 @@ struct backend {
   device_ptr of = std::make_shared<device>();
 
   struct packed {
+    std::uint64_t fingerprint;
+    std::uint64_t source() const { return fingerprint; }
     std::size_t bytes() const { return 1'000'000; }
   };
   struct bound {
@@ -42,7 +44,9 @@ struct backend {
     std::size_t bytes() const { return 10'000; }
   };
   std::string name() const { return "made up"; }
-  std::shared_ptr<const packed> pack(const dynofa::supernet_ptr&) const { return std::make_shared<const packed>(); }
+  std::shared_ptr<const packed> pack(const dynofa::supernet_ptr& net) const {
+    return std::make_shared<const packed>(packed{net->fingerprint()});
+  }
   bound bind(const std::shared_ptr<const packed>&, const dynofa::plan& p, const dynofa::scale_shift&) const {
     return {p, static_cast<double>(p.macs()) * 1e-6, 0};
   }
@@ -56,6 +60,7 @@ struct backend {
   }
   void run_block(bound&, workspace&, std::size_t, std::span<const float>, std::span<float>) const {}
   double time_block(bound&, workspace&, std::size_t, int) const { return 0; }
+  double time_run(bound& level, workspace&, int) const { return level.ms; }
 };
 static_assert(dynofa::inference_backend<backend>);
 

@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <thread>
 
+namespace dynofa_test::runtime_manager {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -85,7 +87,7 @@ TEST_CASE("a log, written while images run, replays exactly") {
   }
   write_json_lines(file, s.m.log());
   CHECK(s.m.log().lost() == 0);
-  const run_log log = read_run_log(file, "log");
+  const run_log log = read_run_log(file.str(), "log");
   CHECK(log.size() == 1000);
   CHECK_FALSE(replay_log(log, reactive(s.levels)));
   CHECK(replay_log(log, reactive(s.levels, {.window = 3})));
@@ -100,7 +102,7 @@ TEST_CASE("the preparation of an image counts if it is asked for") {
   }
 }
 
-TEST_CASE("callbacks, in their order; what they throw comes after the image is counted") {
+TEST_CASE("callbacks, in their order, what they throw comes after the image is counted") {
   std::string calls;
   setting<lookup> s({.latency_ms = 1e6}, {.log_images = 2,
                                           .on_image =
@@ -167,3 +169,5 @@ TEST_CASE("pictures, sensors") {
   for (int i = 0; i < 4; ++i) CHECK(m.run(data::image(8, 8), logits).sensors == sensor_readings{}); // tells nothing
   CHECK(m.network().level() == 1);
 }
+
+} // namespace dynofa_test::runtime_manager

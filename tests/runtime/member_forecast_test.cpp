@@ -6,6 +6,8 @@
 #include "families.hpp"
 #include <cstring>
 
+namespace dynofa_test::runtime_member_forecast {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -27,17 +29,6 @@ TEST_CASE("room says which share of images is in time") {
   }
 }
 
-TEST_CASE("what is expected is believed as far as it is certain") {
-  member_forecast f(paper_six);
-  for (int i = 0; i < 100; ++i) f.observe(2, paper_six[2].latency_ms);
-  member_forecast sure = f, open = f;
-  sure.expect(0.2, 0.001);
-  CHECK(sure.filter().log_slow_down() == doctest::Approx(0.2).epsilon(0.05));
-  open.expect(0.2, 0.2); // wrong, as the images show
-  for (int i = 0; i < 3; ++i) open.observe(2, paper_six[2].latency_ms * 1.05);
-  CHECK(open.filter().slow_down() == doctest::Approx(1.05).epsilon(0.02));
-}
-
 TEST_CASE("no limit is always kept; levels have to be a front of at most 64") {
   member_forecast f(paper_six);
   CHECK(f.room(5) > 1000);
@@ -57,3 +48,5 @@ TEST_CASE("damage is seen") {
   std::memset(static_cast<void*>(&hurt), 0xff, sizeof hurt);
   CHECK(!hurt.valid());
 }
+
+} // namespace dynofa_test::runtime_member_forecast

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+namespace dynofa_test::runtime_monitor {
+
 using namespace dynofa::runtime;
 
 TEST_CASE("the window slides, the totals stay") {
@@ -48,3 +50,5 @@ TEST_CASE("broken times are shown, bad options refused") {
   CHECK_THROWS_AS(latency_monitor(1, {.outlier_factor = 1}), dynofa::error);
   CHECK_THROWS_AS(m.totals(1), std::out_of_range);
 }
+
+} // namespace dynofa_test::runtime_monitor

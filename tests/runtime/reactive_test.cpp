@@ -5,6 +5,8 @@
 #include "families.hpp"
 #include <limits>
 
+namespace dynofa_test::runtime_reactive {
+
 using namespace dynofa::runtime;
 
 namespace {
@@ -64,3 +66,5 @@ TEST_CASE("images of an earlier level and broken times are not counted") {
   CHECK_THROWS_AS(reactive(paper_six, {.window = 0}), dynofa::error);
   CHECK_THROWS_AS(reactive(paper_six, {.raise_below = 1}), dynofa::error);
 }
+
+} // namespace dynofa_test::runtime_reactive

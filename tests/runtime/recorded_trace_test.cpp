@@ -16,6 +16,8 @@
 #include <fstream>
 #include <iostream>
 
+namespace dynofa_test::runtime_recorded_trace {
+
 // A trace of this machine, recorded while co-runners of several shares come and go on the same core, then replayed for
 // every policy. With DYNOFA_TRACES=FOLDER the log stays there as recorded.jsonl, for `simulate --recorded`.
 
@@ -73,3 +75,5 @@ TEST_CASE("a trace recorded beside real co-runners replays for every policy") {
   judge(forecast(levels));
   std::cout << "oracle: late " << 100 * oracle.late_share() << " %, top-1 " << oracle.mean_top1() << '\n';
 }
+
+} // namespace dynofa_test::runtime_recorded_trace

@@ -6,6 +6,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 
+namespace dynofa_test::runtime_run_figure {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -35,3 +37,5 @@ TEST_CASE("a run as a figure: a colour per level that ran, the limit dashed, acc
   images[0].level = 6;
   CHECK_THROWS_AS(figure_of(images, paper_six, "a run"), error);
 }
+
+} // namespace dynofa_test::runtime_run_figure

@@ -9,6 +9,8 @@
 #include <bit>
 #include <sstream>
 
+namespace dynofa_test::runtime_run_log_io {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -50,10 +52,7 @@ std::string as_csv(const run_log& log) {
   write_csv(out, log);
   return out.str();
 }
-run_log read(const std::string& content) {
-  std::istringstream in(content);
-  return read_run_log(in, "a log");
-}
+run_log read(const std::string& content) { return read_run_log(content, "a log"); }
 
 } // namespace
 
@@ -98,8 +97,7 @@ TEST_CASE("a log is a trace as well") {
   r.wanted.latency_ms = 50;
   log.add(r);
   for (const std::string& content : {as_json(log), as_csv(log)}) {
-    std::istringstream in(content);
-    const trace t = read_trace(in, "log", paper_six);
+    const trace t = read_trace(content, "log", paper_six);
     CHECK(t.factor.at(0) == doctest::Approx(2));
     CHECK(t.targets.at(0).wanted.latency_ms == 50);
   }
@@ -154,3 +152,5 @@ TEST_CASE("cut and changed files: read, or refused with an error") {
       }
     }
 }
+
+} // namespace dynofa_test::runtime_run_log_io

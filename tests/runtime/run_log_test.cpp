@@ -7,6 +7,8 @@
 
 #include "runtime/families.hpp"
 
+namespace dynofa_test::runtime_run_log {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -94,3 +96,5 @@ TEST_CASE("what cannot be replayed is refused") {
   CHECK_THROWS_WITH_AS(replay_log(logged(t, forecast(paper_six), 90), forecast(paper_six)),
                        "replay: expected image 0 as the next, got image 10", error);
 }
+
+} // namespace dynofa_test::runtime_run_log

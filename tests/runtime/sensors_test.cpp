@@ -5,6 +5,8 @@
 #include "support/scratch_folder.hpp"
 #include <fstream>
 
+namespace dynofa_test::runtime_sensors {
+
 using namespace dynofa::runtime;
 namespace fs = std::filesystem;
 
@@ -90,3 +92,5 @@ TEST_CASE("this machine, whatever it tells") {
     CHECK(now.package_mj.value_or(0) >= 0);
   }
 }
+
+} // namespace dynofa_test::runtime_sensors

@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+namespace dynofa_test::runtime_shared_coordinator {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -284,3 +286,5 @@ TEST_CASE("threads with members of one coordinator, which come and go") {
   CHECK(wrong == 0);
   CHECK(!exists(name));
 }
+
+} // namespace dynofa_test::runtime_shared_coordinator

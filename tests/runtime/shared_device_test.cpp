@@ -7,6 +7,8 @@
 #include "families.hpp"
 #include <vector>
 
+namespace dynofa_test::runtime_shared_device {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -108,7 +110,7 @@ TEST_CASE("the oracle finds the best tuple") {
   CHECK_THROWS_AS(shared_oracle(d, 5000), error);
 }
 
-TEST_CASE("the same seed gives the same story, another one another; policies and coordinations run on it") {
+TEST_CASE("the same seed gives the same story, another one another, policies and coordinations run on it") {
   const shared_device a = generate_shared_device(3, paper_six), b = generate_shared_device(3, paper_six);
   CHECK(a.slow_downs.size() == b.slow_downs.size());
   CHECK(a.members[1].from_ms == b.members[1].from_ms);
@@ -119,3 +121,5 @@ TEST_CASE("the same seed gives the same story, another one another; policies and
   CHECK(first == second);
   CHECK(first.size() > 1000);
 }
+
+} // namespace dynofa_test::runtime_shared_device

@@ -8,6 +8,8 @@
 #include "families.hpp"
 #include <sstream>
 
+namespace dynofa_test::runtime_simulator {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -58,12 +60,12 @@ TEST_CASE("a replay written as CSV is read back as a trace") {
   const trace t = generate_trace(trace_kind::targets, 2, paper_six, {.images = 300});
   std::stringstream file;
   write_replay_csv(file, t, reactive(t.levels));
-  const trace back = read_trace(file, "replay", paper_six);
+  const trace back = read_trace(file.str(), "replay", paper_six);
   CHECK(back.images() == 300);
   CHECK(back.targets.size() == t.targets.size());
 
-  std::istringstream lines(
-      "{\"level\": 1, \"latency_ms\": 90.84, \"limit_ms\": 60}\n\n{\"level\": 0, \"latency_ms\": 41.16}\n");
+  const char* const lines =
+      "{\"level\": 1, \"latency_ms\": 90.84, \"limit_ms\": 60}\n\n{\"level\": 0, \"latency_ms\": 41.16}\n";
   const trace json = read_trace(lines, "lines", paper_six);
   CHECK(json.factor[0] == doctest::Approx(2));
   CHECK(json.targets.size() == 2);
@@ -73,10 +75,10 @@ TEST_CASE("hostile traces are refused in one sentence") {
   for (const char* bad :
        {"", "level,latency_ms\n", "level,latency_ms\n0,abc\n", "level,latency_ms\n9,1\n", "level,latency_ms\n0.5,1\n",
         "level,latency_ms\n0,-1\n", "level,latency_ms\n0,nan\n", "level,latency_ms\n0\n", "latency_ms\n1\n", "{\n",
-        "{\"level\": \"x\", \"latency_ms\": 1}\n", "{\"latency_ms\": 1}\n", "level,latency_ms,limit_ms\n0,1,0\n"}) {
-    std::istringstream in(bad);
-    CHECK_THROWS_AS(read_trace(in, "bad", paper_six), error);
-  }
-  std::istringstream line("level,latency_ms\n" + std::string(100000, '1'));
+        "{\"level\": \"x\", \"latency_ms\": 1}\n", "{\"latency_ms\": 1}\n", "level,latency_ms,limit_ms\n0,1,0\n"})
+    CHECK_THROWS_AS(read_trace(bad, "bad", paper_six), error);
+  const std::string line = "level,latency_ms\n" + std::string(100000, '1');
   CHECK_THROWS_AS(read_trace(line, "long", paper_six), error);
 }
+
+} // namespace dynofa_test::runtime_simulator

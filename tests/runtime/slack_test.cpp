@@ -4,6 +4,8 @@
 
 #include "families.hpp"
 
+namespace dynofa_test::runtime_slack {
+
 using namespace dynofa::runtime;
 
 TEST_CASE("never a level that the slack does not cover, and within one bucket of the best") {
@@ -31,3 +33,5 @@ TEST_CASE("one level, usable share, bad options") {
   CHECK_THROWS_AS(slack(paper_six, {.buckets = 0}), dynofa::error);
   CHECK_THROWS_AS(slack(paper_six, {.usable = 2}), dynofa::error);
 }
+
+} // namespace dynofa_test::runtime_slack

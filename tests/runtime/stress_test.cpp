@@ -18,6 +18,8 @@
 #include <thread>
 #include <vector>
 
+namespace dynofa_test::runtime_stress {
+
 // Everything at once, for DYNOFA_STRESS_SECONDS (600 unless given): two managers run images on one coordinator, their
 // targets change from two threads, four threads switch a third network that runs, and processes that share a segment
 // with a fourth are killed one after the other. Meant for the thread sanitizer.
@@ -154,3 +156,5 @@ TEST_CASE("managers, targets, switches and dying processes at once") {
   MESSAGE(images.load() << " images of two managers, " << shared_images.load() << " of a shared member, "
                         << switches.load() << " switches");
 }
+
+} // namespace dynofa_test::runtime_stress

@@ -8,6 +8,8 @@
 #include "search/landscape.hpp"
 #include "support/sentence.hpp"
 
+namespace dynofa_test::search_evolution {
+
 using namespace dynofa;
 using namespace support;
 
@@ -31,7 +33,7 @@ TEST_CASE("evolution improves within its limit, and repeats by seed") {
   CHECK(end.generation == 15);
   CHECK(end.evaluations <= 20 * 16);
   for (const auto& c : end.population) {
-    CHECK(c.latency <= limit);
+    CHECK(c.cost <= limit);
     CHECK(c.accuracy == accuracy(c.arch));
   }
   CHECK(nlohmann::json(end) == nlohmann::json(search::evolution(small_space(), accuracy, latency, limit, brief())));
@@ -56,14 +58,14 @@ TEST_CASE("evolution stopped and resumed is evolution") {
 TEST_CASE("evolution ends at the tightest limit, and refuses a tighter one") {
   const auto latency = small_costs();
   const double least = find_extremes(latency.costs()).least.cost;
-  const auto found = search::evolution(small_space(), accuracy, latency, milliseconds(least), brief());
-  CHECK(found.best().latency.count() == least);
+  const auto found = search::evolution(small_space(), accuracy, latency, least, brief());
+  CHECK(found.best().cost == least);
   CHECK(sentence([&] {
-          search::evolution(small_space(), accuracy, latency, milliseconds(least * 0.99), brief());
-        }).starts_with("evolution: expected a latency limit of at least"));
+          search::evolution(small_space(), accuracy, latency, least * 0.99, brief());
+        }).starts_with("evolution: expected a limit of at least the space's least, "));
   auto options = brief();
   options.mutate_prob = 1.5;
-  CHECK(sentence([&] { search::evolution(small_space(), accuracy, latency, milliseconds(1e12), options); }) ==
+  CHECK(sentence([&] { search::evolution(small_space(), accuracy, latency, 1e12, options); }) ==
         "evolution option mutate_prob: expected a number in 0..1, got 1.5");
 }
 
@@ -72,8 +74,8 @@ TEST_CASE("Algorithm 1: bounds, Parents, and its traps") {
   const auto x = find_extremes(latency.costs());
   search::random_search_options options;
   options.accuracy_max = 0.62, options.accuracy_range = 0.02;
-  options.latency_init = milliseconds(x.least.cost * 1.5), options.latency_add = milliseconds(x.least.cost * 0.5);
-  options.latency_max = milliseconds(x.least.cost * 3.2);
+  options.latency_init = x.least.cost * 1.5, options.latency_add = x.least.cost * 0.5;
+  options.latency_max = x.least.cost * 3.2;
   options.itr_n = 50, options.itr_max = 20000;
   search::random_search search(small_space(), accuracy, latency, options);
   std::set<arch> seen;
@@ -81,7 +83,7 @@ TEST_CASE("Algorithm 1: bounds, Parents, and its traps") {
     const auto found = search.next();
     REQUIRE(found.has_value());
     CHECK(found->accuracy > 0.6);
-    CHECK(found->latency < search.bound());
+    CHECK(found->cost < search.bound());
     CHECK(search.bound() <= options.latency_max); // never passed
     CHECK(seen.insert(found->arch).second);
   }
@@ -106,17 +108,16 @@ TEST_CASE("Algorithm 1: bounds, Parents, and its traps") {
 
 TEST_CASE("families are chosen by step or by number") {
   search::front all;
-  for (int i = 0; i <= 100; ++i) all.insert({smallest(small_space()), 0.60 + 0.001 * i, milliseconds(10 + i)});
+  for (int i = 0; i <= 100; ++i) all.insert({smallest(small_space()), 0.60 + 0.001 * i, 10.0 + i});
   // the architecture decides what is the same level, so levels differ here only by what they are
   search::front distinct;
   random_stream random(1, "family");
-  for (int i = 0; i <= 100; ++i)
-    distinct.insert({random_arch(small_space(), random), 0.60 + 0.001 * i, milliseconds(10 + i)});
+  for (int i = 0; i <= 100; ++i) distinct.insert({random_arch(small_space(), random), 0.60 + 0.001 * i, 10.0 + i});
   const auto family = search::select_by_accuracy_step(distinct, 0.01);
   REQUIRE(family.size() == 11);
   for (std::size_t i = 1; i < family.size(); ++i) {
     CHECK(family[i].accuracy - family[i - 1].accuracy == doctest::Approx(0.01).epsilon(0.11));
-    CHECK(family[i].latency > family[i - 1].latency);
+    CHECK(family[i].cost > family[i - 1].cost);
   }
   CHECK(family.back().accuracy == doctest::Approx(0.7));
   const auto six = search::select_levels(distinct, 6);
@@ -129,3 +130,5 @@ TEST_CASE("families are chosen by step or by number") {
         }).starts_with("family selection: expected an accuracy step above 0"));
   CHECK_THROWS_AS(search::select_levels({}, 3), error);
 }
+
+} // namespace dynofa_test::search_evolution

@@ -15,7 +15,7 @@ struct landscape {
     for (std::size_t g = 0; g < a.ks.size(); ++g) {
       if (!a.active(g)) continue;
       const double same = g % 4 && a.ks[g] == a.ks[g - 1] ? 0.6 : 0;
-      const double wave = std::sin(double(a.ks[g] * 7 + a.e[g] * 3) + 1.7 * double(g));
+      const double wave = std::sin(double(a.ks[g] * 7 + int(a.e[g]) * 3) + 1.7 * double(g));
       sum += 1 + same + 0.5 * wave;
     }
     return 0.5 + 0.004 * sum + 0.0005 * a.r;
@@ -24,9 +24,9 @@ struct landscape {
 
 inline const dynofa::space_description& small_space() { return tiny_space::description; }
 inline dynofa::count_model small_costs() { return dynofa::count_model::macs(small_space()); }
-inline dynofa::milliseconds middle_cost() {
+inline double middle_cost() {
   const auto x = dynofa::find_extremes(small_costs().costs());
-  return dynofa::milliseconds(std::sqrt(x.least.cost * x.most.cost));
+  return std::sqrt(x.least.cost * x.most.cost);
 }
 
 } // namespace support

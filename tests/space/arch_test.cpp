@@ -9,6 +9,8 @@
 #include <unordered_set>
 #include <vector>
 
+namespace dynofa_test::space_arch {
+
 using namespace dynofa;
 
 namespace {
@@ -168,3 +170,5 @@ TEST_CASE("an architecture whose lengths do not fit can be compared, hashed and 
   CHECK(!none.well_formed());
   CHECK(largest(space).well_formed());
 }
+
+} // namespace dynofa_test::space_arch

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+namespace dynofa_test::space_description_test {
+
 using namespace dynofa;
 
 TEST_CASE("make_divisible is once-for-all's rule") {
@@ -25,8 +27,10 @@ TEST_CASE("make_divisible is once-for-all's rule") {
 
 TEST_CASE("channels run from stage to stage") {
   constexpr auto& space = ofa_w1_2::description;
-  CHECK(space.blocks_per_stage() == 4);
-  CHECK(space.block_genes() == 20);
+  CHECK(space.block_count() == 20);
+  CHECK(space.first_block(3) == 12);
+  CHECK(space.stage_of(11) == 2);
+  CHECK(space.stage_of(12) == 3);
   CHECK(space.in_channels(0, 0) == 24);
   CHECK(space.in_channels(0, 1) == 32);
   CHECK(space.in_channels(3, 0) == 96);
@@ -59,3 +63,5 @@ TEST_CASE("descriptions are equal when every field is") {
   CHECK(a != b);
   CHECK(ofa_w1_0::description != ofa_w1_2::description);
 }
+
+} // namespace dynofa_test::space_description_test

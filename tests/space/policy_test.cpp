@@ -4,6 +4,8 @@
 
 #include <type_traits>
 
+namespace dynofa_test::space_policy {
+
 using namespace dynofa;
 
 static_assert(std::is_empty_v<depth<2, 3>> && std::is_empty_v<width<1.2>> && std::is_empty_v<ofa_mobilenet_v3>);
@@ -24,3 +26,5 @@ TEST_CASE("single numbers are read back") {
   CHECK(mix_width<1280>::value == 1280);
   CHECK(classes<200>::value == 200);
 }
+
+} // namespace dynofa_test::space_policy

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+namespace dynofa_test::space_sampling {
+
 using namespace dynofa;
 
 namespace {
@@ -41,7 +43,7 @@ TEST_CASE("random architectures are legal and every gene is uniform") {
     REQUIRE(is_legal(space, a));
     for (std::size_t g = 0; g < 20; ++g) {
       ++kernels[g][a.ks[g]];
-      ++expands[g][a.e[g]];
+      ++expands[g][int(a.e[g])];
     }
     for (std::size_t s = 0; s < 5; ++s) ++depths[s][a.d[s]];
     ++resolutions[a.r];
@@ -129,3 +131,5 @@ TEST_CASE("sampling works at compile time") {
   const arch y = mutate(space, x, 0.5, random);
   CHECK(same_genes(a, crossover(x, y, random)));
 }
+
+} // namespace dynofa_test::space_sampling

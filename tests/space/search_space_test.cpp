@@ -4,6 +4,8 @@
 
 #include <vector>
 
+namespace dynofa_test::space_search_space {
+
 using namespace dynofa;
 
 namespace {
@@ -79,8 +81,8 @@ TEST_CASE("a network of the user's own, with another offer in every stage") {
   CHECK(list(d.stages[0].kernels) == std::vector{5, 7});
   CHECK(list(d.stages[1].expands) == std::vector{1, 4});
   CHECK(d.stages[0].squeeze_excite);
-  CHECK(d.blocks_per_stage() == 3);
-  CHECK(d.block_genes() == 6);
+  CHECK(d.blocks_of(0) == 3); // as the deepest stage, as in once-for-all
+  CHECK(d.block_count() == 6);
   CHECK(s::cardinality == 2 * (2 * 2 + 2 * 2 * 2));
 }
 
@@ -92,3 +94,5 @@ TEST_CASE("contains is validate without the sentence, at compile time too") {
   CHECK(!ofa_w1_2::contains(a));
   CHECK(ofa_w1_0::contains(a));
 }
+
+} // namespace dynofa_test::space_search_space

@@ -3,14 +3,16 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::space_subnet {
+
 using namespace dynofa;
 
-TEST_CASE("one value holds everywhere; what is left out is the largest on offer") {
+TEST_CASE("one value holds everywhere, what is left out is the largest on offer") {
   constexpr arch a = subnet<ofa_w1_2, depth<2>, kernel<3>>{};
   static_assert(ofa_w1_2::contains(a));
   CHECK(a.ks.size() == 20);
   for (int k : a.ks) CHECK(k == 3);
-  for (int e : a.e) CHECK(e == 6);
+  for (const decimal e : a.e) CHECK(e == 6);
   for (int d : a.d) CHECK(d == 2);
   CHECK(a.r == 224);
   CHECK(subnet<ofa_w1_2>::value == largest(ofa_w1_2::description));
@@ -38,3 +40,5 @@ TEST_CASE("a subnet follows what each stage offers") {
   CHECK(a.ks[4] == 7);
   CHECK(a.ks[9] == 7);
 }
+
+} // namespace dynofa_test::space_subnet

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/model/file.hpp"
+#include "dynofa/core/file.hpp"
 
 #include <zip.h>
 

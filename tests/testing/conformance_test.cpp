@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 
+namespace dynofa_test::testing_conformance {
+
 using namespace dynofa;
 using conformance::judge;
 
@@ -120,3 +122,5 @@ TEST_CASE("allocations are counted where a counter is given") {
   CHECK(report.findings.size() == 1);
   CHECK(report.findings.front().starts_with("running levels: expected no allocation, got "));
 }
+
+} // namespace dynofa_test::testing_conformance

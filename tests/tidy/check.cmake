@@ -1,6 +1,6 @@
-# cmake -DHEADERS="dynofa/core/error.hpp;…" -DTIDY=clang-tidy-14 -DCOMPILER=clang++-14 -DROOT=dir -DSYSTEM_INCLUDES=dir
+# cmake -DHEADERS="dynofa/core/error.hpp;…" -DTIDY=clang-tidy-14 -DCOMPILER=g++ -DROOT=dir -DSYSTEM_INCLUDES=dir
 #       -DSTAMP=file -P check.cmake
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 include(${CMAKE_CURRENT_LIST_DIR}/../support/unchanged.cmake)
 
 list(TRANSFORM HEADERS REPLACE "(.+)" "#include \"\\1\"" OUTPUT_VARIABLE unit)

@@ -1,6 +1,6 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/core/random.hpp"
-#include "dynofa/model/file.hpp"
 #include "dynofa/space/json.hpp"
 
 #include <algorithm>
@@ -29,22 +29,12 @@ struct measured_arch {
 inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
                                                       const std::string& where = "accuracy data") {
   std::vector<measured_arch> data;
-  for (std::size_t line = 1; !source.empty(); ++line) {
-    const auto end = source.find('\n');
-    const std::string_view one = source.substr(0, end);
-    source.remove_prefix(end == source.npos ? source.size() : end + 1);
-    if (one.find_first_not_of(" \t\r") == one.npos) continue;
-    const std::string place = text(where, " line ", line);
+  for_each_line(source, where, [&](std::string_view one, const std::string& place) {
     if (data.size() == 1000000) throw error(errc::bad_file, place, "at most 1000000 architectures", "more");
-    const auto json = detail::parse_bounded(one, place.c_str());
-    const detail::json_field field(json, place);
-    field.object();
-    const auto top1 = json.find("top1");
-    if (top1 == json.end() || !top1->is_number() || !std::isfinite(top1->get<double>()) ||
-        std::abs(top1->get<double>()) > 1000)
-      throw error(errc::bad_file, place + " field top1", "a number", top1 == json.end() ? "none" : top1->type_name());
+    const auto json = detail::parse_bounded(one, place);
+    const double top1 = detail::json_field(json, place).object()["top1"].number(-1000, 1000);
     try {
-      data.push_back({read_arch(json), top1->get<double>()});
+      data.push_back({read_arch(json), top1});
     } catch (const error& fault) {
       throw error(errc::bad_file, text(place, ", ", fault.where()), fault.expected(), fault.got());
     }
@@ -52,13 +42,12 @@ inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
       throw error(
           errc::bad_file, place, "as many ks as e, a whole number per d",
           text(data.back().arch.ks.size(), ", ", data.back().arch.e.size(), " and ", data.back().arch.d.size()));
-  }
+  });
   if (data.empty()) throw error(errc::bad_file, where, "at least one line", "none");
   return data;
 }
 inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path& path) {
-  const file_bytes file = map_file(path);
-  return parse_accuracy_data({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()}, path.string());
+  return parse_accuracy_data(map_file(path).text(), path.string());
 }
 
 /// `space` as the data shows it: with the data's resolutions instead of its own (a super-network can be measured at
@@ -69,41 +58,49 @@ inline space_description space_of_data(space_description space, std::span<const 
   const auto fault = [](std::string expected, std::string got) {
     return error(errc::invalid_argument, "space of accuracy data", std::move(expected), std::move(got));
   };
-  const std::size_t genes = space.block_genes(), per_stage = space.blocks_per_stage();
+  const gene_list genes = space.genes();
   std::set<std::uint16_t> resolutions;
-  std::vector<std::array<std::set<std::uint8_t>, 3>> offered(space.stages.size());
-  const auto take = [](std::set<std::uint8_t>& into, const auto& values) { into.insert(values.begin(), values.end()); };
-  for (std::size_t s = 0; s < offered.size(); ++s) {
-    take(offered[s][0], space.stages[s].depths);
-    take(offered[s][1], space.stages[s].expands);
-    take(offered[s][2], space.stages[s].kernels);
-  }
+  std::vector<std::array<std::set<decimal>, 3>> offered(space.stages.size()); // by kind of gene
+  const auto offers = [&](const gene& g) -> std::set<decimal>& {
+    return offered[g.stage][static_cast<std::size_t>(g.kind)];
+  };
+  for (const gene& g : genes)
+    if (g.kind != gene_kind::resolution)
+      space.offered(g, [&](const auto& list) { offers(g).insert(list.begin(), list.end()); });
   for (const auto& one : data) {
     const arch& a = one.arch;
-    if (a.ks.size() != genes || a.e.size() != genes || a.d.size() != offered.size())
-      throw fault(text(offered.size(), " stages of ", per_stage, " blocks"),
+    if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != offered.size())
+      throw fault(text(offered.size(), " stages and ", space.block_count(), " blocks"),
                   text(a.d.size(), " depths and ", a.ks.size(), " kernels"));
-    resolutions.insert(a.r);
-    for (std::size_t s = 0; s < offered.size(); ++s) offered[s][0].insert(a.d[s]);
-    for (std::size_t g = 0; g < genes; ++g) {
-      offered[g / per_stage][1].insert(a.e[g]);
-      offered[g / per_stage][2].insert(a.ks[g]);
-    }
+    for (const gene& g : genes)
+      if (g.kind == gene_kind::resolution)
+        resolutions.insert(a.r);
+      else
+        offers(g).insert(a.get(g));
   }
-  const auto least_and_most = [&](const std::set<std::uint8_t>& values, int least, int most, const char* what) {
-    if (*values.begin() < least || *values.rbegin() > most)
-      throw fault(text(what, " in ", least, "..", most), text(int(*values.begin()), "..", int(*values.rbegin())));
+  const auto least_and_most = [&](const std::set<decimal>& values, int least, int most, const char* what) {
+    if (*values.begin() < decimal(least) || *values.rbegin() > decimal(most))
+      throw fault(text(what, " in ", least, "..", most), text(*values.begin(), "..", *values.rbegin()));
+  };
+  const auto whole = [](const std::set<decimal>& values) {
+    choices list;
+    for (const decimal v : values) list.push_back(static_cast<std::uint8_t>(int(v)));
+    return list;
   };
   for (std::size_t s = 0; s < offered.size(); ++s) {
-    const auto& [depths, expands, kernels] = offered[s];
-    least_and_most(depths, 1, static_cast<int>(per_stage), "depths");
+    auto& stage = space.stages[s];
+    const auto& depths = offered[s][static_cast<std::size_t>(gene_kind::depth)];
+    const auto& expands = offered[s][static_cast<std::size_t>(gene_kind::expand)];
+    const auto& kernels = offered[s][static_cast<std::size_t>(gene_kind::kernel)];
+    least_and_most(depths, 1, static_cast<int>(space.blocks_of(s)), "depths");
     least_and_most(expands, 1, 8, "expand ratios");
+    if (expands.size() > ratios::capacity)
+      throw fault(text("at most ", ratios::capacity, " expand ratios"), text(expands.size()));
     least_and_most(kernels, 3, 7, "kernels");
-    for (int k : kernels)
-      if (k % 2 == 0) throw fault("kernels of 3, 5 and 7", std::to_string(k));
-    space.stages[s].depths = {depths.begin(), depths.end()};
-    space.stages[s].expands = {expands.begin(), expands.end()};
-    space.stages[s].kernels = {kernels.begin(), kernels.end()};
+    for (const decimal k : kernels)
+      if (int(k) % 2 == 0) throw fault("kernels of 3, 5 and 7", text(k));
+    stage.depths = whole(depths), stage.kernels = whole(kernels);
+    stage.expands = {expands.begin(), expands.end()};
   }
   if (resolutions.empty() || resolutions.size() > max_resolutions || *resolutions.begin() < 1)
     throw fault(text("1 to ", max_resolutions, " resolutions above 0"), std::to_string(resolutions.size()));

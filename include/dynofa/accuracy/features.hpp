@@ -1,8 +1,10 @@
 #pragma once
 #include "dynofa/space/arch.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace dynofa {
@@ -22,46 +24,39 @@ public:
     const auto fault = [](std::string expected, std::string got) {
       return error(errc::invalid_argument, "features of the official predictor", std::move(expected), std::move(got));
     };
-    if (space.stages.size() != 5 || space.blocks_per_stage() != 4)
-      throw fault("5 stages of 4 blocks", text(space.stages.size(), " of ", space.blocks_per_stage()));
-    feature_layout layout(space);
-    const choices kernels{3, 5, 7}, expands{3, 4, 6};
-    for (std::size_t i = 0; i < 20; ++i)
-      for (std::size_t c = 0; c < 3; ++c) {
-        layout.kernel_[i][kernels[c] >> 1] = static_cast<std::int16_t>(3 * i + c);
-        layout.expand_[i][expands[c] - 1] = static_cast<std::int16_t>(60 + 3 * i + c);
-      }
-    for (const auto& stage : space.stages) {
-      for (int k : stage.kernels)
-        if (!kernels.contains(static_cast<std::uint8_t>(k))) throw fault("kernels of 3, 5 and 7", std::to_string(k));
-      for (int e : stage.expands)
-        if (!expands.contains(static_cast<std::uint8_t>(e)))
-          throw fault("expand ratios of 3, 4 and 6", std::to_string(e));
+    constexpr std::size_t stages = 5, blocks = 4;
+    for (std::size_t s = 0; s < space.stages.size(); ++s)
+      if (space.stages.size() != stages || space.blocks_of(s) != blocks)
+        throw fault("5 stages of 4 blocks", text(space.stages.size(), " of ", space.blocks_of(s)));
+    const ratios kernels{3, 5, 7}, expands{3, 4, 6};
+    for (const gene& g : space.genes()) {
+      if (!g.of_block()) continue;
+      const bool kernel = g.kind == gene_kind::kernel;
+      space.offered(g, [&](const auto& list) {
+        for (const auto value : list)
+          if (!(kernel ? kernels : expands).contains(value))
+            throw fault(kernel ? "kernels of 3, 5 and 7" : "expand ratios of 3, 4 and 6", text(decimal(value)));
+      });
     }
-    layout.resolution_.assign(240, -1);
-    for (int r = 112; r < 240; ++r)
-      layout.resolution_[static_cast<std::size_t>(r)] = static_cast<std::int16_t>(120 + (r - 112) / 16);
     for (int r : space.resolutions)
       if (r < 112 || r >= 240) throw fault("resolutions in 112..239", std::to_string(r));
-    layout.size_ = 128;
+    feature_layout layout(space, [&](const gene& g) { return g.kind == gene_kind::kernel ? kernels : expands; });
+    layout.resolution_.assign(240, -1);
+    for (int r = 112; r < 240; ++r)
+      layout.resolution_[static_cast<std::size_t>(r)] = static_cast<std::int16_t>(layout.size_ + (r - 112u) / 16);
+    layout.size_ += 8;
     return layout;
   }
 
   /// One input per choice that the space offers, in the same order: kernels of all blocks, ratios of all blocks,
   /// resolutions.
   static feature_layout of_space(const space_description& space) {
-    feature_layout layout(space);
-    std::int16_t next = 0;
-    const std::size_t genes = space.block_genes(), per_stage = space.blocks_per_stage();
-    for (std::size_t g = 0; g < genes; ++g)
-      for (int k : space.stages[g / per_stage].kernels)
-        layout.kernel_[g][static_cast<std::size_t>(k >> 1 & 3)] = next++;
-    for (std::size_t g = 0; g < genes; ++g)
-      for (int e : space.stages[g / per_stage].expands)
-        layout.expand_[g][static_cast<std::size_t>((e - 1) & 7)] = next++;
+    feature_layout layout(space, [&](const gene& g) {
+      return space.offered(g, [](const auto& list) { return ratios(list.begin(), list.end()); });
+    });
     layout.resolution_.assign(space.resolutions.max() + std::size_t{1}, -1);
-    for (int r : space.resolutions) layout.resolution_[static_cast<std::size_t>(r)] = next++;
-    layout.size_ = static_cast<std::size_t>(next);
+    for (int r : space.resolutions)
+      layout.resolution_[static_cast<std::size_t>(r)] = static_cast<std::int16_t>(layout.size_++);
     return layout;
   }
 
@@ -71,41 +66,59 @@ public:
   /// The inputs that are one, ascending within kernels, ratios and resolution. Throws errc::invalid_arch for an
   /// architecture of another form and for choices without an input.
   ones operator()(const arch& a) const {
-    if (a.ks.size() != stages_ * per_stage_ || a.e.size() != a.ks.size() || a.d.size() != stages_ ||
+    if (a.ks.size() != kernels_.size() || a.e.size() != expands_.size() || a.d.size() != stage_blocks_.size() ||
         a.r >= resolution_.size())
       refuse(a);
     ones found;
     std::int16_t illegal = resolution_[a.r];
-    const auto each = [&](auto column) {
-      for (std::size_t s = 0, g = 0; s < stages_; ++s, g = s * per_stage_)
-        for (const std::size_t end = g + std::min<std::size_t>(a.d[s], per_stage_); g < end; ++g) {
-          const std::int16_t c = column(g);
-          illegal = std::min(illegal, c);
-          found.push_back(c);
+    const auto each = [&](const std::vector<block_inputs>& inputs, const auto& values) {
+      for (std::size_t s = 0, first = 0; s < stage_blocks_.size(); first += stage_blocks_[s++])
+        for (std::size_t b = first; b < first + std::min(a.d[s], stage_blocks_[s]); ++b) {
+          const std::int16_t input = inputs[b](values[b]);
+          illegal = std::min(illegal, input);
+          found.push_back(input);
         }
     };
-    each([&](std::size_t g) { return kernel_[g][static_cast<std::size_t>(a.ks[g] >> 1 & 3)]; });
-    each([&](std::size_t g) { return expand_[g][static_cast<std::size_t>((a.e[g] - 1) & 7)]; });
+    each(kernels_, a.ks);
+    each(expands_, a.e);
     found.push_back(resolution_[a.r]);
     if (illegal < 0) refuse(a);
     return found;
   }
 
 private:
-  explicit feature_layout(const space_description& space)
-      : stages_{space.stages.size()}
-      , per_stage_{space.blocks_per_stage()} {
-    for (auto& gene : kernel_) gene.fill(-1);
-    for (auto& gene : expand_) gene.fill(-1);
+  /// The inputs of one gene: one after the other for its values.
+  struct block_inputs {
+    ratios values;
+    std::int16_t first = 0;
+    std::int16_t operator()(decimal value) const {
+      for (std::size_t i = 0; i < values.size(); ++i)
+        if (values[i] == value) return static_cast<std::int16_t>(first + static_cast<int>(i));
+      return -1;
+    }
+  };
+
+  /// `values(gene)`: those that have an input.
+  template <class Values>
+  feature_layout(const space_description& space, Values values) {
+    for (std::size_t s = 0; s < space.stages.size(); ++s)
+      stage_blocks_.push_back(static_cast<std::uint8_t>(space.blocks_of(s)));
+    for (const gene_kind kind : {gene_kind::kernel, gene_kind::expand})
+      for (const gene& g : space.genes())
+        if (g.kind == kind) {
+          auto& inputs = kind == gene_kind::kernel ? kernels_ : expands_;
+          inputs.push_back({values(g), static_cast<std::int16_t>(size_)});
+          size_ += inputs.back().values.size();
+        }
   }
   [[noreturn]] static void refuse(const arch& a) {
     throw error(errc::invalid_arch, "features of an architecture", "one that the predictor's space contains", text(a));
   }
 
-  std::size_t stages_, per_stage_, size_ = 0;
-  std::array<std::array<std::int16_t, 4>, max_blocks> kernel_;
-  std::array<std::array<std::int16_t, 8>, max_blocks> expand_;
-  std::vector<std::int16_t> resolution_;
+  std::size_t size_ = 0;
+  inline_vector<std::uint8_t, max_stages> stage_blocks_;
+  std::vector<block_inputs> kernels_, expands_; ///< by block
+  std::vector<std::int16_t> resolution_;        ///< by pixels; −1: none
 };
 
 } // namespace dynofa

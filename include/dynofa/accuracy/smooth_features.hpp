@@ -18,22 +18,22 @@ public:
       , low_{std::log(double(space.resolutions.min()))}
       , high_{std::log(double(space.resolutions.max()))} {}
 
-  std::size_t size() const { return 3 * space_.block_genes() + 3; }
+  std::size_t size() const { return 3 * space_.block_count() + 3; }
 
   /// Writes size() numbers. Throws errc::invalid_arch for an architecture that the space does not contain.
   void operator()(const arch& a, std::span<float> out) const {
     if (!is_legal(space_, a)) validate(space_, a);
-    const auto scaled = [](int value, const choices& offered) {
-      const int low = offered.min(), high = offered.max();
-      return low == high ? 0.0f : static_cast<float>(2 * (value - low)) / static_cast<float>(high - low) - 1;
+    const auto scaled = [](decimal value, const auto& offered) {
+      const auto low = decimal(offered.min()).thousandths, high = decimal(offered.max()).thousandths;
+      return low == high ? 0.0f
+                         : static_cast<float>(2 * (value.thousandths - low)) / static_cast<float>(high - low) - 1;
     };
-    const std::size_t per_stage = space_.blocks_per_stage();
-    for (std::size_t g = 0; g < a.ks.size(); ++g) {
-      const auto& stage = space_.stages[g / per_stage];
-      const bool active = a.active(g);
-      out[3 * g] = active ? 1 : 0;
-      out[3 * g + 1] = active ? scaled(a.ks[g], stage.kernels) : 0;
-      out[3 * g + 2] = active ? scaled(a.e[g], stage.expands) : 0;
+    for (std::size_t b = 0; b < a.ks.size(); ++b) {
+      const auto& stage = space_.stages[space_.stage_of(b)];
+      const bool active = b - space_.first_block(space_.stage_of(b)) < a.d[space_.stage_of(b)];
+      out[3 * b] = active ? 1 : 0;
+      out[3 * b + 1] = active ? scaled(a.ks[b], stage.kernels) : 0;
+      out[3 * b + 2] = active ? scaled(a.e[b], stage.expands) : 0;
     }
     const double t = high_ > low_ ? 2 * (std::log(double(a.r)) - low_) / (high_ - low_) - 1 : 0;
     out[3 * a.ks.size()] = static_cast<float>(t);

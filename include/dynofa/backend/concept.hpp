@@ -5,49 +5,62 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace dynofa {
 
 /// What a type must offer to run sub-networks: the whole interface between the library and a device.
 ///
 /// A backend works on *blocks* (core/block.hpp), so it may fuse whatever lies inside one. It owns no weights and no
-/// activations itself; those live in three kinds of object it makes:
+/// activations itself. Copies of a backend share state (threads, a stream), and what one copy has made the others can
+/// use. Three kinds of object are made by it:
 ///
 ///  * `packed`    the super-network in the backend's own layout, made once and shared by all levels
-///  (`shared_ptr<const>`);
-///  * `bound`     one level: its plan, pointers into `packed`, and its batch-norm scale and shift. Making one may
-///  allocate;
-///                running one may not. Movable.
-///  * `workspace` the activations of one stream of images, big enough for any plan up to the one it was made for. Two
-///                threads may run levels at once if each has its own workspace.
+///                (`shared_ptr<const>`). `source()` is the fingerprint of the super-network it was made from.
+///  * `bound`     one level: its `plan`, a member that anybody may read, pointers into `packed`, and its batch-norm
+///                scale and shift. Making one may allocate; running one may not. Movable.
+///  * `workspace` the activations of one stream of images, big enough for any of the plans it was made for. Two threads
+///                may run levels at once if each has its own workspace. Movable.
 ///
-/// Activations are float NHWC at this interface, whatever a device uses inside. Operations:
+/// Activations are float NHWC at this interface, whatever a device uses inside. `session` checks sizes, owners and
+/// indices before it calls; a backend may take them as right. Operations:
 ///
-///  * `pack(net)`                        → `shared_ptr<const packed>`
-///  * `bind(packed, plan, scale_shift)`  → `bound`; throws `dynofa::error` if the plan does not fit the packed network
+///  * `pack(net)`                        → `shared_ptr<const packed>`; throws `dynofa::error` for weights it cannot
+///  hold
+///  * `bind(packed, plan, scale_shift)`  → `bound`; throws `dynofa::error` if the plan is of another space or reads
+///  what
+///                                       was not packed, if there are not as many scales and shifts as the plan has
+///                                       channels, and for batches, activations or widths that the device cannot run.
+///                                       Batches of 1 must run; whoever cannot run others refuses them here.
 ///  * `make_workspace(plans)`            → `workspace` that fits every plan of the span
 ///  * `run(bound, workspace, image, logits)`: image [N,r,r,3] → logits [N,classes]; allocates nothing, throws nothing
-///    on a CPU, blocks until the logits are there
+///    on a CPU, blocks until the logits are there. The same input gives the same bits.
 ///  * `run_block(bound, workspace, b, in, out)`: block b alone, in [N,in,in,C] → out [N,out,out,C'], for tests and for
 ///    profiling; `in` and `out` are host memory and do not overlap
 ///  * `time_block(bound, workspace, b, repeats)` → milliseconds per run of block b on whatever activations the
-///  workspace
-///    holds, without the transfers that `run_block` makes
+///    workspace holds, without the transfers that `run_block` makes
+///  * `time_run(bound, workspace, repeats)` → the same for the whole network, by the device's own clock where it has
+///  one
 ///  * `name()`                           → "cpu avx512, 2 threads": goes into tables and reports
 ///
-/// A backend may offer two more, which are used where they are:
+/// A backend may offer more, which is used where it is there:
 ///
 ///  * `pack(net, plans)`                 → what these plans read of the super-network, and no more; `bind` throws for a
 ///                                       plan that needs another part
 ///  * `prepare(bound, workspace)`        does what would make the first run on this workspace slower than the next
+///  * `fits(workspace, plan)`            whether a workspace is big enough for a plan that it was not made for
+///  * `isa_name()`, `thread_count()`     for the header of a latency table
 template <class B>
 concept inference_backend = requires(B& backend, const supernet_ptr& net, const plan& p, const scale_shift& norms,
                                      std::size_t block, int repeats, std::shared_ptr<const typename B::packed> packed,
                                      typename B::bound& level, typename B::workspace& space, std::span<const float> in,
                                      std::span<float> out) {
+  requires std::copy_constructible<B>;
+  requires std::movable<typename B::bound> && std::movable<typename B::workspace>;
   { backend.name() } -> std::convertible_to<std::string>;
   { backend.pack(net) } -> std::convertible_to<std::shared_ptr<const typename B::packed>>;
   { backend.bind(packed, p, norms) } -> std::same_as<typename B::bound>;
@@ -55,8 +68,11 @@ concept inference_backend = requires(B& backend, const supernet_ptr& net, const 
   backend.run(level, space, in, out);
   backend.run_block(level, space, block, in, out);
   { backend.time_block(level, space, block, repeats) } -> std::convertible_to<double>;
+  { backend.time_run(level, space, repeats) } -> std::convertible_to<double>;
+  { packed->source() } -> std::convertible_to<std::uint64_t>;
   { packed->bytes() } -> std::convertible_to<std::size_t>; // of packed weights
-  { level.bytes() } -> std::convertible_to<std::size_t>;   // that one more level costs
+  { level.plan } -> std::convertible_to<const plan&>;
+  { level.bytes() } -> std::convertible_to<std::size_t>; // that one more level costs
   { space.bytes() } -> std::convertible_to<std::size_t>;
 };
 
@@ -69,5 +85,42 @@ std::shared_ptr<const typename Backend::packed> pack_for(Backend& backend, const
   else
     return backend.pack(net);
 }
+
+namespace backend {
+
+/// Sum and sum of squares of every channel of one convolution's output, over all pixels of a batch.
+struct channel_sums {
+  std::vector<double> sum, square;
+  double pixels = 0; ///< that were summed per channel
+};
+
+/// A batch of images in the middle of a network, convolution by convolution:
+///
+///  * `load(n, image)`            image [r,r,3] becomes picture n of the batch
+///  * `convolve(b, i, count)`     convolution i of block b on pictures 0 … count − 1 → the sums of its raw output, the
+///                                same bit for bit on any number of threads
+///  * `normalise(b, i, scale, shift)` what follows it: batch norm, activation and, at their places, squeeze-excite and
+///                                residual
+///  * `logits(n, out)`            after the last norm: pool, feature mix and classifier of picture n
+///  * `bytes()`                   of memory that the batch takes
+template <class C>
+concept calibration_batch = requires(C& c, std::size_t i, int count, std::span<const float> in, std::span<float> out) {
+  c.load(i, in);
+  { c.convolve(i, count, count) } -> std::same_as<channel_sums>;
+  c.normalise(i, count, in, in);
+  c.logits(i, out);
+  { c.bytes() } -> std::convertible_to<std::size_t>;
+};
+
+} // namespace backend
+
+/// A backend on which batch norm can be calibrated: `open_calibration(backend, packed, plan, capacity)`, found in the
+/// backend's namespace, makes a `calibration_batch`. It stands in a header of its own, since who only runs levels does
+/// not need it: backend/reference_calibration.hpp, backend/cpu/calibration.hpp, backend/cuda/calibration.hpp.
+template <class B>
+concept calibrating_backend = inference_backend<B> &&
+    requires(const B& backend, const std::shared_ptr<const typename B::packed>& packed, const plan& p, int capacity) {
+  { open_calibration(backend, packed, p, capacity) } -> backend::calibration_batch;
+};
 
 } // namespace dynofa

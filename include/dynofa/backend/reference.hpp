@@ -1,12 +1,12 @@
 #pragma once
 #include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/host_clock.hpp"
 
 #include <Eigen/Core>
 #include <xtensor/xtensor.hpp>
 #include <xtensor/xview.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <span>
@@ -30,6 +30,7 @@ inline float activate(activation act, float x) {
   switch (act) {
   case activation::relu: return std::max(x, 0.0f);
   case activation::h_swish: return x * std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f;
+  case activation::h_sigmoid: return std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f;
   default: return x;
   }
 }
@@ -102,16 +103,24 @@ inline image_tensor pool(const image_tensor& in) {
   return out;
 }
 
-/// Squeeze-excite, in place: x · h_sigmoid(W2 · relu(W1 · mean(x) + b1) + b2).
-inline void squeeze_excite(image_tensor& x, const block_weights& w, int hidden) {
-  image_tensor h = pointwise(pool(x), w.se_reduce.data(), hidden, w.mid_channels);
-  for (int i = 0; i < hidden; ++i)
-    h(0, 0, i) = std::max(h(0, 0, i) + w.se_reduce_bias[static_cast<std::size_t>(i)], 0.0f);
-  image_tensor gate = pointwise(h, w.se_expand.data(), static_cast<int>(x.shape(2)), w.se_channels);
-  for (std::size_t c = 0; c < gate.size(); ++c) {
-    const float v = gate.data()[c] + w.se_expand_bias[c];
-    gate.data()[c] = std::min(std::max(v + 3.0f, 0.0f), 6.0f) / 6.0f;
-  }
+/// 1×1 convolution by the array of `role` that block `b` reads a prefix of.
+inline image_tensor pointwise(const image_tensor& in, const supernet& net, const block& b, weight_role role) {
+  const std::size_t index = net.layout.find(b, role).value();
+  const weight_extent read = net.layout.weights[index].extent_in(b);
+  return pointwise(in, net.weights[index].data(), read.rows, read.pitch);
+}
+
+/// act(x + bias) of a vector, in place.
+inline void add_bias(image_tensor& x, const std::vector<float>& bias, activation act) {
+  for (std::size_t c = 0; c < x.size(); ++c) x.data()[c] = activate(act, x.data()[c] + bias[c]);
+}
+
+/// Squeeze-excite, in place: x · gate(W2 · act(W1 · mean(x) + b1) + b2).
+inline void squeeze_excite(image_tensor& x, const supernet& net, const block& b) {
+  image_tensor gate = pointwise(pool(x), net, b, weight_role::se_reduce);
+  add_bias(gate, net.array(b, weight_role::se_reduce_bias), b.se_act);
+  gate = pointwise(gate, net, b, weight_role::se_expand);
+  add_bias(gate, net.array(b, weight_role::se_expand_bias), b.se_gate);
   for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] *= gate.data()[i % x.shape(2)];
 }
 
@@ -121,12 +130,13 @@ inline void squeeze_excite(image_tensor& x, const block_weights& w, int hidden) 
 /// every other backend and is where a reader sees what a block computes. It allocates as it goes and makes no claim on
 /// speed.
 struct reference {
-  /// Called with (name, tensor) after every step of a run, named as in once-for-all: "first_conv", "blocks.3",
-  /// "final_expand_layer", "pooled", "feature_mix_layer", "logits". For tests.
+  /// Called with (name, tensor) after every step of a run: the units' names in a checkpoint ("blocks.3"), "pooled" and
+  /// "logits". For tests.
   std::function<void(std::string_view, const image_tensor&)> tap = {};
 
   struct packed {
     supernet_ptr net;
+    std::uint64_t source() const { return net->fingerprint(); }
     std::size_t bytes() const { return 0; } // it reads the super-network itself
   };
   struct bound {
@@ -147,17 +157,16 @@ struct reference {
 
   bound bind(std::shared_ptr<const packed> weights, const plan& p, scale_shift norms) const {
     if (!(weights->net->space == p.space))
-      throw error(errc::mismatch, "bind", "a plan of the packed super-network's space", "a plan of another space");
-    const auto channels = static_cast<std::size_t>(p.norm_values());
-    if (norms.scale.size() != channels || norms.shift.size() != channels)
-      throw error(errc::mismatch, "bind", text(channels, " scales and shifts for ", p.arch),
-                  text(norms.scale.size(), " scales and ", norms.shift.size(), " shifts"));
+      throw error(errc::mismatch, "reference backend bind", "a plan of the packed super-network's space",
+                  text("a plan of another space, ", p.arch));
+    check_norms("reference backend bind", p, norms);
     return {std::move(weights), p, std::move(norms)};
   }
   workspace make_workspace(std::span<const plan> plans) const {
     std::size_t most = 0;
     for (const plan& p : plans)
-      for (const block& b : p.blocks) most = std::max(most, size_t(p.batch * std::max(b.in_values(), b.out_values())));
+      for (const block& b : p.blocks)
+        most = std::max({most, size_t(p.batch) * size_t(b.in_values()), size_t(p.batch) * size_t(b.out_values())});
     return {std::vector<float>(most, 0.5f), std::vector<float>(most)};
   }
 
@@ -183,9 +192,12 @@ struct reference {
     }
   }
   double time_block(bound& level, workspace& space, std::size_t b, int repeats) const {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < repeats; ++i) run_block(level, space, b, space.in, space.out);
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count() / repeats;
+    return milliseconds_per_run(repeats, [&] { run_block(level, space, b, space.in, space.out); });
+  }
+  double time_run(bound& level, workspace& space, int repeats) const {
+    const std::vector<float> image(level.plan.image_values(), 0.5f);
+    std::vector<float> logits(level.plan.logit_values());
+    return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
   }
 
 private:
@@ -199,57 +211,57 @@ private:
     const plan& p = level.plan;
     const block& b = p.blocks[index];
     const supernet& net = *level.weights->net;
-    auto normalise = [&](image_tensor& x, int i, activation act) {
+    auto normalise = [&](image_tensor& x, int i) {
       const plan::norm n = p.norms[static_cast<std::size_t>(p.first_norm(index) + i)];
       const auto at = static_cast<std::size_t>(n.offset), count = static_cast<std::size_t>(n.channels);
       plain::normalise(x, std::span(level.norms.scale).subspan(at, count),
-                       std::span(level.norms.shift).subspan(at, count), act);
+                       std::span(level.norms.shift).subspan(at, count), b.norm_act(i));
     };
     auto report = [&](std::string_view name, const image_tensor& x) {
       if (tap) tap(name, x);
     };
+    const auto name = [&] { return network_layout::key(b, index - 1); }; // the stem is first
     switch (b.kind) {
     case block_kind::stem: {
-      image_tensor x = plain::stem(in, net.stem, b.out_channels, b.stride);
-      normalise(x, 0, b.act);
-      report("first_conv", x);
+      image_tensor x = plain::stem(in, net.array(b, weight_role::output), b.out_channels, b.stride);
+      normalise(x, 0);
+      report(name(), x);
       return x;
     }
     case block_kind::separable:
     case block_kind::inverted_residual: {
-      const block_weights& w = net.blocks[static_cast<std::size_t>(b.supernet_index)];
       int norm = 0;
       image_tensor x = in;
       if (b.kind == block_kind::inverted_residual) {
-        x = plain::pointwise(in, w.expand.data(), b.mid_channels, w.in_channels);
-        normalise(x, norm++, b.act);
+        x = plain::pointwise(in, net, b, weight_role::expand);
+        normalise(x, norm++);
       }
-      x = plain::depthwise(x, w.depthwise_of(b.kernel), b.kernel, b.stride);
-      normalise(x, norm++, b.act);
-      if (b.se_channels) plain::squeeze_excite(x, w, b.se_channels);
-      x = plain::pointwise(x, w.project.data(), b.out_channels, w.mid_channels);
-      normalise(x, norm, activation::identity);
+      x = plain::depthwise(x, net.array(b, weight_role::depthwise), b.kernel, b.stride);
+      normalise(x, norm++);
+      if (b.se_channels) plain::squeeze_excite(x, net, b);
+      x = plain::pointwise(x, net, b, weight_role::output);
+      normalise(x, norm);
       if (b.residual) x += in;
-      report(text("blocks.", index - 1), x);
+      report(name(), x);
       return x;
     }
     case block_kind::final_expand: {
-      image_tensor x = plain::pointwise(in, net.final_expand.data(), b.out_channels, b.in_channels);
-      normalise(x, 0, b.act);
-      report("final_expand_layer", x);
+      image_tensor x = plain::pointwise(in, net, b, weight_role::output);
+      normalise(x, 0);
+      report(name(), x);
       x = plain::pool(x);
       report("pooled", x);
       return x;
     }
     case block_kind::feature_mix: {
-      image_tensor x = plain::pointwise(in, net.feature_mix.data(), b.out_channels, b.in_channels);
+      image_tensor x = plain::pointwise(in, net, b, weight_role::output);
       for (float& v : x) v = plain::activate(b.act, v);
-      report("feature_mix_layer", x);
+      report(name(), x);
       return x;
     }
     default: {
-      image_tensor x = plain::pointwise(in, net.classifier.data(), b.out_channels, b.in_channels);
-      for (std::size_t c = 0; c < x.size(); ++c) x.data()[c] += net.classifier_bias[c];
+      image_tensor x = plain::pointwise(in, net, b, weight_role::output);
+      plain::add_bias(x, net.array(b, weight_role::output_bias), b.act);
       report("logits", x);
       return x;
     }

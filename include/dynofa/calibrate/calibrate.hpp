@@ -1,21 +1,18 @@
 #pragma once
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
+#include "dynofa/core/parallel_for.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <span>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -84,7 +81,7 @@ inline calibration_step change_of(const bn_statistics& before, const bn_statisti
 template <class Backend>
 class logit_probe {
 public:
-  logit_probe(engine<Backend> runner, const arch& a, std::vector<std::vector<float>> images)
+  logit_probe(session<Backend> runner, const arch& a, std::vector<std::vector<float>> images)
       : runner_{std::move(runner)}
       , arch_{a}
       , images_{std::move(images)} {}
@@ -108,33 +105,12 @@ public:
   }
 
 private:
-  engine<Backend> runner_;
+  session<Backend> runner_;
   dynofa::arch arch_;
   std::vector<std::vector<float>> images_;
   std::vector<float> before_;
 };
 
-/// f(i) for i in [0, n) on `threads` threads, the caller's among them; the first fault is thrown when all have stopped.
-template <class F>
-void parallel_for(std::size_t n, int threads, F&& f) {
-  std::atomic<std::size_t> next = 0;
-  std::exception_ptr fault;
-  std::mutex mutex;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < n; i = next++) try {
-        f(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!fault) fault = std::current_exception();
-        next = n;
-      }
-  };
-  std::vector<std::jthread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(work);
-  work();
-  others.clear();
-  if (fault) std::rethrow_exception(fault);
-}
 } // namespace detail
 
 /// The batch-norm statistics of each architecture at its own resolution (paper §3.3). All architectures see
@@ -143,7 +119,7 @@ void parallel_for(std::size_t n, int threads, F&& f) {
 ///
 /// Throws `error` for options outside their range and for what `source.fill` throws; deterministic, whatever the
 /// threads.
-template <class Backend>
+template <inference_backend Backend>
 std::vector<calibration_result> calibrate(const Backend& backend, const supernet_ptr& net, std::span<const arch> archs,
                                           const image_source& source, const calibration_options& options = {},
                                           std::shared_ptr<const typename Backend::packed> packed = nullptr) {
@@ -172,7 +148,7 @@ std::vector<calibration_result> calibrate(const Backend& backend, const supernet
     detail::logit_probe<Backend> probe({backend, net, packed}, result.arch, std::move(shown));
     for (std::size_t first = 0, number = 1; first < images; first += batch, ++number) {
       const std::size_t count = std::min(batch, images - first);
-      detail::parallel_for(count, options.threads, [&](std::size_t i) {
+      parallel_for(count, options.threads, [&](std::size_t i) {
         thread_local std::vector<float> image;
         image.resize(values);
         source.fill(first + i, result.arch.r, image);

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/calibration.hpp"
+#include "dynofa/backend/concept.hpp"
 #include "dynofa/core/error.hpp"
 #include "dynofa/model/batch_norm.hpp"
 #include "dynofa/model/plan.hpp"
@@ -43,6 +43,14 @@ struct calibration_state {
 /// memory); memory: the narrow activations of a batch twice and its widest depthwise output (`bytes`).
 template <class Backend>
 class calibrator {
+  static_assert(
+      requires(const Backend& b, const std::shared_ptr<const typename Backend::packed>& packed, const dynofa::plan& p) {
+        { open_calibration(b, packed, p, 1) } -> backend::calibration_batch;
+      },
+      "dynofa: this backend's calibration is not known here: include the header that declares its "
+      "open_calibration, such as dynofa/backend/reference_calibration.hpp, dynofa/backend/cpu/calibration.hpp "
+      "or dynofa/backend/cuda/calibration.hpp");
+
 public:
   calibrator(const Backend& backend, const supernet_ptr& net,
              const std::shared_ptr<const typename Backend::packed>& packed, const arch& a, int batch,

@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/data/class_names.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"
@@ -38,15 +39,12 @@ inline image_classifier load_classifier(const std::filesystem::path& path) {
   image_classifier c;
   c.net = std::make_shared<const supernet>(
       make_supernet(parse_space(metadata("dynofa.space")), with_canonical_keys(file.tensors, path.string())));
-  try {
-    c.preprocessing = nlohmann::json::parse(metadata("dynofa.preprocessing")).get<data::preprocessing>();
-    for (const auto& entry : nlohmann::json::parse(metadata("dynofa.classes"))) {
-      c.class_ids.push_back(entry.at("wnid"));
-      c.class_names.push_back(entry.at("name"));
-    }
-  } catch (const nlohmann::json::exception& e) {
-    throw error(errc::bad_file, path.string(), "metadata in JSON", e.what());
-  }
+  const auto json = [&](const char* key) {
+    return detail::parse_bounded(metadata(key), text(path.string(), ' ', key), 16u << 20);
+  };
+  c.preprocessing = json("dynofa.preprocessing").get<data::preprocessing>();
+  for (auto& [id, name] : data::read_class_names(json("dynofa.classes"), path.string() + " dynofa.classes"))
+    c.class_ids.push_back(std::move(id)), c.class_names.push_back(std::move(name));
   if (static_cast<int>(c.class_ids.size()) != c.net->space.classes)
     throw error(errc::mismatch, path.string(), text(c.net->space.classes, " classes"), text(c.class_ids.size()));
   if (const auto origin = file.metadata.find("dynofa.origin"); origin != file.metadata.end()) c.origin = origin->second;

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/measured_accuracy.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess.hpp"
@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <ostream>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,7 +44,7 @@ struct evaluation_options {
 /// Throws `error` if the folder has another number of classes than the network, and for pictures that cannot be read.
 /// The counts do not depend on the number of threads: on which others share a batch with an image, its logits do not
 /// depend.
-template <class Backend>
+template <inference_backend Backend>
 std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_ptr& net,
                                         const std::shared_ptr<const typename Backend::packed>& packed,
                                         std::span<const evaluated_level> levels, const data::image_folder& images,
@@ -58,18 +57,18 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
   const auto batch = static_cast<std::size_t>(options.batch);
 
   struct worker {
-    engine<Backend> runner;
-    std::vector<typename Backend::bound> bound;
+    session<Backend> runner;
+    std::vector<typename session<Backend>::level> bound;
     std::vector<std::vector<measured_accuracy>> counts; ///< [level][label]
     std::map<int, std::vector<float>> inputs;           ///< by resolution: [N,r,r,3]
     std::vector<int> labels;                            ///< of the images in them
     std::vector<float> logits;
   };
   const auto hire = [&] {
-    auto w = std::make_unique<worker>(worker{engine<Backend>(backend, net, packed), {}, {}, {}, {}, {}});
+    auto w = std::make_unique<worker>(worker{session<Backend>(backend, net, packed), {}, {}, {}, {}, {}});
     for (const evaluated_level& l : levels) {
       w->bound.push_back(w->runner.load(l.arch, l.statistics, options.batch));
-      w->inputs[l.arch.r].resize(batch * l.arch.r * l.arch.r * 3);
+      w->inputs[l.arch.r].resize(batch * image_values(l.arch.r));
     }
     w->counts.assign(levels.size(), std::vector<measured_accuracy>(classes));
     w->logits.resize(batch * classes);
@@ -135,15 +134,6 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
         }
   }
   return results;
-}
-
-/// "class,images,top1,top5" and a line per class.
-inline void write_per_class(std::ostream& out, const evaluation_result& result, std::span<const std::string> classes) {
-  out << "class,images,top1,top5\n";
-  for (std::size_t c = 0; c < result.per_class.size(); ++c) {
-    const measured_accuracy& a = result.per_class[c];
-    out << classes[c] << ',' << a.images << ',' << a.top1() << ',' << a.top5() << '\n';
-  }
 }
 
 } // namespace dynofa

@@ -63,11 +63,7 @@ inline bound_statistics load_statistics(const std::filesystem::path& path, const
   number("dynofa.supernet_hash", s.supernet_hash, 16);
   number("dynofa.images", s.images, 10);
   s.arch = parse_arch(metadata("dynofa.arch"));
-  try {
-    s.preprocessing = nlohmann::json::parse(metadata("dynofa.preprocessing")).get<data::preprocessing>();
-  } catch (const nlohmann::json::exception& e) {
-    throw error(errc::bad_file, where, "preprocessing in JSON", printable(e.what()));
-  }
+  s.preprocessing = detail::parse_bounded(metadata("dynofa.preprocessing"), where).get<data::preprocessing>();
 
   if (s.supernet_hash != net.hash())
     throw error(errc::mismatch, where, text("statistics of super-network ", std::hex, net.hash()),

@@ -9,8 +9,9 @@ namespace dynofa {
 /// What follows a batch norm.
 enum class activation : std::uint8_t {
   identity,
-  relu,    ///< max(x, 0)
-  h_swish, ///< x · relu6(x + 3) / 6
+  relu,      ///< max(x, 0)
+  h_swish,   ///< x · relu6(x + 3) / 6
+  h_sigmoid, ///< relu6(x + 3) / 6
 };
 
 /// The kinds of block a plan is made of, in the order in which a network meets them.
@@ -23,29 +24,25 @@ enum class block_kind : std::uint8_t {
   classifier,        ///< fully connected with bias: logits
 };
 
-/// The operator templates that the kernels of a block are generated from: every (kernel, stride, activation, SE) that
-/// an OFA MobileNetV3 can ask of an inverted residual. Concept checks, conformance tests, benchmarks and GPU
-/// instantiations all expand this one list:  #define X(kernel, stride, act, se) ...
-/// DYNOFA_FOR_EACH_INVERTED_RESIDUAL(X)
-#define DYNOFA_FOR_EACH_KERNEL_SIZE_(X, stride, act, se)                                                               \
-  X(3, stride, act, se) X(5, stride, act, se) X(7, stride, act, se)
-#define DYNOFA_FOR_EACH_STRIDE_(X, act, se)                                                                            \
-  DYNOFA_FOR_EACH_KERNEL_SIZE_(X, 1, act, se) DYNOFA_FOR_EACH_KERNEL_SIZE_(X, 2, act, se)
-#define DYNOFA_FOR_EACH_INVERTED_RESIDUAL(X)                                                                           \
-  DYNOFA_FOR_EACH_STRIDE_(X, relu, false)                                                                              \
-  DYNOFA_FOR_EACH_STRIDE_(X, relu, true)                                                                               \
-  DYNOFA_FOR_EACH_STRIDE_(X, h_swish, false)                                                                           \
-  DYNOFA_FOR_EACH_STRIDE_(X, h_swish, true)
+/// Values of one image [r,r,3].
+constexpr std::size_t image_values(int r) { return static_cast<std::size_t>(r) * static_cast<std::size_t>(r) * 3; }
 
 /// One block with its shapes. Images are square, activations `in [N,in_size,in_size,in_channels] →
 /// out [N,out_size,out_size,out_channels]`; padding is kernel/2 on every side, so out = (in − 1)/stride + 1.
+///
+/// A block says all that a backend needs to run it: nothing follows from its kind or its place.
 struct block {
   block_kind kind = block_kind::stem;
-  activation act = activation::identity;
-  bool residual = false;           ///< out += in
-  std::uint8_t kernel = 1;         ///< of the stem or the depthwise convolution: 3, 5 or 7
-  std::uint8_t stride = 1;         ///< 1 or 2
-  std::int16_t supernet_index = 0; ///< which of the supernet's blocks the weights come from (0 = the separable block)
+  activation act = activation::identity;         ///< after every convolution or product but a projection
+  activation project_act = activation::identity; ///< after the projection, before the residual is added
+  activation se_act = activation::relu;          ///< of squeeze-excite's hidden layer …
+  activation se_gate = activation::h_sigmoid;    ///< … and of its gates
+  bool residual = false;                         ///< out += in
+  std::int8_t output = -1;                       ///< which output of the network this is: 0, the logits; −1: none
+  std::uint8_t kernel = 1;                       ///< of the stem or the depthwise convolution: 3, 5 or 7
+  std::uint8_t stride = 1;                       ///< 1 or 2
+  std::int16_t unit = 0;  ///< which of the super-network's units the weights come from (model/layout.hpp)
+  std::int16_t gene = -1; ///< which of the architecture's blocks this is; −1: none, it is in every sub-network
   std::int32_t in_size = 0, out_size = 0;
   std::int32_t in_channels = 0, mid_channels = 0, out_channels = 0; ///< mid: of the depthwise convolution, else 0
   std::int32_t se_channels = 0;                                     ///< hidden width of squeeze-excite, 0 for none
@@ -65,6 +62,8 @@ struct block {
     default: return 0;
     }
   }
+  /// What follows batch norm i of the block.
+  constexpr activation norm_act(int i) const { return mid_channels > 0 && i + 1 == norm_count() ? project_act : act; }
   /// Channels of batch norm i of the block: (expand, depthwise, project), (depthwise, project) or (the one).
   constexpr int norm_channels(int i) const { return i + 1 == norm_count() ? out_channels : mid_channels; }
 
@@ -106,5 +105,8 @@ constexpr int make_divisible(double v, int divisor = 8) {
   if (n < divisor) n = divisor;
   return n < 0.9 * v ? n + divisor : n;
 }
+
+/// Hidden channels of squeeze-excite behind `mid` channels.
+constexpr int se_width(int mid) { return make_divisible(mid / 4); }
 
 } // namespace dynofa

@@ -32,6 +32,14 @@ public:
     assert(size_ < Capacity);
     items_[size_++] = value;
   }
+  /// Keeps ascending order; a value that is there already is not added again.
+  constexpr void insert(T value) {
+    std::size_t at = 0;
+    while (at < size_ && items_[at] < value) ++at;
+    if (at < size_ && items_[at] == value) return;
+    push_back(value);
+    std::rotate(begin() + at, end() - 1, end());
+  }
   constexpr void resize(std::size_t size, T value = {}) {
     assert(size <= Capacity);
     for (std::size_t i = size_; i < size; ++i) items_[i] = value;

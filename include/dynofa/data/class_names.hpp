@@ -1,8 +1,5 @@
 #pragma once
-#include "dynofa/core/error.hpp"
-#include "dynofa/data/file.hpp"
-
-#include <nlohmann/json.hpp>
+#include "dynofa/core/json_field.hpp"
 
 #include <filesystem>
 #include <string>
@@ -17,26 +14,19 @@ struct class_name {
   bool operator==(const class_name&) const = default;
 };
 
-/// Reads a list [{"wnid": …, "name": …}, …]. Throws errc::io, or errc::bad_file for anything else than such a list.
-inline std::vector<class_name> read_class_names(const std::filesystem::path& path) {
-  const auto bytes = read_bytes(path, 16u << 20);
-  const char* first = reinterpret_cast<const char*>(bytes.data());
-  const auto json = nlohmann::json::parse(first, first + bytes.size(), nullptr, /*allow_exceptions=*/false);
-  const auto bad = [&](std::string got) {
-    return error(errc::bad_file, path.string(), "a list of {\"wnid\", \"name\"}", std::move(got));
-  };
-  if (json.is_discarded()) throw bad("a file that is not JSON");
-  if (!json.is_array() || json.empty()) throw bad(text("an ", json.empty() ? "empty " : "", json.type_name()));
+/// Reads a list [{"wnid": …, "name": …}, …], of up to 2^20. Throws errc::bad_file for anything else.
+inline std::vector<class_name> read_class_names(const nlohmann::json& list, const std::string& where) {
   std::vector<class_name> names;
-  for (const auto& entry : json) {
-    const auto word = [&](const char* key) {
-      if (!entry.is_object()) throw bad(text("entry ", names.size(), " that is no object"));
-      const auto found = entry.find(key);
-      if (found == entry.end() || !found->is_string()) throw bad(text("entry ", names.size(), " without a ", key));
-      return found->get<std::string>();
-    };
-    names.push_back({word("wnid"), word("name")});
-  }
+  dynofa::detail::json_field(list, where).each(1 << 20, [&](const dynofa::detail::json_field& f) {
+    names.push_back({f.object()["wnid"].word(1024), f["name"].word(1024)});
+  });
+  return names;
+}
+/// Reads such a file, at most 16 MiB and not empty. Throws errc::io too.
+inline std::vector<class_name> read_class_names(const std::filesystem::path& path) {
+  const std::string where = path.string();
+  auto names = read_class_names(dynofa::detail::parse_bounded(map_file(path).text(), where, 16u << 20), where);
+  if (names.empty()) throw error(errc::bad_file, where, "at least one class", "none");
   return names;
 }
 

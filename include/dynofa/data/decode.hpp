@@ -1,7 +1,7 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/file.hpp"
 #include "dynofa/data/codec.hpp"
-#include "dynofa/data/file.hpp"
 #include "dynofa/data/image.hpp"
 #include "dynofa/data/jpeg.hpp"
 #include "dynofa/data/png.hpp"
@@ -37,7 +37,7 @@ inline image read_image(const std::filesystem::path& path, const decode_limits& 
 
 /// Writes the picture as PNG; a failure leaves what was there. Throws errc::io.
 inline void write_png(const std::filesystem::path& path, const image& picture) {
-  write_bytes(path, encode_png(picture));
+  replace_file(path, encode_png(picture));
 }
 
 } // namespace dynofa::data

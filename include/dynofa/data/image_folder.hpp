@@ -1,15 +1,13 @@
 #pragma once
-#include "dynofa/core/error.hpp"
+#include "dynofa/core/parallel_for.hpp"
 #include "dynofa/core/random.hpp"
 #include "dynofa/data/decode.hpp"
 #include "dynofa/data/image.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -18,7 +16,6 @@
 #include <span>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -177,45 +174,15 @@ using load_progress = std::function<bool(std::size_t done, std::size_t total)>;
 /// broken data set gives the same sentence every time.
 template <class Use>
 void for_each_image(const image_folder& dataset, int threads, Use&& use, const load_progress& progress = {}) {
-  if (threads < 1) throw error(errc::invalid_argument, "for_each_image", "at least 1 thread", text(threads));
-  std::atomic<std::size_t> next{0};
-  std::atomic<bool> stop{false};
-  std::mutex mutex; // guards what follows
+  std::mutex mutex; // for progress
   std::size_t done = 0;
-  std::size_t first_fault = dataset.size();
-  std::exception_ptr fault;
-
-  const auto work = [&] {
-    while (!stop) {
-      // Indices are taken in order, so all below a faulty one are already someone's and will be finished.
-      const std::size_t i = next++;
-      if (i >= dataset.size()) return;
-      try {
-        const image picture = dataset.load(i);
-        use(i, dataset.label(i), picture);
-        const std::lock_guard lock(mutex);
-        if (progress && !progress(++done, dataset.size()))
-          throw error(errc::cancelled, "for_each_image", "to load every image", text("a stop after ", done));
-      } catch (...) {
-        stop = true;
-        const std::lock_guard lock(mutex);
-        if (i < first_fault) {
-          first_fault = i;
-          fault = std::current_exception();
-        }
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> helpers; // join at the end of this block
-    try {
-      for (int t = 1; t < threads && static_cast<std::size_t>(t) < dataset.size(); ++t) helpers.emplace_back(work);
-    } catch (const std::system_error&) {
-      // the system gives no more threads: those there are do the work
-    }
-    work();
-  }
-  if (fault) std::rethrow_exception(fault);
+  parallel_for(dataset.size(), threads, [&](std::size_t i) {
+    const image picture = dataset.load(i);
+    use(i, dataset.label(i), picture);
+    const std::lock_guard lock(mutex);
+    if (progress && !progress(++done, dataset.size()))
+      throw error(errc::cancelled, "for_each_image", "to load every image", text("a stop after ", done));
+  });
 }
 
 } // namespace dynofa::data

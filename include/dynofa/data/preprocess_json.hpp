@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/core/error.hpp"
+#include "dynofa/core/json_field.hpp"
 #include "dynofa/data/preprocess.hpp"
 
 #include <nlohmann/json.hpp>
@@ -19,45 +19,27 @@ inline void to_json(nlohmann::json& json, const preprocessing& rule) {
 
 /// Throws dynofa::error (errc::bad_file) for a missing or wrong field; `rule` then keeps its value.
 inline void from_json(const nlohmann::json& json, preprocessing& rule) {
-  const auto bad = [](std::string expected, std::string got) {
-    return error(errc::bad_file, "preprocessing", std::move(expected), std::move(got));
-  };
-  if (!json.is_object()) throw bad("a JSON object", json.type_name());
-  const auto field = [&](const char* name) -> const nlohmann::json& {
-    const auto found = json.find(name);
-    if (found == json.end()) throw bad(text("a field \"", name, "\""), "none");
-    return *found;
-  };
+  const dynofa::detail::json_field all(json, "preprocessing");
   const auto triple = [&](const char* name) {
-    const auto& values = field(name);
-    if (!values.is_array() || values.size() != 3) throw bad(text("three numbers as \"", name, "\""), "something else");
     std::array<float, 3> out{};
-    for (std::size_t c = 0; c < 3; ++c) {
-      if (!values[c].is_number()) throw bad(text("three numbers as \"", name, "\""), values[c].type_name());
-      out[c] = values[c].get<float>();
-    }
+    std::size_t n = 0;
+    all[name].each(3, [&](const dynofa::detail::json_field& f) { out[n++] = static_cast<float>(f.number()); });
+    if (n != 3) throw all[name].fault("three numbers", text(n));
     return out;
   };
-
   preprocessing read;
-  const auto& mode = field("mode");
-  if (mode == "exact")
+  const auto mode = all.object()["mode"];
+  if (mode.is_word("exact"))
     read.mode = preprocessing_mode::exact;
-  else if (mode == "imagenet_crop")
-    read.mode = preprocessing_mode::imagenet_crop;
-  else
-    throw bad("the mode imagenet_crop or exact", mode.is_string() ? "another word" : mode.type_name());
-  if (read.mode == preprocessing_mode::imagenet_crop) {
-    const auto& ratio = field("crop_ratio");
-    if (!ratio.is_number()) throw bad("a number as \"crop_ratio\"", ratio.type_name());
-    read.crop_ratio = ratio.get<double>();
-  }
+  else if (!mode.is_word("imagenet_crop"))
+    throw mode.fault("imagenet_crop or exact", json["mode"].is_string() ? "another word" : json["mode"].type_name());
+  if (read.mode == preprocessing_mode::imagenet_crop) read.crop_ratio = all["crop_ratio"].number();
   read.mean = triple("mean");
   read.std = triple("std");
   try {
     read.validate();
   } catch (const error& fault) {
-    throw bad(fault.expected(), fault.got());
+    throw all.fault(fault.expected(), fault.got());
   }
   rule = read;
 }

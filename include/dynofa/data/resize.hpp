@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/core/block.hpp"
 #include "dynofa/core/error.hpp"
 #include "dynofa/data/image.hpp"
 
@@ -192,8 +193,7 @@ inline image centre_crop(const image& picture, int r) {
 /// `interpolate(mode="bilinear", align_corners=False)`. in [h,w,3] → out [r,r,3], 0 … 255, not rounded.
 /// Meant for enlarging. Throws errc::invalid_argument if `out` does not hold r·r·3 values.
 inline void resize_exact_float(const image& picture, int r, std::span<float> out) {
-  if (picture.height < 1 || picture.width < 1 || r < 1 ||
-      out.size() != static_cast<std::size_t>(r) * static_cast<std::size_t>(r) * 3)
+  if (picture.height < 1 || picture.width < 1 || r < 1 || out.size() != image_values(r))
     throw error(errc::invalid_argument, "resize_exact_float", text("a picture and room for [", r, ",", r, ",3] values"),
                 text(picture.width, "×", picture.height, " and room for ", out.size()));
   struct tap {
@@ -236,7 +236,7 @@ inline void resize_exact_float(const image& picture, int r, std::span<float> out
 
 /// `resize_exact_float` into a vector of its own.
 inline std::vector<float> resize_exact_float(const image& picture, int r) {
-  std::vector<float> out(r < 1 ? 0 : static_cast<std::size_t>(r) * static_cast<std::size_t>(r) * 3);
+  std::vector<float> out(r < 1 ? 0 : image_values(r));
   resize_exact_float(picture, r, out);
   return out;
 }

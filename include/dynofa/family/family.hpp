@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/core/pareto_front.hpp"
 #include "dynofa/data/class_names.hpp"
 #include "dynofa/data/preprocess.hpp"
 #include "dynofa/family/level.hpp"
@@ -95,24 +96,6 @@ public:
       if (have.device == latency.device) return void(have = std::move(latency));
     levels_[i].latency.push_back(std::move(latency));
   }
-  /// Measures every level again: `measure(level)` gives a `measured_latency` or a `measured_accuracy`. If it throws,
-  /// nothing changes.
-  template <class Measure>
-  void remeasure(Measure measure) {
-    auto levels = levels_;
-    for (auto& level : levels) {
-      auto result = measure(std::as_const(level));
-      check(result);
-      if constexpr (std::is_same_v<decltype(result), measured_accuracy>) {
-        level.accuracy = result;
-      } else {
-        std::erase_if(level.latency, [&](const auto& l) { return l.device == result.device; });
-        level.latency.push_back(std::move(result));
-      }
-    }
-    levels_ = std::move(levels);
-    sort();
-  }
 
   /// What level i took on a device, or null if it was not measured there.
   const measured_latency* latency_on(std::size_t i, std::string_view device) const {
@@ -123,20 +106,13 @@ public:
   /// The levels that no other beats: ascending in median latency on `device` and strictly ascending in measured top-1.
   /// Throws errc::missing_key for a level without both measurements.
   std::vector<std::size_t> front(std::string_view device) const {
-    std::vector<std::size_t> order(levels_.size()), kept;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      order[i] = i;
+    for (std::size_t i = 0; i < levels_.size(); ++i)
       if (!latency_on(i, device) || levels_[i].accuracy.images == 0)
         throw error(errc::missing_key, text("level ", levels_[i].arch),
                     text("an accuracy, and a latency on ", printable(device)), "a level without");
-    }
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      const double x = latency_on(a, device)->median_ms, y = latency_on(b, device)->median_ms;
-      return x != y ? x < y : levels_[a].accuracy.top1() > levels_[b].accuracy.top1();
-    });
-    for (std::size_t i : order)
-      if (kept.empty() || levels_[i].accuracy.top1() > levels_[kept.back()].accuracy.top1()) kept.push_back(i);
-    return kept;
+    return front_of_indices(
+        levels_.size(), [&](std::size_t i) { return latency_on(i, device)->median_ms; },
+        [&](std::size_t i) { return levels_[i].accuracy.top1(); });
   }
   /// Removes the levels that are not on that front; returns how many.
   std::size_t keep_front(std::string_view device) {

@@ -1,7 +1,6 @@
 #pragma once
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/family/family.hpp"
-#include "dynofa/family/weights.hpp"
 #include "dynofa/latency/table_json.hpp"
 #include "dynofa/model/safetensors.hpp"
 #include "dynofa/space/json.hpp"
@@ -255,7 +254,7 @@ inline family read_family(const file_bytes& file, const std::string& where) {
   if (format != std::to_string(family_format))
     throw error(errc::unsupported, where, text("a family file of format ", family_format), printable(format));
 
-  const std::string_view head(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
+  const std::string_view head = file.text();
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, head.data(), 8);
   const std::size_t key = head.substr(0, 8 + header_size).find(checksum_key), at = key + checksum_key.size();
@@ -271,15 +270,7 @@ inline family read_family(const file_bytes& file, const std::string& where) {
   };
   try {
     tensor_source in(parts.tensors, where);
-    const auto net = std::make_shared<supernet>();
-    net->space = parse_space(metadata("dynofa.space"));
-    net->blocks.resize(net->space.block_genes() + 1);
-    for (std::size_t i = 0; i < net->blocks.size(); ++i) {
-      const block b = widest_block(net->space, i);
-      auto& w = net->blocks[i];
-      w.mid_channels = b.mid_channels, w.in_channels = b.in_channels;
-      w.out_channels = b.out_channels, w.se_channels = b.se_channels;
-    }
+    const auto net = std::make_shared<supernet>(parse_space(metadata("dynofa.space")));
     visit_weights(*net, [&](const std::string& name, std::vector<float>& values, const shape_type& shape) {
       in.take(name, shape, values);
     });

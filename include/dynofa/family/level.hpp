@@ -17,7 +17,7 @@ struct measured_latency {
 };
 
 /// One member of a family: an architecture, the statistics that make it work, and what was measured of it. Owns no
-/// weights. An engine binds it with `engine.load(level.arch, level.statistics)`.
+/// weights. A session binds it: `session.load(level.arch, level.statistics)`.
 struct family_level {
   dynofa::arch arch;
   bn_statistics statistics;

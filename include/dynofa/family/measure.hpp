@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/engine.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/family/family.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/latency/samples.hpp"
@@ -28,22 +28,22 @@ template <inference_backend Backend>
 std::vector<measured_latency> measure_latencies(Backend backend, const family& f, int rounds = 30) {
   if (rounds < 1) throw error(errc::invalid_argument, "measure latencies", "at least 1 round", text(rounds));
   const std::string device = device_name(backend);
-  engine<Backend> runner(std::move(backend), f.net());
-  std::vector<typename Backend::bound> bound;
+  session<Backend> runner(std::move(backend), f.net());
+  std::vector<typename session<Backend>::level> bound;
   std::size_t values = 0;
   for (const auto& level : f.levels()) {
     bound.push_back(runner.load(level.arch, level.statistics));
-    values = std::max(values, std::size_t(level.arch.r) * level.arch.r * 3);
+    values = std::max(values, image_values(level.arch.r));
   }
   const std::vector<float> image(values, 0.5f);
   std::vector<float> logits(static_cast<std::size_t>(f.space().classes));
   std::vector<samples> times(bound.size());
   for (int round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < bound.size(); ++i) {
-      const std::size_t r = f.levels()[i].arch.r;
+      const auto input = std::span(image).first(image_values(f.levels()[i].arch.r));
       for (int run = 0; run < 10; ++run) {
         const auto start = std::chrono::steady_clock::now();
-        runner.run(bound[i], std::span(image).first(r * r * 3), logits);
+        runner.run(bound[i], input, logits);
         const auto spent = std::chrono::steady_clock::now() - start;
         if (run >= 6) times[i].push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
       }

@@ -1,8 +1,9 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/core/version.hpp"
 #include "dynofa/family/protobuf.hpp"
 #include "dynofa/model/batch_norm.hpp"
-#include "dynofa/model/file.hpp"
+#include "dynofa/model/supernet_io.hpp"
 
 #include <array>
 #include <filesystem>
@@ -50,21 +51,21 @@ private:
     const std::string name = text("b", i, '.');
     switch (b.kind) {
     case block_kind::stem:
-      return activate(name, convolve(name + "conv", x, {b.in_channels, b.out_channels, 3, 2}, net_.stem, 27, i, 0),
-                      b.act);
+      return activate(
+          name, convolve(name + "conv", x, {b.in_channels, b.out_channels, 3, 2}, weight_role::output, i, 0), b.act);
     case block_kind::final_expand: {
-      const auto y =
-          convolve(name + "conv", x, {b.in_channels, b.out_channels}, net_.final_expand, b.in_channels, i, 0);
+      const auto y = convolve(name + "conv", x, {b.in_channels, b.out_channels}, weight_role::output, i, 0);
       return node("GlobalAveragePool", name + "pool", {activate(name, y, b.act)});
     }
     case block_kind::feature_mix: {
-      const auto w = constant(name + "weight", net_.feature_mix, {b.out_channels, b.in_channels, 1, 1});
-      return node("Flatten", name + "flat", {activate(name, node("Conv", name + "conv", {x, w}), b.act)},
+      const auto w = constant(name + "weight", weights(b, weight_role::output), {b.out_channels, b.in_channels, 1, 1});
+      return node("Flatten", name + "flat",
+                  {activate(name, node("Conv", name + "conv", {x, w}, {of_one_pixel()}), b.act)},
                   {attribute("axis", 1)});
     }
     case block_kind::classifier: {
-      const auto w = constant(name + "weight", net_.classifier, {b.out_channels, b.in_channels});
-      const auto bias = constant(name + "bias", net_.classifier_bias, {b.out_channels});
+      const auto w = constant(name + "weight", weights(b, weight_role::output), {b.out_channels, b.in_channels});
+      const auto bias = constant(name + "bias", weights(b, weight_role::output_bias), {b.out_channels});
       return node("Gemm", "logits", {x, w, bias}, {attribute("transB", 1)});
     }
     default: return add_residual_block(i, b, name, x);
@@ -72,49 +73,45 @@ private:
   }
 
   std::string add_residual_block(std::size_t i, const block& b, const std::string& name, const std::string& x) {
-    const block_weights& w = net_.blocks[static_cast<std::size_t>(b.supernet_index)];
     int norm = 0;
     std::string y = x;
-    if (b.kind == block_kind::inverted_residual)
-      y = activate(name + "expand.",
-                   convolve(name + "expand", y, {b.in_channels, b.mid_channels}, w.expand, w.in_channels, i, norm++),
-                   b.act);
-    const int window = b.kernel * b.kernel;
+    if (b.kind == block_kind::inverted_residual) {
+      y = convolve(name + "expand", y, {b.in_channels, b.mid_channels}, weight_role::expand, i, norm++);
+      y = activate(name + "expand.", y, b.act);
+    }
     y = convolve(name + "depthwise", y, {b.mid_channels, b.mid_channels, b.kernel, b.stride, true},
-                 w.depthwise_of(b.kernel), window, i, norm++);
+                 weight_role::depthwise, i, norm++);
     y = activate(name + "depthwise.", y, b.act);
     if (const int hidden = b.se_channels) {
       auto se = node("GlobalAveragePool", name + "se.pool", {y});
-      const auto fully = [&](const std::string& what, const std::vector<float>& weights, int stride,
-                             const std::vector<float>& bias, int out, int in) {
-        const auto m = constant(name + what + ".weight", slice(weights, out, in, stride), {out, in, 1, 1});
-        const auto v = constant(name + what + ".bias", std::span(bias).first(static_cast<std::size_t>(out)), {out});
-        return node("Conv", name + what, {se, m, v});
+      const auto fully = [&](const std::string& what, weight_role role, weight_role bias, int out, int in) {
+        const auto m = constant(name + what + ".weight", weights(b, role), {out, in, 1, 1});
+        const auto v = constant(name + what + ".bias", weights(b, bias), {out});
+        return node("Conv", name + what, {se, m, v}, {of_one_pixel()});
       };
-      se = fully("se.reduce", w.se_reduce, w.mid_channels, w.se_reduce_bias, hidden, b.mid_channels);
-      se = node("Relu", name + "se.relu", {se});
-      se = fully("se.expand", w.se_expand, w.se_channels, w.se_expand_bias, b.mid_channels, hidden);
-      y = node("Mul", name + "se", {y, hard_sigmoid(name + "se.gate", se)});
+      se = fully("se.reduce", weight_role::se_reduce, weight_role::se_reduce_bias, hidden, b.mid_channels);
+      se = activate(name + "se.", se, b.se_act);
+      se = fully("se.expand", weight_role::se_expand, weight_role::se_expand_bias, b.mid_channels, hidden);
+      y = node("Mul", name + "se", {y, activate(name + "se.gate", se, b.se_gate)});
     }
-    y = convolve(name + "project", y, {b.mid_channels, b.out_channels}, w.project, w.mid_channels, i, norm);
+    y = convolve(name + "project", y, {b.mid_channels, b.out_channels}, weight_role::output, i, norm);
+    y = activate(name + "project.", y, b.project_act);
     return b.residual ? node("Add", name + "add", {y, x}) : y;
   }
 
-  /// The first `rows` × `columns` of a matrix whose rows are `stride` apart.
-  static std::vector<float> slice(const std::vector<float>& values, int rows, int columns, int stride) {
-    std::vector<float> out;
-    for (std::ptrdiff_t r = 0; r < rows; ++r)
-      out.insert(out.end(), values.begin() + r * stride, values.begin() + r * stride + columns);
-    return out;
+  /// What block b reads of an array, densely.
+  std::vector<float> weights(const block& b, weight_role role) const {
+    const std::size_t index = net_.layout.find(b, role).value();
+    return prefix_of(net_.weights[index], net_.layout.weights[index].extent_in(b));
   }
 
-  /// A convolution with batch norm `norm` of block i folded in; `row` is the distance between rows of `weights`.
-  std::string convolve(const std::string& name, const std::string& x, convolution c, const std::vector<float>& weights,
-                       int row, std::size_t i, int norm) {
+  /// A convolution with batch norm `norm` of block i folded in.
+  std::string convolve(const std::string& name, const std::string& x, convolution c, weight_role role, std::size_t i,
+                       int norm) {
     const auto& [offset, channels] = plan_.norms[static_cast<std::size_t>(plan_.first_norm(i) + norm)];
     const auto first = static_cast<std::size_t>(offset), count = static_cast<std::size_t>(channels);
     const int inputs = c.depthwise ? 1 : c.in, columns = inputs * c.kernel * c.kernel;
-    std::vector<float> w = slice(weights, c.out, columns, row);
+    std::vector<float> w = weights(plan_.blocks[i], role);
     for (std::size_t v = 0; v < w.size(); ++v) w[v] *= folded_.scale[first + v / static_cast<std::size_t>(columns)];
     const auto kernel = constant(name + ".weight", w, {c.out, inputs, c.kernel, c.kernel});
     const auto bias = constant(name + ".bias", std::span(folded_.shift).subspan(first, count), {c.out});
@@ -123,14 +120,17 @@ private:
                 {attribute("kernel_shape", {k, k}), attribute("strides", {s, s}),
                  attribute("pads", {pad, pad, pad, pad}), attribute("group", c.depthwise ? c.out : 1)});
   }
+  /// Optional in ONNX, but OpenCV's importer wants it.
+  static protobuf_writer of_one_pixel() { return attribute("kernel_shape", {1, 1}); }
 
-  std::string hard_sigmoid(const std::string& name, const std::string& x) {
-    return node("HardSigmoid", name, {x}, {attribute("alpha", 1.0f / 6), attribute("beta", 0.5f)});
-  }
   std::string activate(const std::string& name, const std::string& x, activation act) {
-    if (act == activation::identity) return x;
-    if (act == activation::relu) return node("Relu", name + "relu", {x});
-    return node("HardSwish", name + "swish", {x});
+    switch (act) {
+    case activation::relu: return node("Relu", name + "relu", {x});
+    case activation::h_swish: return node("HardSwish", name + "swish", {x});
+    case activation::h_sigmoid:
+      return node("HardSigmoid", name, {x}, {attribute("alpha", 1.0f / 6), attribute("beta", 0.5f)});
+    default: return x;
+    }
   }
 
   static protobuf_writer attribute(const char* name, std::int64_t value) {
@@ -195,9 +195,7 @@ inline std::string to_onnx(const supernet& net, const arch& a, const bn_statisti
 /// Writes a level as an ONNX file (22 MB for the paper's smallest network); see `to_onnx`.
 inline void export_onnx(const std::filesystem::path& path, const supernet& net, const arch& a,
                         const bn_statistics& statistics) {
-  const std::string model = to_onnx(net, a, statistics);
-  const std::span<const std::byte> part = std::as_bytes(std::span(model));
-  replace_file(path, std::span(&part, 1));
+  replace_file(path, to_onnx(net, a, statistics));
 }
 
 } // namespace dynofa

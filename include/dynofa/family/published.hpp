@@ -26,22 +26,14 @@ namespace dynofa {
 inline std::vector<family_level> load_published_levels(const std::filesystem::path& networks, std::string_view platform,
                                                        const std::filesystem::path& statistics,
                                                        const space_description& space) {
-  const file_bytes file = map_file(networks);
-  const auto document = detail::parse_bounded({reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()},
-                                              networks.string().c_str());
-  const safetensors_file stored = read_safetensors(statistics);
-  const detail::json_field all(document, networks.string());
-  all.object();
-  all["subnets"].each(256, [](const detail::json_field& f) { f.object(); });
-
+  const auto document = detail::parse_bounded(map_file(networks).text(), networks.string());
+  const state_dict stored = with_canonical_keys(read_safetensors(statistics).tensors, statistics.string());
   std::vector<family_level> levels;
   std::size_t used = 0;
-  for (const auto& one : document["subnets"]) {
-    const auto where = text(networks.string(), " sub-network ", levels.size());
-    if (!one.contains("platform") || !one["platform"].is_string() || one["platform"] != platform) continue;
-    const detail::json_field field(one, where);
+  detail::json_field(document, networks.string())["subnets"].each(256, [&](const detail::json_field& field) {
+    if (!field.object().has("platform") || !field["platform"].is_word(platform)) return;
     family_level level;
-    level.arch = read_arch(one);
+    level.arch = read_arch(field.value());
     const plan p = make_plan(space, level.arch);
     level.arch = p.arch;
     const int images = 50'000;
@@ -53,20 +45,15 @@ inline std::vector<family_level> load_published_levels(const std::filesystem::pa
 
     const std::string prefix = text("level", field["level"].whole_number(0, 255), '/');
     const auto take = [&](const std::string& layer, const char* part, int channels, std::vector<float>& into) {
-      for (std::string_view inner : {".mobile_inverted_conv.", ".conv."}) {
-        std::string name = prefix + layer + part;
-        if (const auto at = name.find(".conv."); at != name.npos) name.replace(at, 6, inner);
-        const auto found = stored.tensors.find(name);
-        if (found == stored.tensors.end()) continue;
-        if (found->second.shape != shape_type{channels})
-          throw error(errc::shape_mismatch, text(statistics.string(), ", tensor ", name), text(channels, " channels"),
-                      to_string(found->second.shape));
-        const auto values = found->second.to_floats();
-        into.insert(into.end(), values.begin(), values.end());
-        ++used;
-        return;
-      }
-      throw error(errc::missing_key, statistics.string(), text("a tensor ", prefix, layer, part), "none");
+      const std::string name = prefix + layer + part;
+      const auto found = stored.find(name);
+      if (found == stored.end()) throw error(errc::missing_key, statistics.string(), text("a tensor ", name), "none");
+      if (found->second.shape != shape_type{channels})
+        throw error(errc::shape_mismatch, text(statistics.string(), ", tensor ", name), text(channels, " channels"),
+                    to_string(found->second.shape));
+      const auto values = found->second.to_floats();
+      into.insert(into.end(), values.begin(), values.end());
+      ++used;
     };
     for (std::size_t b = 0; b < p.blocks.size(); ++b)
       for (int i = 0; i < p.blocks[b].norm_count(); ++i) {
@@ -74,12 +61,12 @@ inline std::vector<family_level> load_published_levels(const std::filesystem::pa
         take(norm_name(p, b, i), ".var", p.blocks[b].norm_channels(i), level.statistics.var);
       }
     levels.push_back(std::move(level));
-  }
+  });
   if (levels.empty())
     throw error(errc::missing_key, networks.string(), text("sub-networks of platform ", printable(platform)), "none");
-  if (used != stored.tensors.size())
+  if (used != stored.size())
     throw error(errc::extra_key, statistics.string(), text(used, " tensors for these sub-networks"),
-                text(stored.tensors.size()));
+                text(stored.size()));
   return levels;
 }
 

@@ -9,51 +9,46 @@
 
 namespace dynofa {
 
-/// A cost that is a sum over blocks, indexed by gene: what table latency, MACs and parameters have in common, and what
-/// makes exact dynamic programming over a space possible.
+/// A cost that is a sum over blocks, each looked up by its choices: what table latency, MACs and parameters have in
+/// common, and what makes exact dynamic programming over a space possible.
 ///
-/// cost(a) = head(r) + Σ over active genes block(r, gene, k, e) + tail(r), added in the order of the network.
+/// cost(a) = head(r) + Σ over active blocks cost(r, block, kernel, ratio) + tail(r), added in the order of the network.
 class additive_costs {
 public:
   /// `cost(block, r, add)` calls `add(value)` for each part of a block's cost. Throws what `cost` throws.
   template <class Cost>
   additive_costs(const space_description& space, Cost cost)
       : space_{space}
-      , genes_{space.block_genes()}
       , index_(space.resolutions.empty() ? 0 : space.resolutions.max() + std::size_t{1}, std::int16_t{-1})
-      , blocks_(space.resolutions.size() * genes_ * cell, std::numeric_limits<double>::quiet_NaN())
       , heads_(space.resolutions.size())
       , tails_(space.resolutions.size()) {
-    std::size_t kernels = 0, expands = 0;
-    for (const auto& s : space.stages) {
-      kernels = std::max(kernels, s.kernels.size());
-      expands = std::max(expands, s.expands.size());
+    for (std::size_t s = 0; s < space.stages.size(); ++s) {
+      stage_blocks_.push_back(static_cast<std::uint8_t>(space.blocks_of(s)));
+      for (std::size_t b = 0; b < stage_blocks_[s]; ++b)
+        first_.push_back(first_.back() + space.stages[s].variant_count());
     }
+    blocks_.assign(space.resolutions.size() * first_.back(), std::numeric_limits<double>::quiet_NaN());
     for (std::size_t ri = 0; ri < space.resolutions.size(); ++ri) {
       const int r = space.resolutions[ri];
       index_[static_cast<std::size_t>(r)] = static_cast<std::int16_t>(ri);
-      // the deepest networks with one kernel choice and one ratio everywhere meet every block that the space holds
-      for (std::size_t i = 0; i < kernels; ++i)
-        for (std::size_t j = 0; j < expands; ++j) {
-          arch a = uniform_arch(space, r, [](const choices& c) { return c.max(); });
-          for (std::size_t g = 0; g < genes_; ++g) {
-            const auto& stage = space.stages[g / space.blocks_per_stage()];
-            a.ks[g] = stage.kernels[std::min(i, stage.kernels.size() - 1)];
-            a.e[g] = stage.expands[std::min(j, stage.expands.size() - 1)];
+      for_each_deepest(space, r, [&](const arch& a) { // between them they have every block that the space holds
+        heads_[ri] = 0;
+        tails_[ri].clear();
+        bool behind = false; // the elastic blocks
+        for (const block& b : make_plan(space, a).blocks) {
+          if (b.gene >= 0) {
+            const auto n = static_cast<std::size_t>(b.gene);
+            double& sum = blocks_[place(ri, n, space.stages[space.stage_of(n)].variant_index(a.choice(n)))];
+            sum = 0;
+            cost(b, r, [&](double part) { sum += part; });
+            behind = true;
+          } else if (!behind) {
+            cost(b, r, [&](double part) { heads_[ri] += part; });
+          } else {
+            cost(b, r, [&](double part) { tails_[ri].push_back(part); });
           }
-          heads_[ri] = 0;
-          tails_[ri].clear();
-          for (const block& b : make_plan(space, a).blocks)
-            if (b.kind == block_kind::inverted_residual) {
-              const std::size_t gene = static_cast<std::size_t>(b.supernet_index) - 1;
-              double& sum = blocks_[place(ri, gene, a.ks[gene], a.e[gene])];
-              sum = 0;
-              cost(b, r, [&](double part) { sum += part; });
-            } else if (b.kind == block_kind::stem || b.kind == block_kind::separable)
-              cost(b, r, [&](double part) { heads_[ri] += part; });
-            else
-              cost(b, r, [&](double part) { tails_[ri].push_back(part); });
         }
+      });
     }
   }
 
@@ -63,8 +58,11 @@ public:
     return r >= 0 && static_cast<std::size_t>(r) < index_.size() ? index_[static_cast<std::size_t>(r)] : -1;
   }
   /// Cost of one block; NaN for choices that the space does not offer there.
-  double block_cost(std::size_t resolution_index, std::size_t gene, int k, int e) const {
-    return blocks_[place(resolution_index, gene, k, e)];
+  double block_cost(std::size_t resolution_index, std::size_t block, const block_choice& c) const {
+    const stage_description& stage = space_.stages[space_.stage_of(block)];
+    const std::size_t variant = stage.variant_index(c);
+    return variant < stage.variant_count() ? blocks_[place(resolution_index, block, variant)]
+                                           : std::numeric_limits<double>::quiet_NaN();
   }
   double fixed_cost(std::size_t resolution_index) const {
     double sum = heads_[resolution_index];
@@ -74,22 +72,27 @@ public:
 
   /// Cost of a whole network, about 20 additions; throws errc::invalid_arch for one of another form or resolution.
   double operator()(const arch& a) const {
-    const int ri = resolution_index(a.r);
-    if (ri < 0 || a.ks.size() != genes_ || a.e.size() != genes_ || a.d.size() != space_.stages.size()) refuse(a);
-    double sum = heads_[static_cast<std::size_t>(ri)];
-    const std::size_t per_stage = genes_ / a.d.size();
-    for (std::size_t s = 0, g = 0; s < a.d.size(); ++s, g = s * per_stage)
-      for (const std::size_t end = g + std::min<std::size_t>(a.d[s], per_stage); g < end; ++g)
-        sum += blocks_[place(static_cast<std::size_t>(ri), g, a.ks[g], a.e[g])];
-    for (double part : tails_[static_cast<std::size_t>(ri)]) sum += part;
+    const int index = resolution_index(a.r);
+    if (index < 0 || a.ks.size() + 1 != first_.size() || a.e.size() != a.ks.size() ||
+        a.d.size() != space_.stages.size())
+      refuse(a);
+    const auto ri = static_cast<std::size_t>(index);
+    double sum = heads_[ri];
+    for (std::size_t s = 0, first = 0; s < a.d.size(); first += stage_blocks_[s++]) {
+      const stage_description& stage = space_.stages[s];
+      for (std::size_t b = first; b < first + std::min(a.d[s], stage_blocks_[s]); ++b) {
+        const std::size_t variant = stage.variant_index(a.choice(b));
+        if (variant == stage.variant_count()) refuse(a);
+        sum += blocks_[place(ri, b, variant)];
+      }
+    }
+    for (double part : tails_[ri]) sum += part;
     return sum;
   }
 
 private:
-  static constexpr std::size_t cell = 4 * 8; // kernels 1, 3, 5, 7 by expand ratios 1 … 8
-  std::size_t place(std::size_t ri, std::size_t gene, int k, int e) const {
-    return (ri * genes_ + gene) * cell + static_cast<std::size_t>(k >> 1 & 3) * 8 +
-           static_cast<std::size_t>((e - 1) & 7);
+  std::size_t place(std::size_t ri, std::size_t block, std::size_t variant) const {
+    return ri * first_.back() + first_[block] + variant;
   }
   [[noreturn]] void refuse(const arch& a) const {
     validate(space_, a);
@@ -97,7 +100,8 @@ private:
   }
 
   space_description space_;
-  std::size_t genes_;
+  inline_vector<std::uint8_t, max_stages> stage_blocks_;
+  std::vector<std::size_t> first_{0}; ///< variants of the blocks before; at the end, of all
   std::vector<std::int16_t> index_;
   std::vector<double> blocks_, heads_;
   std::vector<std::vector<double>> tails_;

@@ -18,7 +18,6 @@ struct cost_extremes {
 /// independent given the resolution. Exact also on tables that are not monotone. Cost: one look at every entry.
 inline cost_extremes find_extremes(const additive_costs& costs, const space_description* narrower = nullptr) {
   const space_description& space = narrower ? *narrower : costs.space();
-  const std::size_t per_stage = space.blocks_per_stage();
   auto best = [&](bool want_least) {
     const auto better = [&](double a, double b) { return want_least ? a < b : a > b; };
     std::optional<cost_extremes::one> found;
@@ -31,19 +30,18 @@ inline cost_extremes find_extremes(const additive_costs& costs, const space_desc
       for (std::size_t s = 0; s < space.stages.size(); ++s) {
         const auto& stage = space.stages[s];
         double sum = 0, stage_best = 0;
-        for (std::size_t b = 0; b < stage.depths.max(); ++b) {
-          const std::size_t gene = s * per_stage + b;
+        for (std::size_t i = 0; i < stage.depths.max(); ++i) {
+          const std::size_t block = space.first_block(s) + i;
           double block_best = 0;
-          bool first = true;
-          for (int k : stage.kernels)
-            for (int e : stage.expands)
-              if (const double c = costs.block_cost(ri, gene, k, e); first || better(c, block_best)) {
-                block_best = c, first = false;
-                a.ks[gene] = static_cast<std::uint8_t>(k);
-                a.e[gene] = static_cast<std::uint8_t>(e);
-              }
+          for (std::size_t v = 0; v < stage.variant_count(); ++v) {
+            const block_choice choice = stage.variant(v);
+            const double c = costs.block_cost(ri, block, choice);
+            if (v > 0 && !better(c, block_best)) continue;
+            block_best = c;
+            a.choose(block, choice);
+          }
           sum += block_best;
-          const auto depth = static_cast<std::uint8_t>(b + 1);
+          const auto depth = static_cast<std::uint8_t>(i + 1);
           if (stage.depths.contains(depth) && (depth == stage.depths.min() || better(sum, stage_best)))
             a.d[s] = depth, stage_best = sum;
         }

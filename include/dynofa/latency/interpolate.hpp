@@ -34,11 +34,10 @@ public:
   }
 
   /// Block `n` of the deepest networks at resolution r with choices k and e.
-  block block_at(int r, std::size_t n, int k, int e) const { return plan_at(r, k, e).blocks[n]; }
-  std::size_t blocks_at(int r) const { return plan_at(r, 7, 8).blocks.size(); }
+  block block_at(int r, std::size_t n, const block_choice& c) const { return plan_at(r, c).blocks[n]; }
 
   /// The time of block `n`, from measured resolutions only; `skip` counts as not measured.
-  latency_entry between(int r, std::size_t n, int k, int e, int skip = 0) const {
+  latency_entry between(int r, std::size_t n, const block_choice& c, int skip = 0) const {
     int below = 0, above = 0;
     for (int m : measured_)
       if (m != skip) {
@@ -48,28 +47,29 @@ public:
     if (below == 0 || above == 0)
       throw error(errc::invalid_argument, "interpolated latency table", "a resolution between two measured ones",
                   text(r));
-    if (below == above) return within(below, n, k, e);
-    const auto macs = [&](int at) { return static_cast<double>(block_at(at, n, k, e).macs()); };
+    if (below == above) return within(below, n, c);
+    const auto macs = [&](int at) { return static_cast<double>(block_at(at, n, c).macs()); };
     const double low = macs(below), high = macs(above);
     const double t = high > low ? (macs(r) - low) / (high - low) : 0.5;
-    return mix(entry(below, n, k, e), entry(above, n, k, e), t);
+    return mix(entry(below, n, c), entry(above, n, c), t);
   }
   /// The measured time of block `n`, or one from the corners of its resolution.
-  latency_entry entry(int r, std::size_t n, int k, int e) const {
-    const auto* found = table_.find(r, timed_key(block_at(r, n, k, e)));
-    return found ? *found : within(r, n, k, e);
+  latency_entry entry(int r, std::size_t n, const block_choice& c) const {
+    const auto* found = table_.find(r, timed_key(block_at(r, n, c)));
+    return found ? *found : within(r, n, c);
   }
   /// From the four corners.
-  latency_entry within(int r, std::size_t n, int k, int e) const {
-    const block b = block_at(r, n, k, e);
-    if (b.kind != block_kind::inverted_residual) return table_.at(r, timed_key(b));
-    const auto& stage = space_.stages[static_cast<std::size_t>(b.supernet_index - 1) / space_.blocks_per_stage()];
-    const std::array<int, 2> ks{stage.kernels.min(), stage.kernels.max()}, es{stage.expands.min(), stage.expands.max()};
-    const auto corner = [&](int i, int j) { return block_at(r, n, ks[std::size_t(i)], es[std::size_t(j)]); };
+  latency_entry within(int r, std::size_t n, const block_choice& c) const {
+    const block b = block_at(r, n, c);
+    if (b.gene < 0) return table_.at(r, timed_key(b));
+    const auto& stage = space_.stages[space_.stage_of(static_cast<std::size_t>(b.gene))];
+    const std::array kernels{stage.kernels.min(), stage.kernels.max()};
+    const std::array expands{stage.expands.min(), stage.expands.max()};
+    const auto corner = [&](std::size_t i, std::size_t j) { return block_at(r, n, {kernels[i], expands[j]}); };
     const auto share = [](double x, double low, double high) { return high > low ? (x - low) / (high - low) : 0.0; };
-    const double tk = share(b.kernel * b.kernel, ks[0] * ks[0], ks[1] * ks[1]);
+    const double tk = share(b.kernel * b.kernel, kernels[0] * kernels[0], kernels[1] * kernels[1]);
     const double te = share(b.mid_channels, corner(0, 0).mid_channels, corner(0, 1).mid_channels);
-    const auto row = [&](int i) {
+    const auto row = [&](std::size_t i) {
       return mix(table_.at(r, timed_key(corner(i, 0))), table_.at(r, timed_key(corner(i, 1))), te);
     };
     return mix(row(0), row(1), tk);
@@ -78,23 +78,9 @@ public:
   const std::vector<int>& measured() const { return measured_; }
 
 private:
-  /// The deepest network with k and e wherever they are offered, else the nearest smaller choice.
-  const plan& plan_at(int r, int k, int e) const {
-    auto& p = plans_[{r, k, e}];
-    if (p.blocks.empty()) {
-      arch a = uniform_arch(space_, r, [](const choices& c) { return c.max(); });
-      const auto at_most = [](const choices& offered, int wanted) {
-        auto best = offered.front();
-        for (auto c : offered)
-          if (c <= wanted) best = c;
-        return best;
-      };
-      for (std::size_t g = 0; g < a.ks.size(); ++g) {
-        const auto& stage = space_.stages[g / space_.blocks_per_stage()];
-        a.ks[g] = at_most(stage.kernels, k), a.e[g] = at_most(stage.expands, e);
-      }
-      p = make_plan(space_, a);
-    }
+  const plan& plan_at(int r, const block_choice& c) const {
+    auto& p = plans_[{r, c}];
+    if (p.blocks.empty()) p = make_plan(space_, deepest(space_, r, c.kernel, c.expand));
     return p;
   }
   static latency_entry mix(const latency_entry& a, const latency_entry& b, double t) {
@@ -113,7 +99,7 @@ private:
   const latency_table& table_;
   const space_description& space_;
   std::vector<int> measured_;
-  mutable std::map<std::array<int, 3>, plan> plans_;
+  mutable std::map<std::pair<int, block_choice>, plan> plans_;
 };
 
 } // namespace detail
@@ -133,14 +119,8 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
     const double is = figure(truth, latency_statistic::median).count();
     if (is > 0) errors.push_back(std::abs(figure(guess, latency_statistic::median).count() / is - 1));
   };
-  std::set<int> kernels, expands;
-  for (const auto& stage : space.stages) {
-    kernels.insert(stage.kernels.begin(), stage.kernels.end());
-    expands.insert(stage.expands.begin(), stage.expands.end());
-  }
   std::set<std::pair<int, std::string>> seen; // later blocks of a stage share keys
-  const auto visit = [&](int r, std::size_t n, int k, int e) {
-    const block b = from.block_at(r, n, k, e);
+  const auto visit = [&](int r, std::size_t n, const block& b, const block_choice& c) {
     const std::string key = timed_key(b);
     if (!seen.insert({r, key}).second) return;
     for_each_operation(b, [&](const operation_key& operation) { // what runs inside it
@@ -148,23 +128,20 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
       if (inner != key && !given.find(r, inner)) filled.resolutions[r][inner].fused = true;
     });
     if (const auto* truth = given.find(r, key)) {
-      if (b.kind == block_kind::inverted_residual) {
-        const auto& stage = space.stages[static_cast<std::size_t>(b.supernet_index - 1) / space.blocks_per_stage()];
-        const int ratio = b.mid_channels / b.in_channels;
-        const bool corner = (b.kernel == stage.kernels.min() || b.kernel == stage.kernels.max()) &&
-                            (ratio == stage.expands.min() || ratio == stage.expands.max());
-        if (!corner) compare(from.within(r, n, k, e), *truth);
-      }
-      if (r != from.measured().front() && r != from.measured().back()) compare(from.between(r, n, k, e, r), *truth);
+      if (b.gene >= 0 && !space.stages[space.stage_of(static_cast<std::size_t>(b.gene))].is_corner(c))
+        compare(from.within(r, n, c), *truth);
+      if (r != from.measured().front() && r != from.measured().back()) compare(from.between(r, n, c, r), *truth);
       return;
     }
-    filled.resolutions[r][key] = from.between(r, n, k, e);
+    filled.resolutions[r][key] = from.between(r, n, c);
     ++report.interpolated;
   };
   for (int r : resolutions)
-    for (int k : kernels)
-      for (int e : expands)
-        for (std::size_t n = 0; n < from.blocks_at(r); ++n) visit(r, n, k, e);
+    for_each_deepest(space, r, [&](const arch& a) {
+      const auto blocks = make_plan(space, a).blocks;
+      for (std::size_t n = 0; n < blocks.size(); ++n)
+        visit(r, n, blocks[n], blocks[n].gene < 0 ? a.choice(0) : a.choice(static_cast<std::size_t>(blocks[n].gene)));
+    });
   table = std::move(filled);
   report.held_out = errors.size();
   if (!errors.empty()) {

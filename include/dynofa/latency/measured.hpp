@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/latency/samples.hpp"
 
@@ -16,7 +16,7 @@ namespace dynofa {
 /// Measures each architecture when it is asked for, and remembers: the truth, at the price of some dozen runs each. A
 /// few thousand architectures a minute on a CPU core; a search that asks for more wants a table.
 ///
-/// A latency_model. Copies share what they measured. For one thread at a time.
+/// A `cost_model` in ms. Copies share what they measured. For one thread at a time.
 template <inference_backend Backend>
 class measured_model {
 public:
@@ -27,7 +27,7 @@ public:
   }
 
   /// Throws errc::invalid_arch for an architecture that the space does not contain.
-  milliseconds operator()(const arch& a) const {
+  double operator()(const arch& a) const {
     const auto [at, is_new] = state_->known.try_emplace(a);
     if (is_new) try {
         at->second = state_->measure(a);
@@ -35,8 +35,9 @@ public:
         state_->known.erase(at);
         throw;
       }
-    return at->second;
+    return at->second.count();
   }
+  std::string unit() const { return "ms"; }
   const std::string& device() const { return state_->device; }
   /// Everything measured so far.
   const std::map<arch, milliseconds>& known() const { return state_->known; }
@@ -44,31 +45,26 @@ public:
 private:
   struct state {
     state(Backend b, supernet_ptr n, int timed_runs)
-        : backend{std::move(b)}
-        , net{std::move(n)}
-        , packed{backend.pack(net)}
+        : runner{std::move(b), std::move(n)}
         , runs{timed_runs}
-        , logits(static_cast<std::size_t>(net->space.classes)) {
+        , logits(static_cast<std::size_t>(runner.net().space.classes)) {
       const machine_facts machine = read_machine_facts();
-      device = machine.processor.empty() ? backend.name() : text(machine.processor, ", ", std::string(backend.name()));
+      const std::string name = runner.backend().name();
+      device = machine.processor.empty() ? name : text(machine.processor, ", ", name);
     }
     milliseconds measure(const arch& a) {
-      const plan p = make_plan(net->space, a);
-      auto level = backend.bind(packed, p, fold(*net, p, stored_statistics(*net, p)));
-      auto workspace = backend.make_workspace(std::span(&p, 1));
-      const std::vector<float> image(static_cast<std::size_t>(a.r) * a.r * 3, 0.5f);
+      const auto level = runner.load(a);
+      const std::vector<float> image(level->plan.image_values(), 0.5f);
       samples times;
       for (int i = -2; i < runs; ++i) {
         const auto start = std::chrono::steady_clock::now();
-        backend.run(level, workspace, image, logits);
+        runner.run(level, image, logits);
         const auto spent = std::chrono::steady_clock::now() - start;
         if (i >= 0) times.push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
       }
       return milliseconds(find_median(std::move(times)).median * 1e-6);
     }
-    Backend backend;
-    supernet_ptr net;
-    std::shared_ptr<const typename Backend::packed> packed;
+    session<Backend> runner;
     int runs;
     std::vector<float> logits;
     std::string device;

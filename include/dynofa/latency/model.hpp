@@ -14,23 +14,25 @@
 
 namespace dynofa {
 
-/// Anything that tells the latency of an architecture and names the device it speaks of.
+/// Anything that tells what an architecture costs and in which unit: "ms", "MACs", "parameters", "bytes", … `device()`
+/// names the device it speaks of; empty where the cost is the same on all.
 template <class M>
-concept latency_model = requires(const M& model, const arch& a) {
-  { model(a) } -> std::convertible_to<milliseconds>;
+concept cost_model = requires(const M& model, const arch& a) {
+  { model(a) } -> std::convertible_to<double>;
+  { model.unit() } -> std::convertible_to<std::string>;
   { model.device() } -> std::convertible_to<std::string>;
 };
 
-/// A latency model whose value is `costs()(a) * scale() + offset()` with scale > 0: its extremes are exact.
+/// A cost model whose value is `costs()(a) * scale() + offset()` with scale > 0: its extremes are exact.
 template <class M>
-concept additive_latency_model = latency_model<M> && requires(const M& model) {
+concept additive_cost_model = cost_model<M> && requires(const M& model) {
   { model.costs() } -> std::convertible_to<const additive_costs&>;
   { model.scale() } -> std::convertible_to<double>;
   { model.offset() } -> std::convertible_to<double>;
 };
 
-/// The sum of a table's entries (paper §3.2), indexed by gene at construction: a prediction adds about 20 numbers and
-/// builds no strings. Copies share the index.
+/// Latency in ms as the sum of a table's entries (paper §3.2), indexed by gene at construction: a prediction adds about
+/// 20 numbers and builds no strings. Copies share the index.
 class table_model {
 public:
   /// The median counts where a table has one, else the mean. Throws errc::missing_key if the table lacks an entry that
@@ -43,7 +45,8 @@ public:
                            [&](const operation_key& key) { add(figure(table.at(r, to_string(key)), which).count()); });
       })} {}
 
-  milliseconds operator()(const arch& a) const { return milliseconds((*costs_)(a)); }
+  double operator()(const arch& a) const { return (*costs_)(a); }
+  std::string unit() const { return "ms"; }
   const std::string& device() const { return device_; }
   const additive_costs& costs() const { return *costs_; }
   double scale() const { return 1; }
@@ -63,7 +66,7 @@ public:
   calibrated_model(table_model table, std::span<const arch> archs, std::span<const milliseconds> measured)
       : table_{std::move(table)} {
     std::vector<double> x, y;
-    for (const arch& a : archs) x.push_back(table_(a).count());
+    for (const arch& a : archs) x.push_back(table_(a));
     for (milliseconds m : measured) y.push_back(m.count());
     fit_ = fit_affine(x, y, "latency calibration");
     if (!(fit_.slope > 0))
@@ -71,7 +74,8 @@ public:
                   text("a slope of ", fit_.slope));
   }
 
-  milliseconds operator()(const arch& a) const { return milliseconds(fit_(table_(a).count())); }
+  double operator()(const arch& a) const { return fit_(table_(a)); }
+  std::string unit() const { return "ms"; }
   const std::string& device() const { return table_.device(); }
   const additive_costs& costs() const { return table_.costs(); }
   double scale() const { return fit_.slope; }
@@ -84,8 +88,7 @@ private:
   affine_fit fit_;
 };
 
-/// A cost in its own unit instead of milliseconds, so that a search can be bounded by it: multiply-accumulates,
-/// learnable parameters.
+/// What can be counted: multiply-accumulates, learnable parameters.
 class count_model {
 public:
   static count_model macs(const space_description& space) {
@@ -94,9 +97,9 @@ public:
   static count_model parameters(const space_description& space) {
     return {"parameters", additive_costs(space, [](const block& b, int, auto add) { add(double(b.parameters())); })};
   }
-  /// The count; "milliseconds" only so that it fits where a latency model does.
-  milliseconds operator()(const arch& a) const { return milliseconds((*costs_)(a)); }
-  const std::string& device() const { return unit_; }
+  double operator()(const arch& a) const { return (*costs_)(a); }
+  const std::string& unit() const { return unit_; }
+  std::string device() const { return {}; }
   const additive_costs& costs() const { return *costs_; }
   double scale() const { return 1; }
   double offset() const { return 0; }
@@ -114,34 +117,33 @@ class activation_model {
 public:
   explicit activation_model(const space_description& space)
       : space_{space} {}
-  milliseconds operator()(const arch& a) const {
-    return milliseconds(static_cast<double>(make_plan(space_, a).activation_bytes()));
-  }
-  std::string device() const { return "activation bytes"; }
+  double operator()(const arch& a) const { return static_cast<double>(make_plan(space_, a).activation_bytes()); }
+  std::string unit() const { return "bytes"; }
+  std::string device() const { return {}; }
 
 private:
   space_description space_;
 };
 
-/// A model and the most that it may say.
-template <latency_model Model>
+/// A model and the most that it may say, in its unit.
+template <cost_model Model>
 struct limit {
   Model model;
   double most;
 };
 
-/// The first model's latency where every further limit holds, infinite elsewhere: a search under several constraints.
-template <latency_model Primary, class... Limits>
+/// The first model's cost where every further limit holds, infinite elsewhere: a search under several constraints.
+template <cost_model Primary, class... Limits>
 class composite_model {
 public:
   explicit composite_model(Primary primary, Limits... limits)
       : primary_{std::move(primary)}
       , limits_{std::move(limits)...} {}
-  milliseconds operator()(const arch& a) const {
-    const bool good =
-        std::apply([&](const auto&... l) { return (... && (milliseconds(l.model(a)).count() <= l.most)); }, limits_);
-    return good ? milliseconds(primary_(a)) : milliseconds(std::numeric_limits<double>::infinity());
+  double operator()(const arch& a) const {
+    const bool good = std::apply([&](const auto&... l) { return (... && (l.model(a) <= l.most)); }, limits_);
+    return good ? primary_(a) : std::numeric_limits<double>::infinity();
   }
+  std::string unit() const { return primary_.unit(); }
   std::string device() const { return primary_.device(); }
 
 private:

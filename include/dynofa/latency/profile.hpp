@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/latency/interpolate.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/latency/model.hpp"
@@ -36,8 +36,8 @@ public:
   /// Binds all carriers. Throws errc::invalid_argument for senseless options, errc::invalid_arch for a resolution that
   /// the space does not offer, errc::mismatch for a state of another backend, space, seed or extent.
   profiler(Backend backend, supernet_ptr net, profile_options options, profile_state state = {})
-      : backend_{std::move(backend)}
-      , net_{std::move(net)}
+      : net_{net}
+      , runner_{std::move(backend), std::move(net)}
       , options_{std::move(options)}
       , state_{std::move(state)} {
     check_options();
@@ -144,7 +144,7 @@ private:
 
   /// Makes room for all samples and refuses a state that belongs to something else.
   void adopt_state() {
-    const std::string backend = backend_.name();
+    const std::string backend = runner_.backend().name();
     const std::string space = text(std::hex, fnv1a64(nlohmann::json(net_->space).dump()), std::dec, " seed ",
                                    options_.seed, options_.quick ? " quick" : " full");
     if (!state_.backend.empty()) {
@@ -164,16 +164,12 @@ private:
   }
 
   void bind_carriers() {
-    const auto packed = backend_.pack(net_);
-    std::vector<plan> plans;
     for (const auto& of : plan_.resolutions) {
       auto& levels = levels_.emplace_back();
-      for (const auto& c : of.carriers) {
-        levels.push_back(backend_.bind(packed, c.plan, fold(*net_, c.plan, stored_statistics(*net_, c.plan))));
-        plans.push_back(c.plan);
-      }
+      for (const auto& c : of.carriers)
+        levels.push_back(runner_.bind(c.plan, fold(*net_, c.plan, stored_statistics(*net_, c.plan))));
     }
-    workspace_ = std::make_unique<typename Backend::workspace>(backend_.make_workspace(plans));
+    runner_.prepare();
     const auto largest = static_cast<std::size_t>(measured_.back());
     random_stream random(options_.seed, "profile image");
     image_.resize(largest * largest * 3);
@@ -185,15 +181,12 @@ private:
     const auto& of = plan_.resolutions[i];
     auto& into = state_.resolutions[of.r];
     auto& level = levels_[i][c];
-    const auto r = static_cast<std::size_t>(of.r);
-    const std::span<const float> image(image_.data(), r * r * 3);
+    const std::span<const float> image(image_.data(), image_values(of.r));
     const auto ns = [](double ms) { return static_cast<std::int64_t>(ms * 1e6 + 0.5); };
-    const auto time = [&](auto& l, std::size_t b) {
-      return ns(backend_.time_block(l, *workspace_, b, options_.runs_per_sample));
-    };
-    backend_.run(level, *workspace_, image, logits_);
+    const auto time = [&](auto& l, std::size_t b) { return ns(runner_.time_block(l, b, options_.runs_per_sample)); };
+    runner_.run(level, image, logits_);
     const auto start = std::chrono::steady_clock::now();
-    backend_.run(level, *workspace_, image, logits_);
+    runner_.run(level, image, logits_);
     into.carriers[c].push_back(
         ns(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count()));
     const auto& carrier = of.carriers[c];
@@ -249,13 +242,13 @@ private:
     table.isa = options_.isa;
     table.threads = options_.threads;
     if constexpr (requires {
-                    { backend_.isa_name() } -> std::convertible_to<std::string>;
+                    { runner_.backend().isa_name() } -> std::convertible_to<std::string>;
                   })
-      if (table.isa.empty()) table.isa = backend_.isa_name();
+      if (table.isa.empty()) table.isa = runner_.backend().isa_name();
     if constexpr (requires {
-                    { backend_.thread_count() } -> std::convertible_to<int>;
+                    { runner_.backend().thread_count() } -> std::convertible_to<int>;
                   })
-      if (table.threads == 0) table.threads = backend_.thread_count();
+      if (table.threads == 0) table.threads = runner_.backend().thread_count();
     table.governor = machine.governor;
     table.frequency_mhz = machine.frequency_mhz;
     table.drift = drift();
@@ -278,14 +271,13 @@ private:
     return {std::move(table), filled};
   }
 
-  Backend backend_;
   supernet_ptr net_;
+  session<Backend> runner_;
   profile_options options_;
   profile_state state_;
   std::vector<int> measured_;
   profile_plan plan_;
-  std::vector<std::vector<typename Backend::bound>> levels_; // per resolution and carrier
-  std::unique_ptr<typename Backend::workspace> workspace_;
+  std::vector<std::vector<typename session<Backend>::level>> levels_; // per resolution and carrier
   std::vector<float> image_, logits_;
   std::size_t settled_ = 0, keys_ = 0;
 };

@@ -3,6 +3,7 @@
 #include "dynofa/latency/key.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -51,45 +52,41 @@ struct carrier_maker {
     if (is_new) to.keys.push_back(key);
     return at->second;
   }
-  void add(const arch& a) {
+  void add(arch a) {
+    a.r = static_cast<std::uint16_t>(to.r);
     profile_plan::carrier c{make_plan(space, a), {}};
     for (const block& b : c.plan.blocks) c.keys.push_back(number_of(timed_key(b)));
     to.carriers.push_back(std::move(c));
   }
 
-  using pair = std::pair<int, int>; // kernel, ratio
+  using counts = std::map<block_choice, int>;
   /// The offered choices that the plan covers in stage s.
-  std::vector<pair> pairs(std::size_t s, profile_extent extent) const {
+  std::vector<block_choice> choices_of(std::size_t s, profile_extent extent) const {
     const auto& stage = space.stages[s];
-    std::vector<pair> all;
-    for (int k : stage.kernels)
-      for (int e : stage.expands)
-        if (extent == profile_extent::every_choice || ((k == stage.kernels.min() || k == stage.kernels.max()) &&
-                                                       (e == stage.expands.min() || e == stage.expands.max())))
-          all.emplace_back(k, e);
+    std::vector<block_choice> all;
+    for (std::size_t i = 0; i < stage.variant_count(); ++i)
+      if (extent == profile_extent::every_choice || stage.is_corner(stage.variant(i))) all.push_back(stage.variant(i));
     return all;
   }
 
   /// A network of `d`, in which every gene takes the choice that carriers have had least, by chance among equals. First
   /// blocks of a stage and later ones are different operations; later ones of a stage are all the same.
-  arch draw(bool deepest, profile_extent extent, std::vector<std::vector<std::map<pair, int>>>& used) {
-    arch a = uniform_arch(space, to.r, [](const choices& c) { return c.max(); });
-    const std::size_t per_stage = space.blocks_per_stage();
+  arch draw(bool deepest, profile_extent extent, std::vector<std::array<counts, 2>>& used) {
+    arch a = largest(space);
     for (std::size_t s = 0; s < space.stages.size(); ++s) {
       const auto& depths = space.stages[s].depths;
       if (!deepest) a.d[s] = depths[random.below(static_cast<std::uint32_t>(depths.size()))];
       for (std::size_t i = 0; i < a.d[s]; ++i) {
-        auto& counts = used[s][i > 0 ? 1 : 0];
-        std::vector<pair> least;
+        counts& times = used[s][i > 0 ? 1 : 0];
+        std::vector<block_choice> least;
         int fewest = 1 << 30;
-        for (const pair& p : pairs(s, extent)) {
-          if (counts[p] < fewest) fewest = counts[p], least.clear();
-          if (counts[p] == fewest) least.push_back(p);
+        for (const block_choice& c : choices_of(s, extent)) {
+          if (times[c] < fewest) fewest = times[c], least.clear();
+          if (times[c] == fewest) least.push_back(c);
         }
-        const pair p = least[random.below(static_cast<std::uint32_t>(least.size()))];
-        ++counts[p];
-        a.ks[s * per_stage + i] = static_cast<std::uint8_t>(p.first);
-        a.e[s * per_stage + i] = static_cast<std::uint8_t>(p.second);
+        const block_choice c = least[random.below(static_cast<std::uint32_t>(least.size()))];
+        ++times[c];
+        a.choose(space.first_block(s) + i, c);
       }
     }
     return a;
@@ -107,22 +104,18 @@ inline profile_plan plan_profile(const space_description& space, std::span<const
   profile_plan p;
   for (int r : resolutions) {
     detail::carrier_maker maker{space, {r, {}, {}}, random_stream(seed, text("carriers ", r))};
-    std::vector<std::vector<std::map<detail::carrier_maker::pair, int>>> used(space.stages.size());
-    for (auto& stage : used) stage.resize(2);
-    if (extent == profile_extent::corners) {
-      arch middle = uniform_arch(space, r, [](const choices& c) { return c.max(); });
-      for (std::size_t g = 0; g < middle.ks.size(); ++g) {
-        const auto& stage = space.stages[g / space.blocks_per_stage()];
-        middle.ks[g] = stage.kernels[stage.kernels.size() / 2];
-        middle.e[g] = stage.expands[stage.expands.size() / 2];
-      }
-      maker.add(middle);
-    }
+    std::vector<std::array<detail::carrier_maker::counts, 2>> used(space.stages.size()); // first blocks, later ones
+    if (extent == profile_extent::corners)
+      maker.add(make_arch(space, [&](const gene& g, const auto& offered) {
+        return g.of_block()                 ? offered[offered.size() / 2]
+               : g.kind == gene_kind::depth ? offered.max()
+                                            : offered.front();
+      }));
     const auto lacking = [&] {
       for (std::size_t s = 0; s < space.stages.size(); ++s)
         for (std::size_t later = 0; later < (space.stages[s].depths.max() > 1 ? 2 : 1); ++later)
-          for (const auto& pair : maker.pairs(s, extent))
-            if (used[s][later][pair] < 2) return true;
+          for (const block_choice& c : maker.choices_of(s, extent))
+            if (used[s][later][c] < 2) return true;
       return false;
     };
     while (maker.to.carriers.size() < carriers || lacking())

@@ -35,18 +35,10 @@ inline void to_json(nlohmann::json& json, const profile_state& s) {
 
 namespace detail {
 
-inline samples read_samples(const nlohmann::json& json, const std::string& where) {
-  constexpr std::size_t most = 1 << 22;
-  if (!json.is_array() || json.size() > most)
-    throw error(errc::bad_file, where, text("a list of at most ", most, " times"), json.type_name());
+inline samples read_samples(const json_field& f) {
+  constexpr std::int64_t longest = 1'000'000'000'000'000; // nanoseconds: eleven days
   samples s;
-  s.reserve(json.size());
-  for (const auto& v : json) {
-    constexpr std::int64_t longest = 1'000'000'000'000'000; // eleven days
-    if (!v.is_number_integer() || v.get<std::int64_t>() < 0 || v.get<std::int64_t>() > longest)
-      throw error(errc::bad_file, where, "whole nanoseconds", v.is_number() ? v.dump() : v.type_name());
-    s.push_back(v.get<std::int64_t>());
-  }
+  f.each(1 << 22, [&](const json_field& time) { s.push_back(time.whole_number(0, longest)); });
   return s;
 }
 
@@ -56,40 +48,23 @@ inline samples read_samples(const nlohmann::json& json, const std::string& where
 /// profiler.
 inline profile_state read_profile_state(const nlohmann::json& json, const std::string& where = "profile") {
   using namespace detail;
-  const auto field = [&](const char* name) -> const nlohmann::json& {
-    if (!json.is_object() || !json.contains(name)) throw error(errc::bad_file, where, text("a field ", name), "none");
-    return json[name];
-  };
-  const auto word = [&](const char* name) {
-    const auto& v = field(name);
-    if (!v.is_string() || v.get_ref<const std::string&>().size() > 256)
-      throw error(errc::bad_file, text(where, " field ", name), "a text of at most 256 bytes", v.type_name());
-    return v.get<std::string>();
-  };
-  if (field("format") != "dynofa profile" || field("version") != 1)
+  const json_field all(json, where);
+  if (!all["format"].is_word("dynofa profile") || all["version"].value() != 1)
     throw error(errc::bad_file, where, "a dynofa profile of version 1", "another");
   profile_state s;
-  s.backend = word("backend");
-  s.space = word("space");
-  s.seconds = table_number(field("seconds"), where + " field seconds");
-  s.reference = read_samples(field("reference"), where + " field reference");
-  const auto& all = field("resolutions");
-  if (!all.is_object() || all.size() > max_table_resolutions)
-    throw error(errc::bad_file, where + " field resolutions",
-                text("an object of at most ", max_table_resolutions, " resolutions"), all.type_name());
-  for (const auto& [name, of] : all.items()) {
-    const int r = read_resolution(name, where);
-    const std::string place = text(where, ", resolution ", r);
-    if (!of.is_object() || !of.contains("keys") || !of["keys"].is_object() || of["keys"].size() > max_table_entries ||
-        !of.contains("carriers") || !of["carriers"].is_array() || of["carriers"].size() > max_table_entries)
-      throw error(errc::bad_file, place, "an object of keys and a list of carriers", of.type_name());
-    auto& into = s.resolutions[r];
-    for (const auto& [key, times] : of["keys"].items()) {
-      (void)parse_operation_key(key, place);
-      into.keys.emplace(key, read_samples(times, text(place, ", entry ", key)));
-    }
-    for (const auto& times : of["carriers"]) into.carriers.push_back(read_samples(times, place + ", carriers"));
-  }
+  s.backend = all["backend"].word(256);
+  s.space = all["space"].word(256);
+  s.seconds = table_number(all["seconds"]);
+  s.reference = read_samples(all["reference"]);
+  const auto resolution = [&](const std::string& name, const json_field& of) {
+    auto& into = s.resolutions[read_resolution(name, where)];
+    of["keys"].members(0, max_table_entries, "entry", [&](const std::string& key, const json_field& times) {
+      (void)parse_operation_key(key, times.name());
+      into.keys.emplace(key, read_samples(times));
+    });
+    of["carriers"].each(max_table_entries, [&](const json_field& f) { into.carriers.push_back(read_samples(f)); });
+  };
+  all["resolutions"].members(0, max_table_resolutions, "resolution", resolution);
   return s;
 }
 inline profile_state parse_profile_state(std::string_view source, const std::string& where = "profile") {

@@ -53,7 +53,7 @@ struct table_quality {
 /// a look at every entry.
 inline table_quality examine(const latency_table& table, const space_description& space, double noisy_from = 0.25) {
   table_quality q;
-  using place = std::array<int, 4>; // block of the deepest networks, kernel, ratio, resolution
+  using place = std::array<int, 4>; // block of the deepest networks, kernel, ratio × 1000, resolution
   struct timed {
     std::string key;
     const latency_entry* entry;
@@ -79,28 +79,21 @@ inline table_quality examine(const latency_table& table, const space_description
       }
       return e;
     };
-    for (int k = 1; k <= 7; k += 2)
-      for (int e = 1; e <= 8; ++e) {
-        arch a = uniform_arch(space, r, [](const choices& c) { return c.max(); });
-        for (std::size_t g = 0; g < a.ks.size(); ++g) { // k and e where they are offered
-          const auto& stage = space.stages[g / space.blocks_per_stage()];
-          if (stage.kernels.contains(static_cast<std::uint8_t>(k))) a.ks[g] = static_cast<std::uint8_t>(k);
-          if (stage.expands.contains(static_cast<std::uint8_t>(e))) a.e[g] = static_cast<std::uint8_t>(e);
-        }
-        const plan p = make_plan(space, a, 1, true);
-        for (std::size_t n = 0; n < p.blocks.size(); ++n) {
-          const block& b = p.blocks[n];
-          std::vector<std::string> keys;
-          for_each_operation(b, [&](const operation_key& key) { keys.push_back(to_string(key)); });
-          const latency_entry* entry = meet(keys.front());
-          for (std::size_t i = 1; i < keys.size(); ++i) meet(keys[i]);
-          if (!entry || entry->fused || b.kind != block_kind::inverted_residual) continue;
-          // the second block of a stage stands for the later ones, which share its entry
-          const auto gene = static_cast<std::size_t>(b.supernet_index - 1);
-          if (gene % space.blocks_per_stage() <= 1)
-            all[{static_cast<int>(n), b.kernel, a.e[gene], r}] = {keys.front(), entry};
-        }
+    for_each_deepest(space, r, [&](const arch& a) {
+      const plan p = make_plan(space, a, 1, true);
+      for (std::size_t n = 0; n < p.blocks.size(); ++n) {
+        const block& b = p.blocks[n];
+        std::vector<std::string> keys;
+        for_each_operation(b, [&](const operation_key& key) { keys.push_back(to_string(key)); });
+        const latency_entry* entry = meet(keys.front());
+        for (std::size_t i = 1; i < keys.size(); ++i) meet(keys[i]);
+        if (!entry || entry->fused || b.gene < 0) continue;
+        // the second block of a stage stands for the later ones, which share its entry
+        const auto gene = static_cast<std::size_t>(b.gene);
+        if (gene - space.first_block(space.stage_of(gene)) <= 1)
+          all[{static_cast<int>(n), b.kernel, a.e[gene].thousandths, r}] = {keys.front(), entry};
       }
+    });
   }
   const auto compare = [&](table_quality::comparison& into, std::size_t axis) {
     std::map<place, std::vector<std::pair<int, const timed*>>> lines; // along the axis, ascending

@@ -11,10 +11,9 @@ namespace dynofa {
 namespace detail {
 inline nlohmann::json read_table_document(const std::filesystem::path& path) {
   const file_bytes file = map_file(path);
-  const std::string_view source(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
   const auto extension = path.extension();
-  return extension == ".yaml" || extension == ".yml" ? parse_table_yaml(source, path.string())
-                                                     : parse_table_json(source, path.string());
+  return extension == ".yaml" || extension == ".yml" ? parse_table_yaml(file.text(), path.string())
+                                                     : parse_table_json(file.text(), path.string());
 }
 } // namespace detail
 
@@ -34,8 +33,8 @@ inline latency_table load_latency_folder(const std::filesystem::path& folder) {
     constexpr std::string_view tail = "_lookup_table";
     if (!name.ends_with(tail) || (extension != ".json" && extension != ".yaml")) continue;
     const int r = detail::read_resolution(std::string_view(name).substr(0, name.size() - tail.size()), path.string());
-    if (!table.resolutions.emplace(r, detail::read_latency_entries(detail::read_table_document(path), path.string()))
-             .second)
+    const auto document = detail::read_table_document(path);
+    if (!table.resolutions.emplace(r, detail::read_latency_entries({document, path.string()})).second)
       throw error(errc::bad_file, folder.string(), text("one table for resolution ", r), "two");
   }
   if (table.resolutions.empty())
@@ -55,10 +54,8 @@ inline latency_table load_latency_table(const std::filesystem::path& path) {
 /// Writes our form, as YAML if the name ends so and as JSON otherwise; readers see the old file or the new one.
 inline void save_latency_table(const std::filesystem::path& path, const latency_table& table) {
   const auto extension = path.extension();
-  const std::string content =
-      extension == ".yaml" || extension == ".yml" ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n";
-  const std::span<const std::byte> part = std::as_bytes(std::span(content));
-  replace_file(path, std::span(&part, 1));
+  replace_file(path,
+               extension == ".yaml" || extension == ".yml" ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n");
 }
 
 } // namespace dynofa

@@ -43,6 +43,14 @@ inline void check_statistics(const plan& p, const bn_statistics& s) {
                 text(s.mean.size(), " means and ", s.var.size(), " variances"));
 }
 
+/// Throws errc::mismatch unless there are as many scales and shifts as `p` has batch-norm channels.
+inline void check_norms(const char* where, const plan& p, const scale_shift& norms) {
+  const auto wanted = static_cast<std::size_t>(p.norm_values());
+  if (norms.scale.size() != wanted || norms.shift.size() != wanted)
+    throw error(errc::mismatch, where, text(wanted, " scales and shifts for ", p.arch),
+                text(norms.scale.size(), " scales and ", norms.shift.size(), " shifts"));
+}
+
 /// scale = weight / sqrt(var + epsilon), shift = bias − mean · scale, for every batch norm of the plan.
 inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics& s) {
   check_statistics(p, s);
@@ -62,15 +70,9 @@ inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics&
   return f;
 }
 
-/// The checkpoint name of batch norm i of block b of a plan, with the indices of the extracted sub-network:
-/// "blocks.7.conv.depth_conv.bn" (old files say "mobile_inverted_conv" for "conv").
+/// The checkpoint name of batch norm i of block b of a plan, with the indices of the extracted sub-network.
 inline std::string norm_name(const plan& p, std::size_t b, int i) {
-  const block& block = p.blocks[b];
-  if (block.kind == block_kind::stem) return "first_conv.bn";
-  if (block.kind == block_kind::final_expand) return "final_expand_layer.bn";
-  const int from_the_end = block.norm_count() - i;
-  const char* part = from_the_end == 1 ? "point_linear" : from_the_end == 2 ? "depth_conv" : "inverted_bottleneck";
-  return text("blocks.", b - 1, ".conv.", part, ".bn"); // block 0 of a plan is the stem
+  return network_layout::norm_key(p.blocks[b], i, key_form::extracted, b - 1); // the stem is first
 }
 
 } // namespace dynofa

@@ -65,78 +65,9 @@ inline void save_checkpoint(const std::filesystem::path& path, const state_dict&
 }
 
 /// Reads an extracted sub-network (a checkpoint of one architecture, batch norm included) as a super-network that is
-/// good for that architecture alone: `only` is set, and an engine refuses any other.
+/// good for that architecture alone: `only` is set, and a session refuses any other.
 inline supernet load_extracted(const std::filesystem::path& path, const space_description& space, const arch& a) {
-  const state_dict tensors = with_canonical_keys(read_checkpoint(path).tensors, path.string());
-  const plan p = make_plan(space, a);
-  detail::tensor_reader in(tensors);
-  supernet net;
-  net.space = space;
-  net.only = p.arch;
-  auto put = [](std::vector<float>& all, int rows, int columns, const std::vector<float>& slice, int slice_columns) {
-    all.assign(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns), 0.0f);
-    for (std::size_t i = 0; i < slice.size(); ++i)
-      all[i / static_cast<std::size_t>(slice_columns) * static_cast<std::size_t>(columns) +
-          i % static_cast<std::size_t>(slice_columns)] = slice[i];
-  };
-  auto widened = [](norm_parameters n, int channels) {
-    for (auto* values : {&n.weight, &n.bias, &n.mean, &n.var}) values->resize(static_cast<std::size_t>(channels), 0.0f);
-    return n;
-  };
-  net.stem = in.take("first_conv.conv.weight", detail::shape_of_conv(space.stem_width, 3, 3));
-  net.stem_norm = in.take_norm("first_conv.bn", space.stem_width);
-  for (std::size_t i = 0; i <= space.block_genes(); ++i) {
-    const block widest = widest_block(space, i);
-    block_weights w;
-    w.in_channels = widest.in_channels, w.mid_channels = widest.mid_channels;
-    w.out_channels = widest.out_channels, w.se_channels = widest.se_channels;
-    for (int n = 0; n < widest.norm_count(); ++n)
-      w.norms[static_cast<std::size_t>(n)] = widened({}, widest.norm_channels(n));
-    net.blocks.push_back(std::move(w));
-  }
-  for (std::size_t i = 1; i + 3 < p.blocks.size(); ++i) {
-    const block& b = p.blocks[i];
-    block_weights& w = net.blocks[static_cast<std::size_t>(b.supernet_index)];
-    const std::string key = text("blocks.", i - 1, ".conv.");
-    const int in_c = b.in_channels, mid = b.mid_channels, out = b.out_channels, hidden = b.se_channels;
-    for (int n = 0; n < b.norm_count(); ++n)
-      w.norms[static_cast<std::size_t>(n)] =
-          widened(in.take_norm(norm_name(p, i, n), b.norm_channels(n)), n + 1 == b.norm_count() ? out : w.mid_channels);
-    if (b.kind == block_kind::inverted_residual)
-      put(w.expand, w.mid_channels, in_c,
-          in.take(key + "inverted_bottleneck.conv.weight", detail::shape_of_conv(mid, in_c)), in_c);
-    put(w.depthwise_of(b.kernel), w.mid_channels, b.kernel * b.kernel,
-        in.take(key + "depth_conv.conv.weight", detail::shape_of_conv(mid, 1, b.kernel)), b.kernel * b.kernel);
-    put(w.project, out, w.mid_channels, in.take(key + "point_linear.conv.weight", detail::shape_of_conv(out, mid)),
-        mid);
-    if (hidden == 0) continue;
-    const std::string se = key + "depth_conv.se.fc.";
-    put(w.se_reduce, w.se_channels, w.mid_channels, in.take(se + "reduce.weight", detail::shape_of_conv(hidden, mid)),
-        mid);
-    put(w.se_expand, w.mid_channels, w.se_channels, in.take(se + "expand.weight", detail::shape_of_conv(mid, hidden)),
-        hidden);
-    put(w.se_reduce_bias, 1, w.se_channels, in.take(se + "reduce.bias", {hidden}), hidden);
-    put(w.se_expand_bias, 1, w.mid_channels, in.take(se + "expand.bias", {mid}), mid);
-  }
-  net.final_expand =
-      in.take("final_expand_layer.conv.weight", detail::shape_of_conv(space.final_width, space.stages.back().width));
-  net.final_norm = in.take_norm("final_expand_layer.bn", space.final_width);
-  net.feature_mix = in.take("feature_mix_layer.conv.weight", detail::shape_of_conv(space.mix_width, space.final_width));
-  net.classifier = in.take("classifier.linear.weight", {space.classes, space.mix_width});
-  net.classifier_bias = in.take("classifier.linear.bias", {space.classes});
-  in.expect_nothing_left();
-  // What the architecture does not use is zero, so that a backend can pack the whole as it packs any other.
-  for (std::size_t i = 0; i < net.blocks.size(); ++i) {
-    block_weights& w = net.blocks[i];
-    auto zeros = [](std::vector<float>& v, int n) { v.resize(static_cast<std::size_t>(n), 0.0f); };
-    if (i > 0) zeros(w.expand, w.mid_channels * w.in_channels);
-    zeros(w.project, w.out_channels * w.mid_channels);
-    const choices kernels = i == 0 ? choices{3} : space.stages[(i - 1) / space.blocks_per_stage()].kernels;
-    for (int k : kernels) zeros(w.depthwise_of(k), w.mid_channels * k * k);
-    zeros(w.se_reduce, w.se_channels * w.mid_channels), zeros(w.se_expand, w.mid_channels * w.se_channels);
-    zeros(w.se_reduce_bias, w.se_channels), zeros(w.se_expand_bias, w.se_channels ? w.mid_channels : 0);
-  }
-  return net;
+  return make_extracted(space, a, with_canonical_keys(read_checkpoint(path).tensors, path.string()));
 }
 
 } // namespace dynofa

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/core/block.hpp"
+#include "dynofa/model/layout.hpp"
 #include "dynofa/space/arch.hpp"
 
 #include <algorithm>
@@ -26,6 +26,10 @@ struct plan {
   /// All batch-norm channels together: the length of a level's scale and of its shift.
   std::int64_t norm_values() const { return norms.empty() ? 0 : norms.back().offset + norms.back().channels; }
 
+  /// Of all images of a run: [N,r,r,3] and [N,classes].
+  std::size_t image_values() const { return of_batch(blocks.front().in_values()); }
+  std::size_t logit_values() const { return of_batch(blocks.back().out_values()); }
+
   std::int64_t macs() const {
     return sum([](const block& b) { return b.macs(); });
   } ///< of one image
@@ -43,6 +47,9 @@ struct plan {
   }
 
 private:
+  std::size_t of_batch(std::int64_t values) const {
+    return static_cast<std::size_t>(batch) * static_cast<std::size_t>(values);
+  }
   template <class Count>
   std::int64_t sum(Count count) const {
     std::int64_t total = 0;
@@ -62,62 +69,24 @@ inline plan make_plan(const space_description& space, const arch& a, int batch =
   validate(space, checked);
   if (batch < 1) throw error(errc::invalid_argument, "plan batch", "at least 1", std::to_string(batch));
 
-  plan p{space, a.canonical(), batch, {}, {}, {}};
-  auto add = [&](block b) {
-    b.out_size = b.kind == block_kind::final_expand ? 1 : (b.in_size - 1) / b.stride + 1;
+  plan p{space, conform(space, a), batch, {}, {}, {}};
+  int size = a.r;
+  for (block b : units_of(space)) {
+    if (b.gene >= 0) {
+      const auto gene = static_cast<std::size_t>(b.gene);
+      if (!p.arch.active(gene)) continue;
+      const std::size_t s = space.stage_of(gene);
+      b.kernel = a.ks[gene];
+      b.mid_channels = space.mid_channels(s, gene - space.first_block(s), a.e[gene]);
+      if (b.se_channels > 0) b.se_channels = se_width(b.mid_channels);
+    }
+    b.in_size = size;
+    size = b.out_size = b.kind == block_kind::final_expand ? 1 : (size - 1) / b.stride + 1;
     p.first_norms.push_back(static_cast<std::int32_t>(p.norms.size()));
     for (int i = 0; i < b.norm_count(); ++i)
       p.norms.push_back({static_cast<std::int32_t>(p.norm_values()), b.norm_channels(i)});
     p.blocks.push_back(b);
-  };
-  auto last = [&] { return p.blocks.back(); };
-
-  add({.kind = block_kind::stem,
-       .act = activation::h_swish,
-       .kernel = 3,
-       .stride = 2,
-       .in_size = a.r,
-       .in_channels = 3,
-       .out_channels = space.stem_width});
-  add({.kind = block_kind::separable,
-       .act = activation::relu,
-       .residual = true,
-       .kernel = 3,
-       .in_size = last().out_size,
-       .in_channels = space.stem_width,
-       .mid_channels = space.stem_width,
-       .out_channels = space.stem_width});
-  const std::size_t per_stage = space.blocks_per_stage();
-  for (std::size_t s = 0; s < space.stages.size(); ++s) {
-    const stage_description& stage = space.stages[s];
-    for (std::size_t i = 0; i < a.d[s]; ++i) {
-      const std::size_t gene = s * per_stage + i;
-      const int stride = i == 0 ? stage.stride : 1;
-      const int in = space.in_channels(s, i), mid = space.mid_channels(s, i, a.e[gene]);
-      add({.kind = block_kind::inverted_residual,
-           .act = stage.act,
-           .residual = stride == 1 && in == stage.width,
-           .kernel = a.ks[gene],
-           .stride = static_cast<std::uint8_t>(stride),
-           .supernet_index = static_cast<std::int16_t>(gene + 1),
-           .in_size = last().out_size,
-           .in_channels = in,
-           .mid_channels = mid,
-           .out_channels = stage.width,
-           .se_channels = stage.squeeze_excite ? make_divisible(mid / 4) : 0});
-    }
   }
-  add({.kind = block_kind::final_expand,
-       .act = activation::h_swish,
-       .in_size = last().out_size,
-       .in_channels = last().out_channels,
-       .out_channels = space.final_width});
-  add({.kind = block_kind::feature_mix,
-       .act = activation::h_swish,
-       .in_size = 1,
-       .in_channels = space.final_width,
-       .out_channels = space.mix_width});
-  add({.kind = block_kind::classifier, .in_size = 1, .in_channels = space.mix_width, .out_channels = space.classes});
   return p;
 }
 

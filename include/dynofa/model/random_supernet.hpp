@@ -29,7 +29,25 @@ public:
         [std](std::uint64_t u, std::size_t) { return static_cast<float>(random_stream::normal_of(u, std)); });
   }
   void convolution(const std::string& key, shape_type shape, double gain) {
-    normal(key, shape, std::sqrt(gain / static_cast<double>(shape[1] * shape[2] * shape[3])));
+    double fan_in = 1;
+    for (std::size_t i = 1; i < shape.size(); ++i) fan_in *= static_cast<double>(shape[i]);
+    normal(key, shape, std::sqrt(gain / fan_in));
+  }
+  /// Depthwise kernels that are weaker in their outer rings.
+  void damped_rings(const std::string& key, shape_type shape) {
+    const int side = static_cast<int>(shape[2]);
+    put(key, shape, [side](std::uint64_t u, std::size_t index) {
+      const int at = static_cast<int>(index) % (side * side), centre = side / 2;
+      const int ring = std::max(std::abs(at / side - centre), std::abs(at % side - centre));
+      const float damped = ring <= 1 ? 1.0f : ring == 2 ? 0.5f : 0.25f;
+      return static_cast<float>(random_stream::normal_of(u, std::sqrt(2 / 14.5))) * damped;
+    });
+  }
+  void near_identity(const std::string& key, int n) {
+    put(key, {n, n}, [side = static_cast<std::size_t>(n)](std::uint64_t u, std::size_t index) {
+      const float eye = index / side == index % side ? 1.0f : 0.0f;
+      return eye + static_cast<float>(random_stream::normal_of(u, 0.1 / std::sqrt(static_cast<double>(side))));
+    });
   }
   void norm(const std::string& key, int channels) {
     const auto uniform = [](std::uint64_t u, std::size_t) {
@@ -57,58 +75,28 @@ private:
 /// rings of 7×7 kernels are damped, so that logits depend on every choice: good for tests and benchmarks without files.
 inline state_dict random_checkpoint(const space_description& space, std::uint64_t seed) {
   detail::seeded_tensors out(seed);
-  using detail::shape_of_conv;
-  out.convolution("first_conv.conv.weight", shape_of_conv(space.stem_width, 3, 3), 1);
-  out.norm("first_conv.bn", space.stem_width);
-  for (std::size_t i = 0; i <= space.block_genes(); ++i) {
-    const block b = widest_block(space, i);
-    const std::string key = text("blocks.", i, ".conv.");
-    const std::string conv = i == 0 ? ".conv" : ".conv.conv", bn = i == 0 ? ".bn" : ".bn.bn";
-    if (i > 0) {
-      out.convolution(key + "inverted_bottleneck" + conv + ".weight", shape_of_conv(b.mid_channels, b.in_channels), 1);
-      out.norm(key + "inverted_bottleneck" + bn, b.mid_channels);
-    }
-    const shape_type depthwise = shape_of_conv(b.mid_channels, 1, b.kernel);
-    if (i == 0) {
-      out.convolution(key + "depth_conv" + conv + ".weight", depthwise, 2);
+  const network_layout layout(space);
+  for (const weight_array& w : layout.weights) {
+    const block& unit = layout.units[static_cast<std::size_t>(w.unit)];
+    if (w.made_from >= 0) {
+      out.near_identity(layout.transform_key(w), w.kernel * w.kernel);
+    } else if (w.shape.size() == 1) { // a bias
+      out.normal(layout.key(w), w.shape, 0.2);
+    } else if (w.role() == weight_role::depthwise && unit.gene >= 0) {
+      out.damped_rings(layout.key(w), network_layout::checkpoint_shape(w));
     } else {
-      const int side = b.kernel;
-      out.put(key + "depth_conv" + conv + ".weight", depthwise, [side](std::uint64_t u, std::size_t index) {
-        const int at = static_cast<int>(index) % (side * side), centre = side / 2;
-        const int ring = std::max(std::abs(at / side - centre), std::abs(at % side - centre));
-        const float damped = ring <= 1 ? 1.0f : ring == 2 ? 0.5f : 0.25f;
-        return static_cast<float>(random_stream::normal_of(u, std::sqrt(2 / 14.5))) * damped;
-      });
-      const choices& kernels = space.stages[(i - 1) / space.blocks_per_stage()].kernels;
-      for (std::size_t k = 0; k + 1 < kernels.size(); ++k) {
-        const int to = kernels[k], n = to * to;
-        out.put(text(key, "depth_conv.conv.", int(kernels[k + 1]), "to", to, "_matrix"), {n, n},
-                [n](std::uint64_t u, std::size_t index) {
-                  const float eye =
-                      index / static_cast<std::size_t>(n) == index % static_cast<std::size_t>(n) ? 1.0f : 0.0f;
-                  return eye + static_cast<float>(random_stream::normal_of(u, 0.1 / std::sqrt(static_cast<double>(n))));
-                });
+      double gain = w.row->gain;
+      if (w.role() == weight_role::output && unit.mid_channels > 0) {
+        if (unit.se_channels > 0) gain *= 4; // makes up for the gates
+        const bool first_of_stage =
+            unit.gene >= 0 && static_cast<std::size_t>(unit.gene) ==
+                                  space.first_block(space.stage_of(static_cast<std::size_t>(unit.gene)));
+        if (!first_of_stage) gain *= 0.25; // is added to the block's input
       }
+      out.convolution(layout.key(w), network_layout::checkpoint_shape(w), gain);
     }
-    out.norm(key + "depth_conv" + bn, b.mid_channels);
-    if (const int hidden = b.se_channels) {
-      const std::string se = key + "depth_conv.se.fc.";
-      out.convolution(se + "reduce.weight", shape_of_conv(hidden, b.mid_channels), 2);
-      out.normal(se + "reduce.bias", {hidden}, 0.2);
-      out.convolution(se + "expand.weight", shape_of_conv(b.mid_channels, hidden), 8);
-      out.normal(se + "expand.bias", {b.mid_channels}, 0.2);
-    }
-    double gain = 1.25;
-    if ((i >= 5 && i <= 8) || i >= 13) gain *= 4;
-    if (i == 0 || (i - 1) % 4 != 0) gain *= 0.25;
-    out.convolution(key + "point_linear" + conv + ".weight", shape_of_conv(b.out_channels, b.mid_channels), gain);
-    out.norm(key + "point_linear" + bn, b.out_channels);
   }
-  out.convolution("final_expand_layer.conv.weight", shape_of_conv(space.final_width, space.stages.back().width), 1);
-  out.norm("final_expand_layer.bn", space.final_width);
-  out.convolution("feature_mix_layer.conv.weight", shape_of_conv(space.mix_width, space.final_width), 4);
-  out.normal("classifier.linear.weight", {space.classes, space.mix_width}, std::sqrt(4.0 / space.mix_width));
-  out.normal("classifier.linear.bias", {space.classes}, 0.2);
+  for (const norm_array& n : layout.norms) out.norm(layout.key(n), n.channels);
   return std::move(out.tensors);
 }
 

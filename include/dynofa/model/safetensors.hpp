@@ -1,6 +1,6 @@
 #pragma once
 #include "dynofa/core/error.hpp"
-#include "dynofa/model/file.hpp"
+#include "dynofa/core/file.hpp"
 #include "dynofa/model/tensor.hpp"
 
 #include <nlohmann/json.hpp>

@@ -2,6 +2,7 @@
 #include "dynofa/model/batch_norm.hpp"
 #include "dynofa/model/kernel_transform.hpp"
 #include "dynofa/model/supernet.hpp"
+#include "dynofa/model/supernet_part.hpp"
 #include "dynofa/model/tensor.hpp"
 
 #include <set>
@@ -9,8 +10,7 @@
 #include <string_view>
 #include <utility>
 
-// Between named tensors and a supernet. Keys are canonical (model/keys.hpp):
-// `blocks.N.conv.depth_conv.conv.conv.weight`.
+// Between named tensors and a supernet. Keys are canonical (model/keys.hpp), their words the layout's.
 
 namespace dynofa {
 
@@ -63,7 +63,22 @@ private:
   std::set<std::string, std::less<>> asked_;
 };
 
-inline shape_type shape_of_conv(std::int64_t out, std::int64_t in, std::int64_t k = 1) { return {out, in, k, k}; }
+/// The first rows and columns of `from`, densely.
+inline std::vector<float> prefix_of(const std::vector<float>& from, const weight_extent& e) {
+  std::vector<float> slice;
+  slice.reserve(e.size());
+  for (std::ptrdiff_t r = 0; r < e.rows; ++r)
+    slice.insert(slice.end(), from.begin() + r * e.pitch, from.begin() + r * e.pitch + e.columns);
+  return slice;
+}
+
+/// The shape of what a block reads of an array.
+inline shape_type shape_in(const weight_array& w, const block& b) {
+  shape_type shape = w.shape;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (w.row->axes[i] != axis_of::taps) shape[i] = detail::extent(w.row->axes[i], b);
+  return shape;
+}
 
 } // namespace detail
 
@@ -71,116 +86,89 @@ inline shape_type shape_of_conv(std::int64_t out, std::int64_t in, std::int64_t 
 /// may be left over; each fault is an `error` that names key, expected and found shape.
 inline supernet make_supernet(const space_description& space, const state_dict& tensors) {
   detail::tensor_reader in(tensors);
-  supernet net;
-  net.space = space;
-  net.stem = in.take("first_conv.conv.weight", detail::shape_of_conv(space.stem_width, 3, 3));
-  net.stem_norm = in.take_norm("first_conv.bn", space.stem_width);
-
-  for (std::size_t i = 0; i <= space.block_genes(); ++i) {
-    const block b = widest_block(space, i);
-    block_weights w;
-    w.in_channels = b.in_channels, w.mid_channels = b.mid_channels;
-    w.out_channels = b.out_channels, w.se_channels = b.se_channels;
-    const std::string key = text("blocks.", i, ".conv.");
-    const std::string conv = i == 0 ? ".conv" : ".conv.conv", bn = i == 0 ? ".bn" : ".bn.bn"; // block 0 is not elastic
-    if (i > 0) {
-      w.expand =
-          in.take(key + "inverted_bottleneck" + conv + ".weight", detail::shape_of_conv(b.mid_channels, b.in_channels));
-      w.norms[0] = in.take_norm(key + "inverted_bottleneck" + bn, b.mid_channels);
-    }
-    w.norms[i > 0 ? 1 : 0] = in.take_norm(key + "depth_conv" + bn, b.mid_channels);
-    w.norms[i > 0 ? 2 : 1] = in.take_norm(key + "point_linear" + bn, b.out_channels);
-    w.project = in.take(key + "point_linear" + conv + ".weight", detail::shape_of_conv(b.out_channels, b.mid_channels));
-
-    w.depthwise_of(b.kernel) =
-        in.take(key + "depth_conv" + conv + ".weight", detail::shape_of_conv(b.mid_channels, 1, b.kernel));
-    const choices kernels = i == 0 ? choices{3} : space.stages[(i - 1) / space.blocks_per_stage()].kernels;
-    for (std::size_t k = kernels.size() - 1; k-- > 0;) { // 7 → 5 → 3
-      const int from = kernels[k + 1], to = kernels[k];
-      // A network trained with the kernel transformation has a matrix in every block; one trained without has none and
-      // uses the plain centre.
-      const std::string name = text(from, "to", to, "_matrix");
-      std::vector<float> matrix;
-      if (in.has(key + "depth_conv.conv." + name) || in.has("blocks.1.conv.depth_conv.conv." + name))
-        matrix = in.take(key + "depth_conv.conv." + name, {to * to, to * to});
-      w.depthwise_of(to) = shrink_kernels(w.depthwise_of(from), from, to, matrix);
-    }
-
-    if (const int hidden = b.se_channels) {
-      const std::string se = key + "depth_conv.se.fc.";
-      w.se_reduce = in.take(se + "reduce.weight", detail::shape_of_conv(hidden, b.mid_channels));
-      w.se_reduce_bias = in.take(se + "reduce.bias", {hidden});
-      w.se_expand = in.take(se + "expand.weight", detail::shape_of_conv(b.mid_channels, hidden));
-      w.se_expand_bias = in.take(se + "expand.bias", {b.mid_channels});
-    }
-    net.blocks.push_back(std::move(w));
+  supernet net(space);
+  const network_layout& layout = net.layout;
+  // A network trained with the kernel transformation has a matrix in every block; one trained without has none and uses
+  // the plain centre.
+  const bool has_transforms = std::any_of(layout.weights.begin(), layout.weights.end(), [&](const weight_array& w) {
+    return w.made_from >= 0 && in.has(layout.transform_key(w));
+  });
+  for (std::size_t i = 0; i < layout.weights.size(); ++i)
+    if (const weight_array& w = layout.weights[i]; w.made_from < 0)
+      net.weights[i] = in.take(layout.key(w), network_layout::checkpoint_shape(w));
+  for (std::size_t i = layout.weights.size(); i-- > 0;) { // 7 → 5 → 3
+    const weight_array& w = layout.weights[i];
+    if (w.made_from < 0) continue;
+    const auto from = static_cast<std::size_t>(w.made_from);
+    const int to = w.kernel;
+    std::vector<float> matrix;
+    if (has_transforms) matrix = in.take(layout.transform_key(w), {to * to, to * to});
+    net.weights[i] = shrink_kernels(net.weights[from], layout.weights[from].kernel, to, matrix);
   }
-
-  const int last = space.stages.back().width;
-  net.final_expand = in.take("final_expand_layer.conv.weight", detail::shape_of_conv(space.final_width, last));
-  net.final_norm = in.take_norm("final_expand_layer.bn", space.final_width);
-  net.feature_mix = in.take("feature_mix_layer.conv.weight", detail::shape_of_conv(space.mix_width, space.final_width));
-  net.classifier = in.take("classifier.linear.weight", {space.classes, space.mix_width});
-  net.classifier_bias = in.take("classifier.linear.bias", {space.classes});
+  for (std::size_t i = 0; i < layout.norms.size(); ++i)
+    net.norms[i] = in.take_norm(layout.key(layout.norms[i]), layout.norms[i].channels);
   in.expect_nothing_left();
   return net;
 }
 
 /// The weights of one sub-network as a checkpoint of its own, with the names and compacted indices of once-for-all's
-/// extracted networks (`blocks.K.conv.depth_conv.conv.weight`): prefix slices and transformed kernels, in fp32.
+/// extracted networks: prefix slices and transformed kernels, in fp32.
 inline state_dict extract(const supernet& net, const plan& p) {
   state_dict out;
-  auto put = [&](const std::string& key, std::span<const float> values, shape_type shape) {
-    out[key] = tensor::of_floats(values, shape);
-  };
-  auto put_slice = [&](const std::string& key, const std::vector<float>& w, int rows, int columns, int stride,
-                       shape_type s) {
-    std::vector<float> slice;
-    for (int r = 0; r < rows; ++r) slice.insert(slice.end(), w.begin() + r * stride, w.begin() + r * stride + columns);
-    put(key, slice, s);
-  };
-  auto put_norm = [&](const std::string& key, const norm_parameters& n, int channels) {
-    const auto c = static_cast<std::size_t>(channels);
-    put(key + ".weight", std::span(n.weight).first(c), {channels});
-    put(key + ".bias", std::span(n.bias).first(c), {channels});
-    put(key + ".running_mean", std::span(n.mean).first(c), {channels});
-    put(key + ".running_var", std::span(n.var).first(c), {channels});
-    const std::int64_t zero = 0;
-    out[key + ".num_batches_tracked"] = tensor::of(std::span(&zero, 1), {}, dtype::i64);
-  };
-
-  put("first_conv.conv.weight", net.stem, detail::shape_of_conv(net.space.stem_width, 3, 3));
   for (std::size_t i = 0; i < p.blocks.size(); ++i) {
     const block& b = p.blocks[i];
-    for (int n = 0; n < b.norm_count(); ++n) put_norm(norm_name(p, i, n), net.norm(b, n), b.norm_channels(n));
-    if (b.kind != block_kind::separable && b.kind != block_kind::inverted_residual) continue;
-    const block_weights& w = net.blocks[static_cast<std::size_t>(b.supernet_index)];
-    const std::string key = text("blocks.", i - 1, ".conv.");
-    const int in = b.in_channels, mid = b.mid_channels, window = b.kernel * b.kernel;
-    if (b.kind == block_kind::inverted_residual)
-      put_slice(key + "inverted_bottleneck.conv.weight", w.expand, mid, in, in, detail::shape_of_conv(mid, in));
-    put_slice(key + "depth_conv.conv.weight", w.depthwise_of(b.kernel), mid, window, window,
-              detail::shape_of_conv(mid, 1, b.kernel));
-    if (const int hidden = b.se_channels) {
-      put_slice(key + "depth_conv.se.fc.reduce.weight", w.se_reduce, hidden, mid, w.mid_channels,
-                detail::shape_of_conv(hidden, mid));
-      put(key + "depth_conv.se.fc.reduce.bias", std::span(w.se_reduce_bias).first(static_cast<std::size_t>(hidden)),
-          {hidden});
-      put_slice(key + "depth_conv.se.fc.expand.weight", w.se_expand, mid, hidden, w.se_channels,
-                detail::shape_of_conv(mid, hidden));
-      put(key + "depth_conv.se.fc.expand.bias", std::span(w.se_expand_bias).first(static_cast<std::size_t>(mid)),
-          {mid});
+    const std::size_t number = i - 1; // the stem is first
+    supernet_part::for_each_array(net.layout, b, [&](std::size_t index, const weight_extent& read) {
+      const weight_array& w = net.layout.weights[index];
+      out[net.layout.key(w, key_form::extracted, number)] = tensor::of_floats(
+          detail::prefix_of(net.weights[index], read), network_layout::checkpoint_shape(w, detail::shape_in(w, b)));
+    });
+    for (int n = 0; n < b.norm_count(); ++n) {
+      const norm_parameters& from = net.norm(b, n);
+      const std::string key = norm_name(p, i, n);
+      const int channels = b.norm_channels(n);
+      const auto put = [&](const char* part, const std::vector<float>& values) {
+        out[key + part] = tensor::of_floats(std::span(values).first(static_cast<std::size_t>(channels)), {channels});
+      };
+      put(".weight", from.weight), put(".bias", from.bias);
+      put(".running_mean", from.mean), put(".running_var", from.var);
+      const std::int64_t zero = 0;
+      out[key + ".num_batches_tracked"] = tensor::of(std::span(&zero, 1), {}, dtype::i64);
     }
-    put_slice(key + "point_linear.conv.weight", w.project, b.out_channels, mid, w.mid_channels,
-              detail::shape_of_conv(b.out_channels, mid));
   }
-  put("final_expand_layer.conv.weight", net.final_expand,
-      detail::shape_of_conv(net.space.final_width, p.blocks[p.blocks.size() - 3].in_channels));
-  put("feature_mix_layer.conv.weight", net.feature_mix,
-      detail::shape_of_conv(net.space.mix_width, net.space.final_width));
-  put("classifier.linear.weight", net.classifier, {net.space.classes, net.space.mix_width});
-  put("classifier.linear.bias", net.classifier_bias, {net.space.classes});
   return out;
+}
+
+/// Builds a super-network from the tensors of one extracted sub-network, `extract` the other way round: what the
+/// architecture does not use is zero, so that a backend can pack the whole as it packs any other. `only` is set.
+inline supernet make_extracted(const space_description& space, const arch& a, const state_dict& tensors) {
+  const plan p = make_plan(space, a);
+  detail::tensor_reader in(tensors);
+  supernet net(space);
+  net.only = p.arch;
+  for (std::size_t i = 0; i < net.weights.size(); ++i) net.weights[i].resize(net.layout.weights[i].size());
+  for (std::size_t i = 0; i < net.norms.size(); ++i)
+    for (auto part : {&norm_parameters::weight, &norm_parameters::bias, &norm_parameters::mean, &norm_parameters::var})
+      (net.norms[i].*part).resize(static_cast<std::size_t>(net.layout.norms[i].channels));
+  for (std::size_t i = 0; i < p.blocks.size(); ++i) {
+    const block& b = p.blocks[i];
+    supernet_part::for_each_array(net.layout, b, [&](std::size_t index, const weight_extent& read) {
+      const weight_array& w = net.layout.weights[index];
+      const auto slice = in.take(net.layout.key(w, key_form::extracted, i - 1),
+                                 network_layout::checkpoint_shape(w, detail::shape_in(w, b)));
+      for (std::ptrdiff_t r = 0; r < read.rows; ++r)
+        std::copy_n(slice.begin() + r * read.columns, read.columns, net.weights[index].begin() + r * read.pitch);
+    });
+    for (int n = 0; n < b.norm_count(); ++n) {
+      const norm_parameters from = in.take_norm(norm_name(p, i, n), b.norm_channels(n));
+      norm_parameters& to = net.norms[net.layout.norm_index(b, n)];
+      for (auto part :
+           {&norm_parameters::weight, &norm_parameters::bias, &norm_parameters::mean, &norm_parameters::var})
+        std::copy((from.*part).begin(), (from.*part).end(), (to.*part).begin());
+    }
+  }
+  in.expect_nothing_left();
+  return net;
 }
 
 } // namespace dynofa

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/file.hpp"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -12,7 +13,6 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -49,12 +49,6 @@ inline std::string quoted(std::string_view s) {
     q += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
   }
   return q + "'";
-}
-
-inline void write_text(const std::filesystem::path& path, const std::string& content) {
-  std::ofstream out(path, std::ios::binary);
-  out << content;
-  if (!out.flush()) throw error(errc::io, path.string(), "to write the file", std::generic_category().message(errno));
 }
 
 /// Runs `gnuplot SCRIPT` in `folder`, silently and without a shell. Its exit status; −1 if there is no gnuplot.
@@ -132,8 +126,8 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
     script += text("set terminal ", terminal, " size ", f.width, ",", f.height, " background 'white'\nset output ",
                    detail::quoted(text(stem.filename().string(), ".", extension)), "\n", drawing);
   const auto named = [&](const char* extension) { return std::filesystem::path(stem.string() + extension); };
-  detail::write_text(named(".dat"), data);
-  detail::write_text(named(".gp"), script + "unset output\n");
+  replace_file(named(".dat"), data);
+  replace_file(named(".gp"), script + "unset output\n");
 
   const int status = detail::run_gnuplot(stem.parent_path(), stem.filename().string() + ".gp");
   if (status < 0) return {};

@@ -76,8 +76,6 @@ public:
     return here(m) && misses(m) && nobody_lower() ? reason::infeasible : s.why;
   }
   const member_forecast& forecast(std::size_t m) const noexcept { return members_[m].forecast; }
-  /// By how many per cent member `on` gets slower, as far as known, if an image of `of` takes one per cent longer.
-  double influence(std::size_t of, std::size_t on) const noexcept { return influence_[on][of].value; }
   /// Changes of levels that were ordered so far.
   std::uint64_t plans() const noexcept { return plans_; }
 

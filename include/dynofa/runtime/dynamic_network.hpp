@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/data/image.hpp"
 #include "dynofa/family/family.hpp"
 #include "dynofa/family/measure.hpp"
@@ -41,30 +41,21 @@ public:
   using packed = typename Backend::packed;
 
   /// Throws errc::invalid_argument for a family without levels, and what packing and binding throw. `weights`, where
-  /// given, are what another network or engine has packed already from the same super-network; without them only what
+  /// given, are what another network or session has packed already from the same super-network; without them only what
   /// the levels read of it is packed, where the backend can.
   dynamic_network(Backend backend, const family& f, std::shared_ptr<const packed> weights = nullptr)
-      : backend_{std::move(backend)}
-      , preprocessing_{f.preprocessing()}
+      : preprocessing_{f.preprocessing()}
       , classes_{static_cast<std::size_t>(f.space().classes)}
-      , packed_{std::move(weights)}
+      , session_{open(std::move(backend), f, std::move(weights))}
       , wanted_{std::make_unique<std::atomic<std::size_t>>(0)} {
-    if (f.levels().empty()) throw error(errc::invalid_argument, "dynamic network", "a family with levels", "none");
-    std::vector<plan> plans;
-    for (const family_level& l : f.levels()) plans.push_back(make_plan(f.space(), l.arch));
-    if (!packed_) packed_ = pack_for(backend_, f.net(), plans);
-    std::size_t pixels = 0;
-    levels_.reserve(plans.size());
-    for (std::size_t i = 0; i < plans.size(); ++i) {
-      const family_level& l = f.levels()[i];
-      levels_.push_back({l.arch, l.accuracy.top1(), l.latency,
-                         backend_.bind(packed_, plans[i], fold(*f.net(), plans[i], l.statistics))});
-      pixels = std::max(pixels, levels_.back().values());
+    std::size_t values = 0;
+    levels_.reserve(f.levels().size());
+    for (const family_level& l : f.levels()) {
+      levels_.push_back({l.arch, l.accuracy.top1(), l.latency, session_.load(l.arch, l.statistics)});
+      values = std::max(values, levels_.back().bound->plan.image_values());
     }
-    workspace_ = std::make_unique<typename Backend::workspace>(backend_.make_workspace(plans));
-    image_.resize(pixels);
-    if constexpr (requires(one_level & l) { backend_.prepare(l.bound, *workspace_); })
-      for (one_level& l : levels_) backend_.prepare(l.bound, *workspace_); // CUDA graphs are captured here
+    image_.resize(values);
+    session_.prepare(); // the workspace, and CUDA graphs
   }
 
   /// The next image runs on `level`. Throws errc::invalid_argument if there is none such. Cost: one atomic store.
@@ -88,9 +79,9 @@ public:
                   text("room for ", logits.size()));
     const std::size_t level = this->level(); // read once: whoever switches now means the next image
     one_level& l = levels_[level];
-    const auto image = std::span(image_).first(l.values());
+    const auto image = std::span(image_).first(l.bound->plan.image_values());
     std::forward<Prepare>(prepare)(static_cast<int>(l.arch.r), image);
-    backend_.run(l.bound, *workspace_, std::span<const float>(image), logits);
+    session_.run(l.bound, image, logits);
     return level;
   }
   /// The same for a picture of any size, with the family's preprocessing: its resize allocates.
@@ -114,38 +105,43 @@ public:
     return all;
   }
   /// The same for this machine and backend.
-  std::vector<level_figures> figures() { return figures(device_name(backend_)); }
+  std::vector<level_figures> figures() { return figures(device_name(session_.backend())); }
 
-  network_bytes bytes() const {
-    network_bytes b{packed_->bytes(), 0, workspace_->bytes() + image_.size() * sizeof(float)};
-    for (const one_level& l : levels_) b.levels += l.bound.bytes();
+  network_bytes bytes() {
+    network_bytes b{session_.packed()->bytes(), 0, session_.workspace().bytes() + image_.size() * sizeof(float)};
+    for (const one_level& l : levels_) b.levels += l.bound->bytes();
     return b;
   }
-  const std::shared_ptr<const packed>& weights() const { return packed_; }
+  const std::shared_ptr<const packed>& weights() const { return session_.packed(); }
   const data::preprocessing& preprocessing() const { return preprocessing_; }
-  Backend& backend() { return backend_; }
+  Backend& backend() { return session_.backend(); }
 
 private:
   struct one_level {
     dynofa::arch arch;
     double top1;
     std::vector<measured_latency> latency;
-    typename Backend::bound bound;
-    std::size_t values() const { return std::size_t(arch.r) * arch.r * 3; }
+    typename session<Backend>::level bound;
   };
+
+  static session<Backend> open(Backend backend, const family& f, std::shared_ptr<const packed> weights) {
+    if (f.levels().empty()) throw error(errc::invalid_argument, "dynamic network", "a family with levels", "none");
+    if (weights) return {std::move(backend), f.net(), std::move(weights)};
+    std::vector<plan> plans;
+    for (const family_level& l : f.levels()) plans.push_back(make_plan(f.space(), l.arch));
+    return {std::move(backend), f.net(), plans};
+  }
 
   void require(std::size_t level) const {
     if (level >= levels_.size())
       throw error(errc::invalid_argument, "dynamic network", text("a level below ", levels_.size()), text(level));
   }
 
-  Backend backend_;
   data::preprocessing preprocessing_;
   std::size_t classes_;
-  std::shared_ptr<const packed> packed_;
+  session<Backend> session_;
   std::vector<one_level> levels_;
-  std::unique_ptr<typename Backend::workspace> workspace_; // behind a pointer: graphs point to it
-  std::vector<float> image_;                               // of the largest resolution
+  std::vector<float> image_; // of the largest resolution
   std::unique_ptr<std::atomic<std::size_t>> wanted_;
 };
 

@@ -1,14 +1,15 @@
 #pragma once
+#include "dynofa/runtime/latency_forecast.hpp"
 #include "dynofa/runtime/lookup.hpp"
-#include "dynofa/runtime/slow_down_filter.hpp"
-#include "dynofa/runtime/surprise_distribution.hpp"
 
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
 namespace dynofa::runtime {
+
+template <class T>
+using growing_list = std::vector<T>;
 
 struct forecast_options {
   slow_down_options filter = {};
@@ -40,11 +41,9 @@ public:
   static constexpr std::string_view name = "forecast";
 
   explicit forecast(std::span<const level_figures> levels, forecast_options options = {})
-      : levels_(levels.begin(), levels.end())
-      , options_{options}
-      , filter_{levels.size(), options.filter}
+      : options_{options}
+      , known_{levels, options.filter}
       , closed_(levels.size()) {
-    validate(levels);
     if (!(options.raise_margin >= 0 && options.raise_noise >= 0))
       throw error(errc::invalid_argument, "forecast_options", "raise margins of at least 0", "less");
     if (options.closed_first == 0 || options.closed_most < options.closed_first)
@@ -53,29 +52,15 @@ public:
     if (!(options.hopeless_share >= 0 && options.hopeless_share < 0.5))
       throw error(errc::invalid_argument, "forecast_options::hopeless_share", "0 to below 0.5",
                   text(options.hopeless_share));
-    for (const level_figures& l : levels) log_latency_.push_back(std::log(l.latency_ms));
     for (closing& c : closed_) c.length = options.closed_first;
   }
 
   /// Any level's image is news, also one that still ran on an earlier decision's.
   void observe(std::size_t level, double latency_ms) noexcept {
-    if (level >= levels_.size() || !(latency_ms > 0) || !std::isfinite(latency_ms)) return;
+    if (level >= levels().size() || !(latency_ms > 0) || !std::isfinite(latency_ms)) return;
     ++image_;
     fresh_ = true;
-    switch (filter_.observe(level, std::log(latency_ms) - log_latency_[level])) {
-    case slow_down_filter::verdict::taken:
-      for (std::size_t i = 0; i < waiting_; ++i) surprises_.add(waits_[i]);
-      waiting_ = 0;
-      surprises_.add(filter_.last_surprise());
-      break;
-    case slow_down_filter::verdict::waits: // an outlier's place is in the distribution, a step's is not
-      if (waiting_ < waits_.size()) waits_[waiting_++] = filter_.last_surprise();
-      break;
-    case slow_down_filter::verdict::step:
-      waiting_ = 0;
-      stepped_ = true;
-      break;
-    }
+    stepped_ |= known_.observe(level, latency_ms) == slow_down_verdict::step;
   }
 
   std::size_t decide(const target& t) noexcept {
@@ -90,7 +75,7 @@ public:
     const bool free = changed || stepped_; // the past says nothing against any level
     const std::size_t before = level_;
     if (free) {
-      const bool slower = stepped_ && filter_.last_surprise() > 0;
+      const bool slower = stepped_ && filter().last_surprise() > 0;
       level_ = best(slower && !changed ? raise_margin() : 0); // one more late image would be one too many
       while (level_ > 0 && closed(level_)) --level_;
     } else {
@@ -99,7 +84,7 @@ public:
     if (free) asked_ = 0;
     if (before != level_) {
       raised_ = !free && level_ > before;
-      raised_at_ = filter_.log_slow_down();
+      raised_at_ = filter().log_slow_down();
     }
     why_ = hopeless_          ? reason::infeasible
            : !started_        ? reason::start
@@ -115,21 +100,19 @@ public:
   /// The share of images that would be in time on `level` under the last target.
   double share_in_time(std::size_t level) const noexcept { return in_time(level, 0); }
   /// What the next image on `level` is expected to take, in ms (the median).
-  double expected_ms(std::size_t level) const noexcept {
-    return std::exp(log_latency_[level] + filter_.log_factor(level));
-  }
-  const slow_down_filter& filter() const noexcept { return filter_; }
+  double expected_ms(std::size_t level) const noexcept { return known_.expected_ms(level); }
+  const slow_down_filter& filter() const noexcept { return known_.filter(); }
 
-  std::span<const level_figures> levels() const noexcept { return levels_; }
+  std::span<const level_figures> levels() const noexcept { return known_.levels(); }
   reason why() const noexcept { return why_; }
   template <class F>
   void dump(F&& field) const {
     field("level", static_cast<double>(level_));
-    field("slow_down", filter_.slow_down());
-    field("uncertainty", filter_.uncertainty());
-    field("noise", filter_.noise());
-    field("surprise", filter_.last_surprise());
-    field("steps", static_cast<double>(filter_.steps()));
+    field("slow_down", filter().slow_down());
+    field("uncertainty", filter().uncertainty());
+    field("noise", filter().noise());
+    field("surprise", filter().last_surprise());
+    field("steps", static_cast<double>(filter().steps()));
     field("expected_ms", expected_ms(level_));
     field("share_in_time", share_in_time(level_));
   }
@@ -142,19 +125,18 @@ private:
   };
 
   double in_time(std::size_t level, double margin) const noexcept {
-    const double room = log_limit_ - log_latency_[level] - filter_.log_factor(level) - margin;
-    return surprises_.share_below(room / filter_.deviation(level));
+    return known_.share_within(log_limit_, level, margin);
   }
   bool closed(std::size_t level) const noexcept {
     const closing& c = closed_[level];
-    return image_ < c.until && filter_.log_slow_down() > c.slow_down - 2 * raise_margin();
+    return image_ < c.until && filter().log_slow_down() > c.slow_down - 2 * raise_margin();
   }
   bool spares_energy(std::size_t level, double margin) const noexcept {
-    return levels_[level].energy_mj * std::exp(filter_.log_slow_down() + margin) <= target_.energy_mj;
+    return levels()[level].energy_mj * std::exp(filter().log_slow_down() + margin) <= target_.energy_mj;
   }
 
   double raise_margin() const noexcept {
-    return std::max(options_.raise_margin, options_.raise_noise * filter_.noise());
+    return std::max(options_.raise_margin, options_.raise_noise * filter().noise());
   }
 
   /// The share that can be asked for: the target's, or what the quickest level reaches if that is less.
@@ -169,19 +151,19 @@ private:
   std::size_t best(double margin, bool keep = false) noexcept {
     if (log_limit_ == target::none) {
       bool fits = false;
-      const std::size_t level = best_in_table(levels_, target_, filter_.slow_down(), &fits);
+      const std::size_t level = best_in_table(levels(), target_, filter().slow_down(), &fits);
       hopeless_ = !fits;
       return level;
     }
     const double wanted = wanted_share();
-    std::size_t level = levels_.size() - 1;
+    std::size_t level = levels().size() - 1;
     const auto enough = [&] { // what runs already has to fit a little less well
       return keep && level == level_ ? wanted - options_.keep_share * (1 - target_.percentile) : wanted;
     };
     while (level > 0 && in_time(level, margin) < enough()) --level;
     if (target_.energy_mj != target::none)
-      while (level > 0 && !spares_energy(level, margin) && levels_[level - 1].top1 >= target_.min_top1) --level;
-    hopeless_ |= levels_[level].top1 < target_.min_top1;
+      while (level > 0 && !spares_energy(level, margin) && levels()[level - 1].top1 >= target_.min_top1) --level;
+    hopeless_ |= levels()[level].top1 < target_.min_top1;
     return level;
   }
 
@@ -189,10 +171,10 @@ private:
   std::size_t move() noexcept {
     const std::size_t fitting = best(0, true);
     if (fitting < level_) {
-      if (raised_ && filter_.log_slow_down() < raised_at_ + 2 * raise_margin()) { // same conditions: it was a mistake
+      if (raised_ && filter().log_slow_down() < raised_at_ + 2 * raise_margin()) { // same conditions: it was a mistake
         closing& c = closed_[level_];
         c.until = image_ + c.length;
-        c.slow_down = filter_.log_slow_down();
+        c.slow_down = filter().log_slow_down();
         c.length = std::min(2 * c.length, options_.closed_most);
       }
       asked_ = 0;
@@ -208,14 +190,9 @@ private:
     return std::max(higher, level_);
   }
 
-  std::vector<level_figures> levels_;
-  std::vector<double> log_latency_;
   forecast_options options_;
-  slow_down_filter filter_;
-  surprise_distribution surprises_;
+  latency_forecast<growing_list> known_;
   std::vector<closing> closed_;
-  std::array<double, 8> waits_{};
-  std::size_t waiting_ = 0;
   target target_;
   double log_limit_ = target::none;
   double raised_at_ = 0;

@@ -1,10 +1,9 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/pareto_front.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <numeric>
 #include <span>
 #include <vector>
 
@@ -41,14 +40,8 @@ inline void validate(std::span<const level_figures> levels) {
 /// The indices of those that nothing beats in both latency and top-1, quickest first: what a family that was searched
 /// for another device has to be thinned to. Of equal ones the first stays.
 inline std::vector<std::size_t> front_of(std::span<const level_figures> all) {
-  std::vector<std::size_t> order(all.size()), front;
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return all[a].latency_ms != all[b].latency_ms ? all[a].latency_ms < all[b].latency_ms : all[a].top1 > all[b].top1;
-  });
-  for (std::size_t i : order)
-    if (front.empty() || all[i].top1 > all[front.back()].top1) front.push_back(i);
-  return front;
+  return front_of_indices(
+      all.size(), [&](std::size_t i) { return all[i].latency_ms; }, [&](std::size_t i) { return all[i].top1; });
 }
 
 } // namespace dynofa::runtime

@@ -28,30 +28,12 @@ inline std::size_t best_in_table(std::span<const level_figures> levels, const ta
   return 0;                            // latency last
 }
 
-/// The paper's control of a device that runs nothing else (§3.4, Fig. 6): constraints → level by the table measured at
-/// design time. Open loop: does not look at latencies. Cost: one pass over the levels.
-class lookup {
+namespace detail {
+
+/// What policies that do not look at latencies have in common.
+class open_loop {
 public:
-  static constexpr std::string_view name = "lookup";
-
-  explicit lookup(std::span<const level_figures> levels)
-      : levels_(levels.begin(), levels.end()) {
-    validate(levels);
-  }
-
   void observe(std::size_t /*level*/, double /*latency_ms*/) noexcept {}
-  std::size_t decide(const target& t) noexcept {
-    bool fits = false;
-    const std::size_t before = level_;
-    level_ = best_in_table(levels_, t, 1, &fits);
-    why_ = !fits              ? reason::infeasible
-           : !started_        ? reason::start
-           : level_ == before ? reason::hold
-                              : reason::target_changed;
-    started_ = true;
-    return level_;
-  }
-
   std::span<const level_figures> levels() const noexcept { return levels_; }
   reason why() const noexcept { return why_; }
   template <class F>
@@ -59,11 +41,43 @@ public:
     field("level", static_cast<double>(level_));
   }
 
+protected:
+  explicit open_loop(std::span<const level_figures> levels)
+      : levels_(levels.begin(), levels.end()) {
+    validate(levels);
+  }
+  std::size_t take(std::size_t level, bool fits) noexcept {
+    why_ = !fits             ? reason::infeasible
+           : !started_       ? reason::start
+           : level == level_ ? reason::hold
+                             : reason::target_changed;
+    started_ = true;
+    return level_ = level;
+  }
+
 private:
   std::vector<level_figures> levels_;
   std::size_t level_ = 0;
   reason why_ = reason::start;
   bool started_ = false;
+};
+
+} // namespace detail
+
+/// The paper's control of a device that runs nothing else (§3.4, Fig. 6): constraints → level by the table measured at
+/// design time. Open loop: does not look at latencies. Cost: one pass over the levels.
+class lookup : public detail::open_loop {
+public:
+  static constexpr std::string_view name = "lookup";
+
+  explicit lookup(std::span<const level_figures> levels)
+      : open_loop(levels) {}
+
+  std::size_t decide(const target& t) noexcept {
+    bool fits = false;
+    const std::size_t level = best_in_table(levels(), t, 1, &fits);
+    return take(level, fits);
+  }
 };
 static_assert(runtime_policy<lookup>);
 

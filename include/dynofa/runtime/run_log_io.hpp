@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/model/file.hpp"
+#include "dynofa/core/file.hpp"
 #include "dynofa/runtime/run_log.hpp"
 #include "dynofa/runtime/trace_io.hpp"
 
@@ -11,8 +11,6 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <istream>
 #include <limits>
 #include <ostream>
 #include <string>
@@ -180,15 +178,13 @@ inline void write_csv(std::ostream& out, const run_log& log) {
 /// Reads what either writer wrote. The numbers of images must rise; a gap means lost images. Unknown fields are passed
 /// over. Throws errc::bad_file with the line for anything else: a line above 64 KiB, more than a million images, lines
 /// of several policies, values that no manager writes.
-inline run_log read_run_log(std::istream& in, const std::string& name) {
+inline run_log read_run_log(std::string_view source, const std::string& name) {
   std::vector<image_record> images;
-  std::string policy, line;
+  std::string policy;
   std::vector<std::string> header, states;
-  const bool json = in.peek() == '{';
+  const bool json = source.starts_with('{');
   constexpr double absent = std::numeric_limits<double>::quiet_NaN(); // a figure of state that was not finite
-  for (std::size_t number = 1; detail::next_line(in, line, name, number); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = text(name, " line ", number);
+  for_each_line(source, name, [&](std::string_view line, const std::string& where) {
     detail::record_reader one(where);
     if (json) {
       const auto object = nlohmann::ordered_json::parse(line, nullptr, false);
@@ -199,7 +195,7 @@ inline run_log read_run_log(std::istream& in, const std::string& name) {
       }
     } else if (header.empty()) {
       header = detail::csv_columns(line, header, where);
-      continue;
+      return;
     } else {
       const auto columns = detail::csv_columns(line, header, where);
       for (std::size_t i = 0; i < columns.size(); ++i) one.take(header[i], columns[i]);
@@ -221,7 +217,7 @@ inline run_log read_run_log(std::istream& in, const std::string& name) {
       one.record.state[at] = value;
     }
     images.push_back(one.record);
-  }
+  });
   if (images.empty()) throw error(errc::bad_file, name, "at least one image", "none");
   run_log log(policy, states, images.size());
   for (image_record& r : images) {
@@ -231,9 +227,7 @@ inline run_log read_run_log(std::istream& in, const std::string& name) {
   return log;
 }
 inline run_log read_run_log(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw error(errc::io, path.string(), "a readable file", "none");
-  return read_run_log(in, path.string());
+  return read_run_log(map_file(path).text(), path.string());
 }
 
 } // namespace dynofa::runtime

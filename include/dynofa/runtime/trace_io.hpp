@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/runtime/trace.hpp"
 
 #include <nlohmann/json.hpp>
@@ -6,21 +7,20 @@
 #include <cctype>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <istream>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dynofa::runtime {
 
 namespace detail {
 
-constexpr std::size_t most_trace_line = 65536, most_trace_images = 10'000'000;
+constexpr std::size_t most_trace_images = 10'000'000;
 
 /// The columns of one CSV line, without blanks around them. No quoting: a trace has numbers and plain words. Throws
 /// unless they are as many as in the header, where there has been one (`header` not empty).
-inline std::vector<std::string> csv_columns(const std::string& line, const std::vector<std::string>& header,
+inline std::vector<std::string> csv_columns(std::string_view line, const std::vector<std::string>& header,
                                             const std::string& where) {
   std::vector<std::string> columns(1);
   for (char c : line) {
@@ -34,19 +34,6 @@ inline std::vector<std::string> csv_columns(const std::string& line, const std::
   return columns;
 }
 
-/// The next line without its end; false behind the last one. Throws for one that is too long, before it is held.
-inline bool next_line(std::istream& in, std::string& line, const std::string& file, std::size_t number) {
-  line.clear();
-  int c = in.get();
-  const bool any = c != std::istream::traits_type::eof();
-  for (; c != '\n' && c != std::istream::traits_type::eof(); c = in.get()) {
-    if (line.size() == most_trace_line)
-      throw error(errc::bad_file, text(file, " line ", number), "at most 64 KiB", "a longer line");
-    line += static_cast<char>(c);
-  }
-  return any;
-}
-
 } // namespace detail
 
 /// Reads recorded images as a trace that any policy can be replayed on: JSON-lines (one object per image, the first
@@ -54,18 +41,15 @@ inline bool next_line(std::istream& in, std::string& line, const std::string& fi
 /// the limit at that time (none where absent); all else is passed over. The factor of an image is its latency against
 /// the table's for its level, so what another level would have taken is an estimate. At most 10 million images and 64
 /// KiB per line; throws dynofa::error with the line number on anything else.
-inline trace read_trace(std::istream& in, const std::string& name, std::span<const level_figures> levels) {
+inline trace read_trace(std::string_view source, const std::string& name, std::span<const level_figures> levels) {
   validate(levels);
   trace t;
   t.name = name;
   t.levels.assign(levels.begin(), levels.end());
   t.own.assign(levels.size(), 1);
   std::vector<std::string> header;
-  const bool json = in.peek() == '{';
-  std::string line;
-  for (std::size_t number = 1; detail::next_line(in, line, name, number); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = text(name, " line ", number);
+  const bool json = source.starts_with('{');
+  for_each_line(source, name, [&](std::string_view line, const std::string& where) {
     const auto fail = [&](const std::string& expected, const std::string& got) {
       return error(errc::bad_file, where, expected, got);
     };
@@ -84,7 +68,7 @@ inline trace read_trace(std::istream& in, const std::string& name, std::span<con
       number_of("limit_ms", limit);
     } else if (header.empty()) {
       header = detail::csv_columns(line, header, where);
-      continue;
+      return;
     } else {
       const auto columns = detail::csv_columns(line, header, where);
       for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -106,15 +90,13 @@ inline trace read_trace(std::istream& in, const std::string& name, std::span<con
     if (t.targets.empty() || t.targets.back().wanted.latency_ms != limit)
       t.targets.push_back({t.factor.size(), {.latency_ms = limit}});
     t.factor.push_back(latency / levels[static_cast<std::size_t>(level)].latency_ms);
-  }
+  });
   if (t.factor.empty()) throw error(errc::bad_file, name, "at least one image", "none");
   return t;
 }
 
 inline trace read_trace(const std::filesystem::path& path, std::span<const level_figures> levels) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw error(errc::io, path.string(), "a readable file", "none");
-  return read_trace(in, path.string(), levels);
+  return read_trace(map_file(path).text(), path.string(), levels);
 }
 
 } // namespace dynofa::runtime

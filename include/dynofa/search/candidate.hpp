@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/accuracy/model.hpp"
+#include "dynofa/core/pareto_front.hpp"
 #include "dynofa/latency/extremes.hpp"
 #include "dynofa/latency/model.hpp"
 
@@ -16,7 +17,7 @@ namespace dynofa::search {
 struct candidate {
   dynofa::arch arch;
   double accuracy = -std::numeric_limits<double>::infinity();
-  milliseconds latency{std::numeric_limits<double>::infinity()};
+  double cost = std::numeric_limits<double>::infinity(); ///< in the cost model's unit, as limits are
 };
 
 /// What a long search tells while it works. A callback that returns false ends the search as a stop request does.
@@ -27,45 +28,31 @@ struct progress {
 };
 using progress_callback = std::function<bool(const progress&)>;
 
-/// Refuses at once what no architecture of the space can meet, naming the nearest value that one can. Exact for
-/// additive models; other models say nothing here.
-template <latency_model Latency>
-void require_feasible(const space_description& space, const Latency& latency, milliseconds limit, const char* where) {
-  if constexpr (additive_latency_model<Latency>) {
-    const double least = find_extremes(latency.costs(), &space).least.cost * latency.scale() + latency.offset();
-    if (!(limit.count() >= least))
-      throw error(errc::infeasible, where,
-                  text("a latency limit of at least ", least, " ms on ", latency.device(), ", the least in the space"),
-                  text(limit.count(), " ms"));
-  } else if (!(limit.count() > 0))
-    throw error(errc::infeasible, where, "a latency limit above 0 ms", text(limit.count(), " ms"));
+/// The cheapest and the dearest that an additive model says of the space.
+template <additive_cost_model Cost>
+cost_extremes exact_extremes(const space_description& space, const Cost& cost) {
+  cost_extremes found = find_extremes(cost.costs(), &space);
+  for (auto* end : {&found.least, &found.most}) end->cost = end->cost * cost.scale() + cost.offset();
+  return found;
 }
 
-/// The candidates that no other beats in both accuracy and latency, ascending in both.
-class front {
-public:
-  /// Takes `c` in if nothing here is at least as good in both; whoever it beats leaves. True if it came in.
-  bool insert(const candidate& c) {
-    // first member slower than c; the one before it is the best of those not slower
-    auto at = std::upper_bound(members_.begin(), members_.end(), c.latency,
-                               [](milliseconds ms, const candidate& m) { return ms < m.latency; });
-    if (at != members_.begin() && std::prev(at)->accuracy >= c.accuracy) return false;
-    auto first = at;
-    while (first != members_.begin() && std::prev(first)->latency == c.latency) --first;
-    while (at != members_.end() && at->accuracy <= c.accuracy) ++at;
-    members_.insert(members_.erase(first, at), c);
-    return true;
-  }
-  /// The most accurate member within a limit, or null.
-  const candidate* best_within(milliseconds limit) const {
-    auto at = std::upper_bound(members_.begin(), members_.end(), limit,
-                               [](milliseconds ms, const candidate& m) { return ms < m.latency; });
-    return at == members_.begin() ? nullptr : &*std::prev(at);
-  }
-  const std::vector<candidate>& members() const { return members_; }
+/// Refuses at once what no architecture of the space can meet, naming the nearest value that one can. Exact for
+/// additive models; other models say nothing here.
+template <cost_model Cost>
+void require_feasible(const space_description& space, const Cost& cost, double limit, const char* where) {
+  const auto refuse = [&](const auto&... expected) {
+    const std::string unit = cost.unit(), device = cost.device();
+    throw error(errc::infeasible, where, text("a limit ", expected..., ' ', unit, device.empty() ? "" : " on ", device),
+                text(limit, ' ', unit));
+  };
+  if constexpr (additive_cost_model<Cost>) {
+    if (const double least = exact_extremes(space, cost).least.cost; !(limit >= least))
+      refuse("of at least the space's least, ", least);
+  } else if (!(limit > 0))
+    refuse("above 0");
+}
 
-private:
-  std::vector<candidate> members_;
-};
+/// The candidates that no other beats in both accuracy and cost, ascending in both.
+using front = pareto_front<candidate, &candidate::cost, &candidate::accuracy>;
 
 } // namespace dynofa::search

@@ -29,19 +29,19 @@ struct evolution_state {
   const candidate& best() const { return population.front(); }
 };
 
-/// once-for-all's evolution: elitist, half mutation, half crossover, accuracy under a latency limit (≤). Different from
+/// once-for-all's evolution: elitist, half mutation, half crossover, accuracy under a limit of cost (≤). Different from
 /// the reference where that is broken: no draw repeats for ever, the whole first population is used, the last
 /// generation is looked at, and an architecture is predicted once.
-template <accuracy_model Accuracy, latency_model Latency>
+template <accuracy_model Accuracy, cost_model Cost>
 class evolution_search {
 public:
-  /// Throws errc::infeasible for a limit below the space's least latency, errc::invalid_argument for ratios outside
+  /// Throws errc::infeasible for a limit below the space's least cost, errc::invalid_argument for ratios outside
   /// [0, 1] or an empty population.
-  evolution_search(const space_description& space, const Accuracy& accuracy, const Latency& latency, milliseconds limit,
+  evolution_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, double limit,
                    evolution_options options, std::optional<evolution_state> resume = std::nullopt)
       : space_{space}
       , accuracy_{accuracy}
-      , latency_{latency}
+      , cost_{cost}
       , limit_{limit}
       , options_{std::move(options)}
       , random_{options_.seed, "evolution"} {
@@ -52,7 +52,7 @@ public:
     ratio(options_.parent_ratio, "parent_ratio"), ratio(options_.mutation_ratio, "mutation_ratio"),
         ratio(options_.mutate_prob, "mutate_prob");
     if (options_.population < 1) throw error(errc::invalid_argument, "evolution option population", "at least 1", "0");
-    require_feasible(space_, latency_, limit_, "evolution");
+    require_feasible(space_, cost_, limit_, "evolution");
     if (resume) {
       state_ = std::move(*resume);
       random_ = random_stream::resume(state_.random_key, state_.random_counter);
@@ -103,7 +103,7 @@ private:
     return true;
   }
 
-  bool fits(const arch& a) const { return milliseconds(latency_(a)) <= limit_; }
+  bool fits(const arch& a) const { return cost_(a) <= limit_; }
   template <class Draw>
   arch draw(Draw make, const arch& otherwise) {
     for (std::size_t i = 0; i < options_.most_draws; ++i)
@@ -112,24 +112,24 @@ private:
   }
   /// At random; where that meets nothing within the limit, near the cheapest architecture.
   arch draw_first() {
-    milliseconds least{std::numeric_limits<double>::infinity()};
+    double least = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < options_.most_draws; ++i) {
       const arch a = random_arch(space_, random_);
-      const milliseconds ms = latency_(a);
-      if (ms <= limit_) return a;
-      least = std::min(least, ms);
+      const double cost = cost_(a);
+      if (cost <= limit_) return a;
+      least = std::min(least, cost);
     }
-    if constexpr (additive_latency_model<Latency>) {
-      const arch cheapest = find_extremes(latency_.costs(), &space_).least.arch;
+    if constexpr (additive_cost_model<Cost>) {
+      const arch cheapest = find_extremes(cost_.costs(), &space_).least.arch;
       for (double p = 0.3; p > 0.005; p *= 0.7)
         for (int i = 0; i < 20; ++i)
           if (const arch a = mutate(space_, cheapest, p, random_, 0); fits(a)) return a;
       return cheapest;
     } else
       throw error(errc::infeasible, "evolution",
-                  text("a latency limit that one of ", options_.most_draws, " draws meets; the least met was ",
-                       least.count(), " ms"),
-                  text(limit_.count(), " ms"));
+                  text("a limit that one of ", options_.most_draws, " draws meets; the least met was ", least, ' ',
+                       cost_.unit()),
+                  text(limit_, ' ', cost_.unit()));
   }
 
   /// Predicts what is new, adds all to the population and sorts it.
@@ -144,7 +144,7 @@ private:
     const bool first = state_.generation == 0;
     for (const arch& a : archs) {
       const double accuracy = known_[a];
-      if (first || accuracy >= options_.accuracy_least) state_.population.push_back({a, accuracy, latency_(a)});
+      if (first || accuracy >= options_.accuracy_least) state_.population.push_back({a, accuracy, cost_(a)});
     }
     std::stable_sort(state_.population.begin(), state_.population.end(),
                      [](const candidate& a, const candidate& b) { return a.accuracy > b.accuracy; });
@@ -152,8 +152,8 @@ private:
 
   space_description space_;
   const Accuracy& accuracy_;
-  const Latency& latency_;
-  milliseconds limit_;
+  const Cost& cost_;
+  double limit_;
   evolution_options options_;
   random_stream random_;
   evolution_state state_;
@@ -161,10 +161,10 @@ private:
 };
 
 /// Runs an `evolution_search` and returns its last state; `.best()` is the answer.
-template <accuracy_model Accuracy, latency_model Latency>
-evolution_state evolution(const space_description& space, const Accuracy& accuracy, const Latency& latency,
-                          milliseconds limit, evolution_options options = {}) {
-  evolution_search search(space, accuracy, latency, limit, std::move(options));
+template <accuracy_model Accuracy, cost_model Cost>
+evolution_state evolution(const space_description& space, const Accuracy& accuracy, const Cost& cost, double limit,
+                          evolution_options options = {}) {
+  evolution_search search(space, accuracy, cost, limit, std::move(options));
   search.run();
   return search.state();
 }

@@ -10,26 +10,26 @@
 namespace dynofa::search {
 
 /// Climbs from an architecture to one that no single change and no planned combination of changes improves, within a
-/// latency limit. Resolution stays.
+/// limit of cost. Resolution stays.
 ///
 /// Each step asks the predictor for every single change (kernel and ratio of a block together, depth of a stage), then
-/// treats these gains and the latency differences as additive and solves the multiple-choice knapsack "at most m
-/// changes within the slack" exactly by dynamic programming over 128 latency bins; the solutions for m = 2 … 6 are
+/// treats these gains and the cost differences as additive and solves the multiple-choice knapsack "at most m
+/// changes within the slack" exactly by dynamic programming over 128 bins of cost; the solutions for m = 2 … 6 are
 /// predicted truly, and the best of all is taken. About 200 predictions a step. From an architecture over the limit,
 /// the same plan with a negative slack brings it back.
-template <accuracy_model Accuracy, latency_model Latency>
+template <accuracy_model Accuracy, cost_model Cost>
 class improver {
 public:
-  improver(const space_description& space, const Accuracy& accuracy, const Latency& latency)
+  improver(const space_description& space, const Accuracy& accuracy, const Cost& cost)
       : space_{space}
       , accuracy_{accuracy}
-      , latency_{latency} {}
+      , cost_{cost} {}
 
   /// `visit(candidate)` sees every architecture that was predicted. Ends after `most_steps` steps at the latest, or
   /// where `known(arch hash)` says that an earlier climb within this limit has been: the way on is the same. The result
   /// is over the limit only if no way under it was found.
   template <class Visit, class Known>
-  candidate operator()(const arch& start, milliseconds limit, Visit visit, Known known, int most_steps = 60) {
+  candidate operator()(const arch& start, double limit, Visit visit, Known known, int most_steps = 60) {
     steps_.clear();
     candidate now = judge(start.canonical(), visit);
     for (int step = 0; step < most_steps; ++step) {
@@ -42,12 +42,12 @@ public:
       predict(visit, singles);
       const candidate* best = nullptr;
       for (const candidate& c : tried_)
-        if (c.latency <= limit && (!best || c.accuracy > best->accuracy)) best = &c;
-      if (now.latency <= limit) {
+        if (c.cost <= limit && (!best || c.accuracy > best->accuracy)) best = &c;
+      if (now.cost <= limit) {
         if (!best || best->accuracy <= now.accuracy) break;
       } else if (!best) { // nothing within the limit yet: go where it is cheapest
         for (const candidate& c : tried_)
-          if (c.latency < now.latency && (!best || c.latency < best->latency)) best = &c;
+          if (c.cost < now.cost && (!best || c.cost < best->cost)) best = &c;
         if (!best) break;
       }
       now = *best;
@@ -63,47 +63,45 @@ private:
   static constexpr int bins = 128, most_changes = 6;
 
   struct change {
-    std::uint8_t stage, gene, k, e, d; ///< gene 255: none; d 0: as it was
+    std::uint8_t stage, d;   ///< d 0: the depth stays
+    std::int16_t block = -1; ///< −1: its choices stay
+    block_choice choice = {};
   };
 
   template <class Visit>
   candidate judge(const arch& a, Visit& visit) {
-    candidate c{a, accuracy_(a), latency_(a)};
+    candidate c{a, accuracy_(a), cost_(a)};
     ++evaluations_;
     visit(c);
     return c;
   }
   arch apply(arch a, const change& c) const {
     if (c.d) a.d[c.stage] = c.d;
-    if (c.gene != 255) a.ks[c.gene] = c.k, a.e[c.gene] = c.e;
+    if (c.block >= 0) a.choose(static_cast<std::size_t>(c.block), c.choice);
     return a;
   }
 
   void list_changes(const candidate& now) {
     changes_.clear(), group_ends_.clear(), tried_.clear();
     const arch& a = now.arch;
-    const std::size_t per_stage = space_.blocks_per_stage();
     for (std::size_t s = 0; s < space_.stages.size(); ++s) {
       const auto& stage = space_.stages[s];
-      const auto each_choice = [&](auto act) {
-        for (auto k : stage.kernels)
-          for (auto e : stage.expands) act(k, e);
-      };
       const auto s8 = static_cast<std::uint8_t>(s);
-      for (std::size_t g = s * per_stage; g < s * per_stage + a.d[s]; ++g) {
-        const auto g8 = static_cast<std::uint8_t>(g);
-        each_choice([&](std::uint8_t k, std::uint8_t e) {
-          if (k != a.ks[g] || e != a.e[g]) changes_.push_back({s8, g8, k, e, 0});
-        });
+      const std::size_t first = space_.first_block(s);
+      const auto each_choice = [&](std::size_t block, std::uint8_t depth, bool but_present) {
+        for (std::size_t i = 0; i < stage.variant_count(); ++i)
+          if (const block_choice c = stage.variant(i); !but_present || c != a.choice(block))
+            changes_.push_back({s8, depth, static_cast<std::int16_t>(block), c});
+      };
+      for (std::size_t block = first; block < first + a.d[s]; ++block) {
+        each_choice(block, 0, true);
         close_group();
       }
       for (auto d : stage.depths)
         if (d < a.d[s])
-          changes_.push_back({s8, 255, 0, 0, d});
+          changes_.push_back({s8, d});
         else if (d > a.d[s]) // the block that comes in takes every choice; a second one stays as the genes say
-          each_choice([&](std::uint8_t k, std::uint8_t e) {
-            changes_.push_back({s8, static_cast<std::uint8_t>(s * per_stage + a.d[s]), k, e, d});
-          });
+          each_choice(first + a.d[s], d, false);
       close_group();
     }
     for (const change& c : changes_) add(apply(a, c));
@@ -111,7 +109,7 @@ private:
   void close_group() {
     if (changes_.size() > (group_ends_.empty() ? 0 : group_ends_.back())) group_ends_.push_back(changes_.size());
   }
-  void add(const arch& a) { tried_.push_back({a, 0, latency_(a)}); }
+  void add(const arch& a) { tried_.push_back({a, 0, cost_(a)}); }
 
   template <class Visit>
   void predict(Visit& visit, std::size_t first) {
@@ -126,14 +124,13 @@ private:
     }
   }
 
-  /// The knapsack. gain_[m][b]: the most accuracy that m changes bring when their latency, rounded up to bins, sums to
-  /// b; bin `zero` stands for no change of latency and the last bin for the whole slack.
-  void plan_combinations(const candidate& now, milliseconds limit) {
-    const double slack = (limit - now.latency).count();
+  /// The knapsack. gain_[m][b]: the most accuracy that m changes bring when their cost, rounded up to bins, sums to
+  /// b; bin `zero` stands for no change of cost and the last bin for the whole slack.
+  void plan_combinations(const candidate& now, double limit) {
+    const double slack = limit - now.cost;
     double widest = 0;
     for (const candidate& c : tried_)
-      if (const double change = std::abs((c.latency - now.latency).count()); std::isfinite(change))
-        widest = std::max(widest, change);
+      if (const double change = std::abs(c.cost - now.cost); std::isfinite(change)) widest = std::max(widest, change);
     if (!std::isfinite(slack) || !(widest > 0)) return;
     const double room = std::max(2 * widest, -4 * slack), up = std::clamp(slack, 0.0, room);
     const double width = width_ = (room + up) / (bins - 2);
@@ -152,7 +149,7 @@ private:
         const auto& from = gain_[static_cast<std::size_t>(m - 1)];
         auto& chosen = choice_[g][static_cast<std::size_t>(m)];
         for (std::size_t i = first; i < group_ends_[g]; ++i) {
-          if (!std::isfinite(tried_[i].latency.count())) continue;
+          if (!std::isfinite(tried_[i].cost)) continue;
           const int shift = bins_of(i, now);
           const auto gain = static_cast<float>(tried_[i].accuracy - now.accuracy);
           const auto item = static_cast<std::int16_t>(i - first);
@@ -176,7 +173,7 @@ private:
               (b < 0 || row[static_cast<std::size_t>(i)] > row[static_cast<std::size_t>(b)]))
             b = i;
         if (b < 0) break;
-        if (const auto a = combine(now, m, b); a && latency_(*a) <= limit) add(*a);
+        if (const auto a = combine(now, m, b); a && cost_(*a) <= limit) add(*a);
         row[static_cast<std::size_t>(b)] = none;
       }
     }
@@ -198,15 +195,15 @@ private:
     if (changes) return std::nullopt;
     return a.canonical();
   }
-  /// Latency of a single change in bins, rounded up so that a plan within the slack stays within it.
+  /// Cost of a single change in bins, rounded up so that a plan within the slack stays within it.
   int bins_of(std::size_t i, const candidate& now) const {
     return static_cast<int>(
-        std::clamp(std::ceil((tried_[i].latency - now.latency).count() / width_ - 1e-9), -double(bins), double(bins)));
+        std::clamp(std::ceil((tried_[i].cost - now.cost) / width_ - 1e-9), -double(bins), double(bins)));
   }
 
   const space_description& space_;
   const Accuracy& accuracy_;
-  const Latency& latency_;
+  const Cost& cost_;
   std::size_t evaluations_ = 0;
   std::vector<std::uint64_t> steps_;
   double width_ = 1;

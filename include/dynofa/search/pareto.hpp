@@ -1,22 +1,19 @@
 #pragma once
+#include "dynofa/core/parallel_for.hpp"
 #include "dynofa/search/improve.hpp"
 #include "dynofa/space/sampling.hpp"
 
-#include <atomic>
-#include <exception>
-#include <mutex>
 #include <set>
 #include <stop_token>
-#include <thread>
 
 namespace dynofa::search {
 
 struct pareto_options {
-  std::vector<milliseconds> limits; ///< of the family, any order; empty: `levels` steps over the whole range
+  std::vector<double> limits; ///< of the family, any order; empty: `levels` steps over the whole range
   std::size_t levels = 8;
   std::size_t evaluations = 64000; ///< accuracy predictions per limit, about
   std::uint64_t seed = 1;
-  unsigned threads = 1; ///< the result does not depend on it
+  int threads = 1; ///< the result does not depend on it
   progress_callback on_progress;
   std::stop_token stop;
 };
@@ -24,7 +21,7 @@ struct pareto_options {
 /// What a search for a family knows; all that it needs to go on later.
 struct pareto_state {
   struct limit_state {
-    milliseconds limit{0};
+    double limit = 0;
     std::vector<candidate> elite;   ///< local optima within the limit, best first
     std::set<std::uint64_t> passed; ///< hashes of architectures that a climb has gone through
     std::size_t evaluations = 0, round = 0;
@@ -42,7 +39,7 @@ struct pareto_state {
   const candidate& best(std::size_t i) const { return *all.best_within(limits[i].limit); }
 };
 
-/// Searches the whole family at once: for every latency limit the most accurate architecture, and the front of all that
+/// Searches the whole family at once: for every limit of cost the most accurate architecture, and the front of all that
 /// was seen.
 ///
 /// Each limit keeps an elite of local optima (`improver`). A round makes a child per limit, by crossover and mutation
@@ -50,32 +47,31 @@ struct pareto_state {
 /// round) and merged in order, so the result is a function of models and options alone, whatever the threads; a state
 /// that was stored between two runs goes on as if never stopped. On the published Jetson tables it beats the
 /// reference's evolution (500 generations, three seeds) at every limit in 0.3 s each.
-template <accuracy_model Accuracy, latency_model Latency>
+template <accuracy_model Accuracy, cost_model Cost>
 class pareto_search {
 public:
   /// Throws errc::infeasible for a limit that nothing in the space meets. The models must live as long as this object.
-  pareto_search(const space_description& space, const Accuracy& accuracy, const Latency& latency,
-                pareto_options options)
+  pareto_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, pareto_options options)
       : space_{space}
       , accuracy_{accuracy}
-      , latency_{latency}
+      , cost_{cost}
       , options_{std::move(options)} {
     auto limits = options_.limits;
     if (limits.empty()) limits = default_limits();
     std::sort(limits.begin(), limits.end());
     limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
     for (auto limit : limits) {
-      require_feasible(space_, latency_, limit, "pareto search");
+      require_feasible(space_, cost_, limit, "pareto search");
       state_.limits.push_back({limit, {}, {}, 0, 0});
     }
     state_.seed = options_.seed;
   }
   /// Goes on from a stored state, which brings its own limits and seed.
-  pareto_search(const space_description& space, const Accuracy& accuracy, const Latency& latency,
-                pareto_options options, pareto_state state)
+  pareto_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, pareto_options options,
+                pareto_state state)
       : space_{space}
       , accuracy_{accuracy}
-      , latency_{latency}
+      , cost_{cost}
       , options_{std::move(options)}
       , state_{std::move(state)} {}
 
@@ -114,7 +110,7 @@ private:
       if (state_.limits[i].evaluations < options_.evaluations) todo.push_back(i);
     if (todo.empty()) return false;
     std::vector<found> results(todo.size());
-    in_parallel(todo.size(), [&](std::size_t t) { results[t] = climb(todo[t]); });
+    parallel_for(todo.size(), options_.threads, [&](std::size_t t) { results[t] = climb(todo[t]); });
     for (std::size_t t = 0; t < todo.size(); ++t) merge(todo[t], results[t]);
     return true;
   }
@@ -123,11 +119,11 @@ private:
     const auto& mine = state_.limits[i];
     random_stream random(state_.seed, text("pareto ", i, " ", mine.round));
     found f;
-    improver<Accuracy, Latency> improve(space_, accuracy_, latency_);
+    improver<Accuracy, Cost> improve(space_, accuracy_, cost_);
     f.optimum = improve(
         child(i, random), mine.limit,
         [&](const candidate& c) {
-          if (std::isfinite(c.latency.count())) f.seen.insert(c);
+          if (std::isfinite(c.cost)) f.seen.insert(c);
         },
         [&](std::uint64_t hash) { return mine.passed.contains(hash); });
     f.steps = improve.steps();
@@ -163,13 +159,13 @@ private:
     mine.evaluations += f.evaluations;
     ++mine.round;
     mine.passed.insert(f.steps.begin(), f.steps.end());
-    if (f.optimum.latency <= mine.limit) insert_elite(mine.elite, f.optimum);
+    if (f.optimum.cost <= mine.limit) insert_elite(mine.elite, f.optimum);
     if (const auto* best = state_.all.best_within(mine.limit)) insert_elite(mine.elite, *best); // met on another's way
     if (mine.elite.empty() && (mine.round == 16 || mine.evaluations >= options_.evaluations))
       throw error(errc::infeasible, "pareto search",
-                  text("a latency limit that some architecture meets; the least met was ",
-                       state_.all.members().empty() ? 0.0 : state_.all.members().front().latency.count(), " ms"),
-                  text(mine.limit.count(), " ms"));
+                  text("a limit that some architecture meets; the least met was ",
+                       state_.all.members().empty() ? 0.0 : state_.all.members().front().cost, ' ', cost_.unit()),
+                  text(mine.limit, ' ', cost_.unit()));
   }
   static void insert_elite(std::vector<candidate>& elite, const candidate& c) {
     for (const auto& e : elite)
@@ -180,65 +176,39 @@ private:
     if (elite.size() > elite_size) elite.pop_back();
   }
 
-  std::vector<milliseconds> default_limits() const {
+  std::vector<double> default_limits() const {
     double least = std::numeric_limits<double>::infinity(), most = 0;
-    if constexpr (additive_latency_model<Latency>) {
-      const auto x = find_extremes(latency_.costs(), &space_);
-      least = x.least.cost * latency_.scale() + latency_.offset(),
-      most = x.most.cost * latency_.scale() + latency_.offset();
+    if constexpr (additive_cost_model<Cost>) {
+      const auto x = exact_extremes(space_, cost_);
+      least = x.least.cost, most = x.most.cost;
     } else {
       random_stream random(options_.seed, "range");
       for (int i = 0; i < 500; ++i)
-        if (const double ms = milliseconds(latency_(random_arch(space_, random))).count(); std::isfinite(ms))
-          least = std::min(least, ms), most = std::max(most, ms);
+        if (const double cost = cost_(random_arch(space_, random)); std::isfinite(cost))
+          least = std::min(least, cost), most = std::max(most, cost);
       if (!(most > 0))
-        throw error(errc::infeasible, "pareto search", "a space of which the latency model accepts something",
+        throw error(errc::infeasible, "pareto search", "a space of which the cost model accepts something",
                     "none of 500");
     }
-    std::vector<milliseconds> limits;
-    for (std::size_t i = 1; i <= options_.levels; ++i) // steps of equal ratio: accuracy rises about with log latency
+    std::vector<double> limits;
+    for (std::size_t i = 1; i <= options_.levels; ++i) // steps of equal ratio: accuracy rises about with log cost
       limits.emplace_back(least *
                           std::pow(most / least, static_cast<double>(i) / static_cast<double>(options_.levels + 1)));
     return limits;
   }
 
-  template <class Work>
-  void in_parallel(std::size_t n, Work work) const {
-    const auto workers = static_cast<std::size_t>(std::clamp<std::size_t>(options_.threads, 1, n));
-    if (workers == 1) {
-      for (std::size_t i = 0; i < n; ++i) work(i);
-      return;
-    }
-    std::atomic<std::size_t> next{0};
-    std::exception_ptr fault;
-    std::mutex fault_mutex;
-    {
-      std::vector<std::jthread> pool;
-      for (std::size_t w = 0; w < workers; ++w)
-        pool.emplace_back([&] {
-          try {
-            for (std::size_t i; (i = next++) < n;) work(i);
-          } catch (...) {
-            const std::lock_guard lock(fault_mutex);
-            fault = std::current_exception();
-          }
-        });
-    }
-    if (fault) std::rethrow_exception(fault);
-  }
-
   space_description space_;
   const Accuracy& accuracy_;
-  const Latency& latency_;
+  const Cost& cost_;
   pareto_options options_;
   pareto_state state_;
 };
 
 /// Runs a `pareto_search` to its end (or to a stop) and returns what it found.
-template <accuracy_model Accuracy, latency_model Latency>
-pareto_state pareto(const space_description& space, const Accuracy& accuracy, const Latency& latency,
+template <accuracy_model Accuracy, cost_model Cost>
+pareto_state pareto(const space_description& space, const Accuracy& accuracy, const Cost& cost,
                     pareto_options options = {}) {
-  pareto_search search(space, accuracy, latency, std::move(options));
+  pareto_search search(space, accuracy, cost, std::move(options));
   search.run();
   return search.state();
 }

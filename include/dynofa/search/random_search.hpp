@@ -10,9 +10,9 @@ namespace dynofa::search {
 
 /// The inputs of Algorithm 1 under its own names. Accuracies in the unit of the accuracy model.
 struct random_search_options {
-  double accuracy_max = 0;   ///< Acc_max
-  double accuracy_range = 0; ///< Acc_r: accepted is accuracy > Acc_max − Acc_r
-  milliseconds latency_init{0}, latency_add{0}, latency_max{0};
+  double accuracy_max = 0;                                   ///< Acc_max
+  double accuracy_range = 0;                                 ///< Acc_r: accepted is accuracy > Acc_max − Acc_r
+  double latency_init = 0, latency_add = 0, latency_max = 0; ///< in the cost model's unit
   std::size_t itr_n = 100;     ///< draws after which the latency bound is raised by latency_add
   std::size_t itr_max = 10000; ///< draws of one call
   std::uint64_t seed = 1;
@@ -28,16 +28,16 @@ struct random_search_options {
 /// The paper's random search (§3.2, Algorithm 1): draws architectures until one is accurate enough, quick enough for
 /// the current bound and not found before. Comparisons are strict, as printed. The object keeps Parents and the bound,
 /// which the algorithm leaves to its caller.
-template <accuracy_model Accuracy, latency_model Latency>
+template <accuracy_model Accuracy, cost_model Cost>
 class random_search {
 public:
   /// Throws errc::infeasible if no architecture of the space is below latency_max, errc::invalid_argument for an itr_n
   /// of 0 or bounds that do not rise.
-  random_search(const space_description& space, const Accuracy& accuracy, const Latency& latency,
+  random_search(const space_description& space, const Accuracy& accuracy, const Cost& cost,
                 random_search_options options)
       : space_{space}
       , accuracy_{accuracy}
-      , latency_{latency}
+      , cost_{cost}
       , options_{std::move(options)}
       , bound_{options_.latency_init}
       , random_{options_.seed, "random search"} {
@@ -45,11 +45,10 @@ public:
       return error(errc::invalid_argument, "random search", std::move(expected), std::move(got));
     };
     if (options_.itr_n == 0) throw fault("itr_n of at least 1", "0");
-    if (!(options_.latency_max >= options_.latency_init) || !(options_.latency_add.count() >= 0))
+    if (!(options_.latency_max >= options_.latency_init) || !(options_.latency_add >= 0))
       throw fault("latency_init <= latency_max and latency_add >= 0",
-                  text(options_.latency_init.count(), ", ", options_.latency_max.count(), " and ",
-                       options_.latency_add.count()));
-    require_feasible(space_, latency_, options_.latency_max, "random search");
+                  text(options_.latency_init, ", ", options_.latency_max, " and ", options_.latency_add));
+    require_feasible(space_, cost_, options_.latency_max, "random search");
   }
 
   /// The next architecture; nothing after itr_max draws without one, or when asked to stop.
@@ -62,30 +61,30 @@ public:
       }
       const arch a = random_arch(space_, random_);
       ++draws_;
-      const milliseconds ms = latency_(a);
-      if (!(ms < bound_)) continue; // before the dearer prediction; the result is the same
+      const double cost = cost_(a);
+      if (!(cost < bound_)) continue; // before the dearer prediction; the result is the same
       const double accuracy = accuracy_(a);
       ++evaluations_;
       if (!(accuracy > options_.accuracy_max - options_.accuracy_range)) continue;
       if (options_.upper_accuracy_bound && accuracy > options_.accuracy_max) continue;
       if (!parents_.insert(a).second) continue;
-      return candidate{a, accuracy, ms};
+      return candidate{a, accuracy, cost};
     }
     return std::nullopt;
   }
 
   /// Everything that was returned, and that will not be returned again.
   const std::set<arch>& parents() const { return parents_; }
-  milliseconds bound() const { return bound_; } ///< Lat
+  double bound() const { return bound_; } ///< Lat
   std::size_t draws() const { return draws_; }
   std::size_t evaluations() const { return evaluations_; }
 
 private:
   space_description space_;
   const Accuracy& accuracy_;
-  const Latency& latency_;
+  const Cost& cost_;
   random_search_options options_;
-  milliseconds bound_;
+  double bound_;
   random_stream random_;
   std::set<arch> parents_;
   std::size_t draws_ = 0, evaluations_ = 0;

@@ -9,40 +9,84 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <type_traits>
 
 namespace dynofa {
 
-/// One sub-network: kernel size and expand ratio of every block, depth of every stage, input resolution.
+/// One sub-network: a value for every gene of its space.
 ///
-/// The genes lie stage by stage, `ks.size() / d.size()` to a stage (20 / 5 = 4 in once-for-all); of stage s only the
-/// first `d[s]` are active. Equality, order and hash look at the active genes alone: two architectures that build the
-/// same network are the same.
+/// Kernels and ratios lie stage by stage. Of the blocks of stage s only the first `d[s]` are active. Equality, order
+/// and hash look at the active genes alone: two architectures that build the same network are the same.
 struct arch {
   inline_vector<std::uint8_t, max_blocks> ks; ///< kernel size of each block
-  inline_vector<std::uint8_t, max_blocks> e;  ///< expand ratio of each block
+  inline_vector<decimal, max_blocks> e;       ///< expand ratio of each block
   inline_vector<std::uint8_t, max_stages> d;  ///< active blocks of each stage
   std::uint16_t r = 0;                        ///< input is r × r
+  /// Blocks of each stage; empty where all stages have the same number, as in once-for-all's MobileNetV3. Files do not
+  /// have it: `conform` sets it.
+  inline_vector<std::uint8_t, max_stages> uneven;
 
-  constexpr std::size_t blocks_per_stage() const { return d.empty() ? 0 : ks.size() / d.size(); }
+  /// `visit(value)` with the value of a gene, in its own type.
+  template <class Arch, class Visit>
+  static constexpr decltype(auto) value_of(Arch& a, const gene& g, Visit&& visit) {
+    switch (g.kind) {
+    case gene_kind::depth: return visit(a.d[g.stage]);
+    case gene_kind::kernel: return visit(a.ks[g.block]);
+    case gene_kind::expand: return visit(a.e[g.block]);
+    default: return visit(a.r);
+    }
+  }
+  constexpr decimal get(const gene& g) const {
+    return value_of(*this, g, [](const auto& value) { return decimal(value); });
+  }
+  constexpr void set(const gene& g, decimal to) {
+    value_of(*this, g, [to]<class Value>(Value& value) {
+      if constexpr (std::is_same_v<Value, decimal>)
+        value = to;
+      else
+        value = static_cast<Value>(int(to));
+    });
+  }
+
+  constexpr block_choice choice(std::size_t block) const { return {ks[block], e[block]}; }
+  constexpr void choose(std::size_t block, const block_choice& c) { ks[block] = c.kernel, e[block] = c.expand; }
+
   /// Whether the lengths fit each other. An arch of a file need not; it can still be compared, hashed and printed,
   /// every gene then counting as active, until `validate` refuses it.
   constexpr bool well_formed() const {
-    return ks.size() == e.size() && !ks.empty() && ks.size() == blocks_per_stage() * d.size();
+    if (ks.size() != e.size() || ks.empty() || d.empty()) return false;
+    return uneven.empty() ? ks.size() % d.size() == 0 : uneven.size() == d.size() && first_block(d.size()) == ks.size();
   }
-  constexpr bool active(std::size_t gene) const {
-    return !well_formed() || gene % blocks_per_stage() < d[gene / blocks_per_stage()];
+  /// The number of the first block of stage s of a well-formed arch.
+  constexpr std::size_t first_block(std::size_t s) const {
+    if (uneven.empty()) return s * (ks.size() / d.size());
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < s; ++i) n += uneven[i];
+    return n;
   }
+  constexpr std::size_t stage_of(std::size_t block) const {
+    if (uneven.empty()) return block / (ks.size() / d.size());
+    std::size_t s = 0;
+    while (first_block(s + 1) <= block) ++s;
+    return s;
+  }
+  /// Whether a block runs.
+  constexpr bool active(std::size_t block) const {
+    if (!well_formed()) return true;
+    const std::size_t s = stage_of(block);
+    return block - first_block(s) < d[s];
+  }
+  /// Whether a gene counts.
+  constexpr bool active(const gene& g) const { return !g.of_block() || active(std::size_t(g.block)); }
 
   /// The same network with every inactive gene set to that of its stage's first block (legal in any space).
   constexpr arch canonical() const {
     arch a = *this;
     if (!well_formed()) return a;
-    const std::size_t n = blocks_per_stage();
-    for (std::size_t i = 0; i < a.ks.size(); ++i)
-      if (!active(i)) {
-        a.ks[i] = a.ks[i / n * n];
-        a.e[i] = a.e[i / n * n];
-      }
+    for (std::size_t s = 0; s < d.size(); ++s) {
+      const std::size_t first = first_block(s), end = first_block(s + 1);
+      for (std::size_t i = first + d[s]; i < end; ++i) a.ks[i] = a.ks[first], a.e[i] = a.e[first];
+    }
     return a;
   }
 
@@ -60,8 +104,10 @@ struct arch {
     std::uint64_t h = mix64(r + 0x9E3779B97F4A7C15u * d.size());
     for (auto depth : d) h = mix64(h ^ depth);
     for (std::size_t i = 0; i < std::max(ks.size(), e.size()); ++i)
-      if (active(i))
-        h = mix64(h ^ (std::uint64_t(i < ks.size() ? ks[i] : 0) << 8 | (i < e.size() ? e[i] : 0)) ^ i << 16);
+      if (active(i)) {
+        const auto ratio = i < e.size() ? static_cast<std::uint64_t>(e[i].thousandths) : 0; // broken ones lie apart
+        h = mix64(h ^ (std::uint64_t(i < ks.size() ? ks[i] : 0) << 8 | ratio / 1000 | ratio % 1000 << 32) ^ i << 16);
+      }
     return h;
   }
 
@@ -72,8 +118,8 @@ struct arch {
     auto genes = [&](const char* name, const auto& values) {
       out << ' ' << name;
       for (std::size_t i = 0; i < values.size(); ++i) {
-        if (i && a.well_formed() && i % a.blocks_per_stage() == 0) out << " |";
-        if (a.active(i)) out << ' ' << int(values[i]);
+        if (i && a.well_formed() && a.stage_of(i) != a.stage_of(i - 1)) out << " |";
+        if (a.active(i)) out << ' ' << decimal(values[i]);
       }
     };
     genes("k", a.ks);
@@ -87,8 +133,17 @@ namespace detail {
 template <class Values>
 std::string list_of(const Values& values) {
   std::string s;
-  for (std::size_t i = 0; i < values.size(); ++i) s += (i ? ", " : "") + std::to_string(values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) s += text(i ? ", " : "", decimal(values[i]));
   return s;
+}
+/// "ks[7]"
+inline std::string name_of(const gene& g) {
+  switch (g.kind) {
+  case gene_kind::depth: return text("d[", int(g.stage), ']');
+  case gene_kind::kernel: return text("ks[", int(g.block), ']');
+  case gene_kind::expand: return text("e[", int(g.block), ']');
+  default: return "r";
+  }
 }
 
 } // namespace detail
@@ -96,46 +151,32 @@ std::string list_of(const Values& values) {
 /// The first fault of `a` in `space`, as the error that names field, legal values and what was found; nothing if it is
 /// legal. Genes of inactive blocks must be legal too, as in once-for-all.
 inline std::optional<error> find_fault(const space_description& space, const arch& a) {
-  auto fault = [](std::string field, std::string expected, std::string got) {
+  auto fault = [](const std::string& field, std::string expected, std::string got) {
     return error(errc::invalid_arch, "architecture field " + field, std::move(expected), std::move(got));
   };
-  const std::size_t stages = space.stages.size(), per_stage = space.blocks_per_stage();
   auto length = [&](std::size_t found, std::size_t wanted, const char* field) -> std::optional<error> {
     if (found == wanted) return std::nullopt;
     return fault(field, text(wanted, " values"), text(found, found == 1 ? " value" : " values"));
   };
-  if (auto f = length(a.ks.size(), stages * per_stage, "ks")) return f;
-  if (auto f = length(a.e.size(), stages * per_stage, "e")) return f;
-  if (auto f = length(a.d.size(), stages, "d")) return f;
-  for (std::size_t s = 0; s < stages; ++s) {
-    const auto& stage = space.stages[s];
-    auto one_of = [&](int value, const choices& offered, const char* field, std::size_t i) -> std::optional<error> {
-      for (int legal : offered)
-        if (legal == value) return std::nullopt;
-      return fault(text(field, '[', i, ']'), text("one of ", detail::list_of(offered), " (stage ", s + 1, ')'),
-                   std::to_string(value));
-    };
-    if (auto f = one_of(a.d[s], stage.depths, "d", s)) return f;
-    for (std::size_t i = s * per_stage; i < (s + 1) * per_stage; ++i) {
-      if (auto f = one_of(a.ks[i], stage.kernels, "ks", i)) return f;
-      if (auto f = one_of(a.e[i], stage.expands, "e", i)) return f;
+  if (auto f = length(a.ks.size(), space.block_count(), "ks")) return f;
+  if (auto f = length(a.e.size(), space.block_count(), "e")) return f;
+  if (auto f = length(a.d.size(), space.stages.size(), "d")) return f;
+  for (const gene& g : space.genes())
+    if (space.offer_index(g, a.get(g)) == space.offer_count(g)) {
+      const std::string offers = space.offered(g, [](const auto& list) { return detail::list_of(list); });
+      const std::string where = g.kind == gene_kind::resolution ? "" : text(" (stage ", int(g.stage) + 1, ')');
+      return fault(detail::name_of(g), text("one of ", offers, where), text(a.get(g)));
     }
-  }
-  if (!space.resolutions.contains(a.r))
-    return fault("r", "one of " + detail::list_of(space.resolutions), std::to_string(a.r));
   return std::nullopt;
 }
 
 /// Whether the space contains `a`: `find_fault` without the sentence, at compile time too.
 constexpr bool is_legal(const space_description& space, const arch& a) {
-  const std::size_t genes = space.block_genes(), per_stage = space.blocks_per_stage();
-  if (a.ks.size() != genes || a.e.size() != genes || a.d.size() != space.stages.size()) return false;
-  for (std::size_t i = 0; i < genes; ++i) {
-    const auto& stage = space.stages[i / per_stage];
-    if (!stage.kernels.contains(a.ks[i]) || !stage.expands.contains(a.e[i])) return false;
-    if (!stage.depths.contains(a.d[i / per_stage])) return false;
-  }
-  return space.resolutions.contains(a.r);
+  if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != space.stages.size())
+    return false;
+  for (const gene& g : space.genes())
+    if (space.offer_index(g, a.get(g)) == space.offer_count(g)) return false;
+  return true;
 }
 
 /// Throws the fault that `find_fault` finds.
@@ -143,28 +184,65 @@ inline void validate(const space_description& space, const arch& a) {
   if (auto fault = find_fault(space, a)) throw *std::move(fault);
 }
 
-/// The architecture that takes choice `pick(offered)` everywhere.
+namespace detail {
+constexpr decltype(arch::uneven) uneven_blocks(const space_description& space) {
+  decltype(arch::uneven) blocks;
+  for (std::size_t s = 0; s < space.stages.size(); ++s) blocks.push_back(static_cast<std::uint8_t>(space.blocks_of(s)));
+  return blocks.min() == blocks.max() ? decltype(blocks){} : blocks;
+}
+} // namespace detail
+
+/// `a` with its blocks dealt to stages as the space has them, in canonical form: what compares equal to others of the
+/// space. `a` must be one of it.
+constexpr arch conform(const space_description& space, arch a) {
+  a.uneven = detail::uneven_blocks(space);
+  return a.canonical();
+}
+
+/// The architecture whose value of each gene is `pick(gene, offered values)`, asked in the order of the genes.
 template <class Pick>
-constexpr arch uniform_arch(const space_description& space, int r, Pick pick) {
+constexpr arch make_arch(const space_description& space, Pick pick) {
   arch a;
-  const std::size_t per_stage = space.blocks_per_stage();
-  for (const auto& stage : space.stages) {
-    a.d.push_back(pick(stage.depths));
-    for (std::size_t b = 0; b < per_stage; ++b) {
-      a.ks.push_back(pick(stage.kernels));
-      a.e.push_back(pick(stage.expands));
-    }
-  }
-  a.r = static_cast<std::uint16_t>(r);
+  a.ks.resize(space.block_count()), a.e.resize(space.block_count()), a.d.resize(space.stages.size());
+  for (const gene& g : space.genes())
+    a.set(g, space.offered(g, [&](const auto& list) { return decimal(pick(g, list)); }));
+  a.uneven = detail::uneven_blocks(space);
   return a;
 }
 /// Largest kernel, expand ratio, depth and resolution everywhere.
 constexpr arch largest(const space_description& space) {
-  return uniform_arch(space, space.resolutions.max(), [](const choices& c) { return c.max(); });
+  return make_arch(space, [](const gene&, const auto& offered) { return offered.max(); });
 }
 /// Smallest everywhere.
 constexpr arch smallest(const space_description& space) {
-  return uniform_arch(space, space.resolutions.min(), [](const choices& c) { return c.min(); });
+  return make_arch(space, [](const gene&, const auto& offered) { return offered.min(); });
+}
+
+/// The deepest network at resolution r whose blocks have kernel k and ratio e where they are offered, else the next
+/// smaller choice, else the smallest. Over all k and e these meet every block that an architecture of the space can
+/// have.
+constexpr arch deepest(const space_description& space, int r, decimal k, decimal e) {
+  arch a = make_arch(space, [&](const gene& g, const auto& offered) {
+    if (!g.of_block()) return offered.max();
+    const decimal wanted = g.kind == gene_kind::kernel ? k : e;
+    auto best = offered.front();
+    for (const auto& value : offered)
+      if (decimal(value) <= wanted) best = value;
+    return best;
+  });
+  a.r = static_cast<std::uint16_t>(r);
+  return a;
+}
+/// `visit(deepest network)` for every kernel and ratio that any block is offered, kernels outermost, ascending.
+template <class Visit>
+constexpr void for_each_deepest(const space_description& space, int r, Visit visit) {
+  inline_vector<decimal, 64> kernels, expands;
+  for (const auto& stage : space.stages) {
+    for (const auto k : stage.kernels) kernels.insert(k);
+    for (const auto e : stage.expands) expands.insert(e);
+  }
+  for (const decimal k : kernels)
+    for (const decimal e : expands) visit(deepest(space, r, k, e));
 }
 
 } // namespace dynofa

@@ -1,6 +1,8 @@
 #pragma once
 #include "dynofa/core/block.hpp"
+#include "dynofa/core/decimal.hpp"
 #include "dynofa/core/inline_vector.hpp"
+#include "dynofa/space/gene.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -10,10 +12,20 @@ namespace dynofa {
 
 inline constexpr std::size_t max_stages = 8;
 inline constexpr std::size_t max_blocks = 48; ///< elastic blocks of all stages together
-
 inline constexpr std::size_t max_resolutions = 64;
+inline constexpr std::size_t max_genes = max_stages + 2 * max_blocks + 1;
 
 using choices = inline_vector<std::uint8_t, 8>;
+using ratios = inline_vector<decimal, 8>;
+using gene_list = inline_vector<gene, max_genes>;
+
+/// What an architecture chooses for one block.
+struct block_choice {
+  std::uint8_t kernel = 0;
+  decimal expand;
+  friend constexpr bool operator==(const block_choice&, const block_choice&) = default;
+  friend constexpr auto operator<=>(const block_choice&, const block_choice&) = default;
+};
 
 /// One stage of elastic blocks: what is fixed, and what is offered to an architecture.
 struct stage_description {
@@ -21,9 +33,30 @@ struct stage_description {
   int stride = 1; ///< of the stage's first block
   activation act = activation::relu;
   bool squeeze_excite = false;
-  choices depths, expands, kernels; ///< ascending
+  choices depths;          ///< ascending, as are the next two
+  ratios expands;          ///< expand ratios
+  choices kernels;         ///< sides
+  std::uint8_t blocks = 0; ///< that the super-network has; 0: as many as the deepest stage of the space
 
   friend constexpr bool operator==(const stage_description&, const stage_description&) = default;
+
+  /// The ways in which a block of the stage can be, kernels outermost.
+  constexpr std::size_t variant_count() const { return kernels.size() * expands.size(); }
+  constexpr block_choice variant(std::size_t i) const {
+    return {kernels[i / expands.size()], expands[i % expands.size()]};
+  }
+  /// The number of a variant; `variant_count()` for one that is not offered.
+  constexpr std::size_t variant_index(const block_choice& c) const {
+    std::size_t k = 0, e = 0;
+    while (k < kernels.size() && kernels[k] != c.kernel) ++k;
+    while (e < expands.size() && expands[e] != c.expand) ++e;
+    return k < kernels.size() && e < expands.size() ? k * expands.size() + e : variant_count();
+  }
+  /// Whether each of its values is the least or the largest on offer.
+  constexpr bool is_corner(const block_choice& c) const {
+    return (c.kernel == kernels.min() || c.kernel == kernels.max()) &&
+           (c.expand == expands.min() || c.expand == expands.max());
+  }
 };
 
 /// A search space as a run-time value: the network's fixed geometry and everything an architecture may choose.
@@ -42,21 +75,73 @@ struct space_description {
 
   friend constexpr bool operator==(const space_description&, const space_description&) = default;
 
-  /// Block genes per stage: the largest depth any stage offers (4 in once-for-all).
-  constexpr std::size_t blocks_per_stage() const {
+  /// Elastic blocks of all stages: kernel and expand genes of an architecture (20 in once-for-all's MobileNetV3).
+  constexpr std::size_t block_count() const { return first_block(stages.size()); }
+  /// The number of stage s's first block.
+  constexpr std::size_t first_block(std::size_t s) const {
     std::size_t n = 0;
-    for (const auto& s : stages) n = std::max<std::size_t>(n, s.depths.max());
+    for (std::size_t i = 0; i < s; ++i) n += blocks_of(i);
     return n;
   }
-  /// Kernel and expand genes of an architecture (20 in once-for-all).
-  constexpr std::size_t block_genes() const { return stages.size() * blocks_per_stage(); }
+  /// Blocks of stage s in the super-network.
+  constexpr std::size_t blocks_of(std::size_t s) const {
+    if (stages[s].blocks > 0) return stages[s].blocks;
+    std::size_t deepest = 0;
+    for (const auto& stage : stages) deepest = std::max<std::size_t>(deepest, stage.depths.max());
+    return deepest;
+  }
+  constexpr std::size_t stage_of(std::size_t block) const {
+    std::size_t s = 0;
+    for (std::size_t end = blocks_of(0); block >= end; end += blocks_of(s)) ++s;
+    return s;
+  }
   /// Input channels of block `b` of stage `s`.
   constexpr int in_channels(std::size_t s, std::size_t b) const {
     return b > 0 ? stages[s].width : s > 0 ? stages[s - 1].width : stem_width;
   }
   /// Channels of the depthwise convolution of that block at expand ratio `e`.
-  constexpr int mid_channels(std::size_t s, std::size_t b, int e) const {
-    return make_divisible(static_cast<double>(in_channels(s, b) * e));
+  constexpr int mid_channels(std::size_t s, std::size_t b, decimal e) const {
+    return make_divisible(in_channels(s, b) * e.thousandths / 1000.0);
+  }
+
+  /// What an architecture chooses, in the order in which random ones are drawn: per stage its depth, then kernel and
+  /// ratio of each block; the resolution last.
+  constexpr gene_list genes() const {
+    gene_list all;
+    std::uint8_t block = 0;
+    for (std::uint8_t s = 0; s < stages.size(); ++s) {
+      all.push_back({gene_kind::depth, s, 0});
+      for (const std::size_t end = block + blocks_of(s); block < end; ++block) {
+        all.push_back({gene_kind::kernel, s, block});
+        all.push_back({gene_kind::expand, s, block});
+      }
+    }
+    all.push_back({gene_kind::resolution, 0, 0});
+    return all;
+  }
+  /// `visit(list)` with the offered values of a gene, ascending, in the type that the gene has.
+  template <class Visit>
+  constexpr decltype(auto) offered(const gene& g, Visit&& visit) const {
+    switch (g.kind) {
+    case gene_kind::depth: return visit(stages[g.stage].depths);
+    case gene_kind::kernel: return visit(stages[g.stage].kernels);
+    case gene_kind::expand: return visit(stages[g.stage].expands);
+    default: return visit(resolutions);
+    }
+  }
+  constexpr std::size_t offer_count(const gene& g) const {
+    return offered(g, [](const auto& list) { return list.size(); });
+  }
+  constexpr decimal offer(const gene& g, std::size_t i) const {
+    return offered(g, [i](const auto& list) { return decimal(list[i]); });
+  }
+  /// Where `value` stands among the offered ones; their number if it is none of them.
+  constexpr std::size_t offer_index(const gene& g, decimal value) const {
+    return offered(g, [value](const auto& list) {
+      std::size_t i = 0;
+      while (i < list.size() && decimal(list[i]) != value) ++i;
+      return i;
+    });
   }
 
   /// How many different networks the space holds, resolution not counted (the paper's 2·10^19): a block that is

@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/core/json_field.hpp"
 #include "dynofa/space/arch.hpp"
 
 #include <nlohmann/json.hpp>
@@ -18,100 +19,8 @@ namespace dynofa {
 
 namespace detail {
 
-/// A place in a JSON document, by name, that reads only what it can bound.
-class json_field {
-public:
-  json_field(const nlohmann::json& value, std::string name)
-      : value_{value}
-      , name_{std::move(name)} {}
-
-  error fault(std::string expected, std::string got) const {
-    return error(errc::bad_file, name_, std::move(expected), std::move(got));
-  }
-  error fault(std::string expected) const { return fault(std::move(expected), found()); }
-
-  const json_field& object() const {
-    if (!value_.is_object()) throw fault("an object");
-    return *this;
-  }
-  json_field operator[](const char* key) const {
-    const auto at = value_.find(key);
-    if (at == value_.end()) throw fault(text("a field ", key), "none");
-    return {*at, text(name_, " field ", key)};
-  }
-  bool has(const char* key) const { return value_.contains(key); }
-  bool is_null() const { return value_.is_null(); }
-  bool is_array() const { return value_.is_array(); }
-
-  int whole_number(int least, int most) const {
-    // JSON integers beyond 64 bits are parsed as doubles, so they fail the first test
-    if (value_.is_number_unsigned() || value_.is_number_integer()) {
-      const bool huge = value_.is_number_unsigned() && value_.get<std::uint64_t>() > std::uint64_t(most);
-      const std::int64_t n = huge ? std::int64_t(most) + 1 : value_.get<std::int64_t>();
-      if (n >= least && n <= most) return static_cast<int>(n);
-    }
-    throw fault(text("a whole number in ", least, "..", most));
-  }
-  /// In (0, most].
-  double positive(double most) const {
-    const double n = value_.is_number() ? value_.get<double>() : 0;
-    if (!(n > 0 && n <= most)) throw fault(text("a number above 0, at most ", most));
-    return n;
-  }
-  bool boolean() const {
-    if (!value_.is_boolean()) throw fault("true or false");
-    return value_.get<bool>();
-  }
-  bool is_word(const char* word) const { return value_.is_string() && value_.get_ref<const std::string&>() == word; }
-
-  /// `visit(element)` for every element of a list of at most `most`.
-  template <class Visit>
-  void each(std::size_t most, Visit visit) const {
-    if (!value_.is_array()) throw fault("a list");
-    if (value_.size() > most) throw fault(text("a list of at most ", most), std::to_string(value_.size()));
-    for (std::size_t i = 0; i < value_.size(); ++i) visit(json_field(value_[i], text(name_, '[', i, ']')));
-  }
-  template <class Vector>
-  Vector list(int least, int most) const {
-    Vector v;
-    each(Vector::capacity, [&](const json_field& f) {
-      v.push_back(static_cast<typename Vector::value_type>(f.whole_number(least, most)));
-    });
-    return v;
-  }
-  /// A list that is not empty and whose every element is greater than the one before.
-  template <class Vector>
-  Vector ascending(int least, int most) const {
-    const auto v = list<Vector>(least, most);
-    for (std::size_t i = 1; i < v.size(); ++i)
-      if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(int(v[i - 1]), " before ", int(v[i])));
-    if (v.empty()) throw fault("at least one number", "an empty list");
-    return v;
-  }
-
-private:
-  std::string found() const {
-    if (value_.is_number()) return value_.dump();
-    return value_.type_name();
-  }
-  const nlohmann::json& value_;
-  std::string name_;
-};
-
-/// Text → JSON, at most 1 MiB and 8 levels deep.
-inline nlohmann::json parse_bounded(std::string_view source, const char* name) {
-  constexpr std::size_t most_bytes = 1 << 20;
-  constexpr int most_levels = 8;
-  if (source.size() > most_bytes)
-    throw error(errc::bad_file, name, text("at most ", most_bytes, " bytes"), text(source.size(), " bytes"));
-  const auto bounded = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    if (depth > most_levels) throw error(errc::bad_file, name, text("at most ", most_levels, " nested levels"), "more");
-    return true;
-  };
-  nlohmann::json parsed = nlohmann::json::parse(source.begin(), source.end(), bounded, false);
-  if (parsed.is_discarded()) throw error(errc::bad_file, name, "a JSON text", "something else");
-  return parsed;
-}
+/// 6, or 0.65
+inline nlohmann::json number(decimal d) { return d.is_whole() ? nlohmann::json(int(d)) : nlohmann::json(d.value()); }
 
 inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"}; // in the order of the enumeration
 
@@ -121,7 +30,7 @@ inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"
 inline void to_json(nlohmann::json& json, const arch& a) {
   json = {{"ks", nlohmann::json::array()}, {"e", nlohmann::json::array()}, {"d", nlohmann::json::array()}, {"r", a.r}};
   for (int k : a.ks) json["ks"].push_back(k);
-  for (int e : a.e) json["e"].push_back(e);
+  for (const decimal e : a.e) json["e"].push_back(detail::number(e));
   for (int d : a.d) json["d"].push_back(d);
 }
 
@@ -150,9 +59,9 @@ inline arch parse_arch(std::string_view source) { return read_arch(detail::parse
 inline void from_json(const nlohmann::json& json, arch& a) { a = read_arch(json); }
 
 inline void to_json(nlohmann::json& json, const stage_description& s) {
-  const auto list = [](const choices& values) {
+  const auto list = [](const auto& values) {
     auto out = nlohmann::json::array();
-    for (int v : values) out.push_back(v);
+    for (const decimal v : values) out.push_back(detail::number(v));
     return out;
   };
   json = {{"width", s.width},
@@ -162,6 +71,7 @@ inline void to_json(nlohmann::json& json, const stage_description& s) {
           {"depths", list(s.depths)},
           {"expands", list(s.expands)},
           {"kernels", list(s.kernels)}};
+  if (s.blocks > 0) json["blocks"] = s.blocks;
 }
 
 /// Every field of a space, under its own name.
@@ -205,7 +115,9 @@ inline space_description read_space(const nlohmann::json& json) {
     stage.act = static_cast<activation>(word - std::begin(detail::activation_words));
     stage.squeeze_excite = f["squeeze_excite"].boolean();
     stage.depths = f["depths"].ascending<choices>(1, 8);
-    stage.expands = f["expands"].ascending<choices>(1, 8);
+    stage.expands = f["expands"].ascending<ratios>(1, 8);
+    if (f.has("blocks"))
+      stage.blocks = static_cast<std::uint8_t>(f["blocks"].whole_number(stage.depths.max(), max_blocks));
     const auto kernels = f["kernels"];
     stage.kernels = kernels.ascending<choices>(3, 7);
     for (int k : stage.kernels)
@@ -213,8 +125,8 @@ inline space_description read_space(const nlohmann::json& json) {
     space.stages.push_back(stage);
   });
   if (space.stages.empty()) throw stages.fault("at least one stage", "an empty list");
-  if (space.block_genes() > max_blocks)
-    throw stages.fault(text("stages times largest depth at most ", max_blocks), std::to_string(space.block_genes()));
+  if (space.block_count() > max_blocks)
+    throw stages.fault(text("at most ", max_blocks, " blocks in all stages"), std::to_string(space.block_count()));
   space.final_width = channels(all["final_width"]);
   space.mix_width = channels(all["mix_width"]);
   space.classes = all["classes"].whole_number(1, most_classes);

@@ -1,19 +1,12 @@
 #pragma once
 #include "dynofa/core/block.hpp"
+#include "dynofa/core/decimal.hpp"
 
 #include <cstddef>
 
 // The words in which a search space and a sub-network are written. Each is an empty type; order never matters.
 
 namespace dynofa {
-
-/// A decimal fraction with three digits that may be a template argument: `width<1.2>` (clang 14 has no double ones).
-struct decimal {
-  int thousandths;
-  consteval decimal(double v)
-      : thousandths(static_cast<int>(v * 1000 + 0.5)) {} // NOLINT: meant to convert
-  constexpr double value() const { return thousandths / 1000.0; }
-};
 
 /// What is legal in one stage, where the stages differ: `kernel_per_stage<offer<3>, offer<3, 5>, …>`.
 template <int... Values>

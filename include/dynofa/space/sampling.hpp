@@ -6,33 +6,36 @@
 namespace dynofa {
 
 namespace detail {
-template <class Choices>
-constexpr auto pick(const Choices& offered, random_stream& random) {
-  return offered[random.below(static_cast<std::uint32_t>(offered.size()))];
+constexpr void redraw(const space_description& space, arch& a, const gene& g, random_stream& random) {
+  a.set(g, space.offer(g, random.below(static_cast<std::uint32_t>(space.offer_count(g)))));
 }
 } // namespace detail
 
 /// Every gene drawn uniformly and independently, inactive ones too. Note that this is not uniform over networks:
 /// shallow networks are met more often than their number.
 constexpr arch random_arch(const space_description& space, random_stream& random) {
-  arch a = uniform_arch(space, 0, [&](const choices& offered) { return detail::pick(offered, random); });
-  a.r = detail::pick(space.resolutions, random);
-  return a;
+  return make_arch(space, [&](const gene&, const auto& offered) {
+    return offered[random.below(static_cast<std::uint32_t>(offered.size()))];
+  });
 }
 
 /// With probability `p` each: the resolution, every block (kernel and expand ratio together), every depth is drawn anew
 /// (once-for-all's rule). `resolution_p` < 0 means p.
 constexpr arch mutate(const space_description& space, arch a, double p, random_stream& random,
                       double resolution_p = -1) {
-  if (random.chance(resolution_p < 0 ? p : resolution_p)) a.r = detail::pick(space.resolutions, random);
-  const std::size_t per_stage = space.blocks_per_stage();
-  for (std::size_t i = 0; i < a.ks.size(); ++i)
-    if (random.chance(p)) {
-      a.ks[i] = detail::pick(space.stages[i / per_stage].kernels, random);
-      a.e[i] = detail::pick(space.stages[i / per_stage].expands, random);
-    }
-  for (std::size_t s = 0; s < a.d.size(); ++s)
-    if (random.chance(p)) a.d[s] = detail::pick(space.stages[s].depths, random);
+  const gene_list genes = space.genes();
+  for (const gene& g : genes)
+    if (g.kind == gene_kind::resolution && random.chance(resolution_p < 0 ? p : resolution_p))
+      detail::redraw(space, a, g, random);
+  std::size_t blocks = 0; // met so far
+  bool changes = false;
+  for (const gene& g : genes) {
+    if (!g.of_block()) continue;
+    if (g.block == blocks) ++blocks, changes = random.chance(p);
+    if (changes) detail::redraw(space, a, g, random);
+  }
+  for (const gene& g : genes)
+    if (g.kind == gene_kind::depth && random.chance(p)) detail::redraw(space, a, g, random);
   return a;
 }
 

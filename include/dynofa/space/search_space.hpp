@@ -13,8 +13,6 @@
 namespace dynofa {
 
 // Names that only appear in compiler messages, so that a wrong choice reads as a sentence.
-template <class Policy>
-struct policy_word; ///< which policy
 template <int Value>
 struct asked; ///< the value that was asked for
 template <int Number>
@@ -195,8 +193,9 @@ private:
             acts[Stage],
             se[Stage],
             detail::ascending<choices>(detail::offers<depths, n>::template in_stage<Stage>()),
-            detail::ascending<choices>(detail::offers<expands, n>::template in_stage<Stage>()),
-            detail::ascending<choices>(detail::offers<kernels, n>::template in_stage<Stage>())};
+            detail::ascending<ratios>(detail::offers<expands, n>::template in_stage<Stage>()),
+            detail::ascending<choices>(detail::offers<kernels, n>::template in_stage<Stage>()),
+            0}; // as many blocks in every stage
   }
   static constexpr space_description describe() {
     space_description d;
@@ -213,7 +212,7 @@ private:
 
 public:
   static constexpr space_description description = describe();
-  static_assert(description.block_genes() <= max_blocks,
+  static_assert(description.block_count() <= max_blocks,
                 "dynofa: stages times largest depth must not exceed 48 blocks");
   /// Different networks in the space, resolution not counted.
   static constexpr double cardinality = description.cardinality();

@@ -1,27 +1,19 @@
 #pragma once
 #include "dynofa/space/search_space.hpp"
 
+#include <utility>
+
 namespace dynofa {
 
 namespace detail {
 
-/// `offer<3, 5, 7>`: what a space offers for a policy in a stage, as a type that compilers print.
-template <class Space, class Tag, std::size_t Stage>
-struct offered_in {
-  static constexpr const auto& list() {
-    constexpr const stage_description& stage = Space::description.stages.data()[Stage];
-    if constexpr (std::is_same_v<Tag, tag::resolution>)
-      return Space::description.resolutions;
-    else if constexpr (std::is_same_v<Tag, tag::depth>)
-      return stage.depths;
-    else if constexpr (std::is_same_v<Tag, tag::kernel>)
-      return stage.kernels;
-    else
-      return stage.expands;
-  }
+/// `offer<3, 5, 7>`: what a space offers for gene `G` of its list, as a type that compilers print.
+template <class Space, std::size_t G>
+struct offered_by_gene {
+  static constexpr gene which = Space::description.genes()[G];
   template <std::size_t... I>
-  static offer<int(list().data()[I])...> make(std::index_sequence<I...>);
-  using type = decltype(make(std::make_index_sequence<list().size()>{}));
+  static offer<int(Space::description.offer(which, I))...> make(std::index_sequence<I...>);
+  using type = decltype(make(std::make_index_sequence<Space::description.offer_count(which)>{}));
 };
 
 template <template <int...> class Policy, class Asked, class Stage, class Offered>
@@ -40,23 +32,22 @@ struct spread;
 template <class Space, template <int...> class Policy, int... Values>
 struct spread<Space, Policy<Values...>> {
   static constexpr std::size_t given = sizeof...(Values);
-  static constexpr std::size_t stages = Space::description.stages.size();
-  static constexpr std::size_t per_stage = Space::description.blocks_per_stage();
+  static constexpr std::size_t stages = Space::description.stages.size(), blocks = Space::description.block_count();
   static constexpr std::array<int, given> values{Values...};
   using policy_tag = typename Policy<Values...>::tag;
-  static constexpr bool per_block = !std::is_same_v<policy_tag, tag::depth>;
-  static_assert(given == 1 || given == stages || (per_block && given == stages * per_stage),
+  static constexpr bool one_only = std::is_same_v<policy_tag, tag::resolution>;
+  static constexpr bool per_block = std::is_same_v<policy_tag, tag::kernel> || std::is_same_v<policy_tag, tag::expand>;
+  static_assert(!one_only || given == 1, "dynofa: a sub-network has one resolution");
+  static_assert(given == 1 || (!one_only && given == stages) || (per_block && given == blocks),
                 "dynofa: a sub-network's policy takes one value, one for every stage, or (kernel and expand) one for "
                 "every block");
 
-  static constexpr std::size_t source(std::size_t stage, std::size_t block) {
-    return given == 1 ? 0 : given == stages ? stage : stage * per_stage + block;
-  }
-  template <std::size_t Gene>
-  static constexpr int gene() { // of block Gene % per_stage in stage Gene / per_stage
-    constexpr std::size_t stage = Gene / per_stage;
-    return choice<Policy, asked<values[source(stage, Gene % per_stage)]>, in_stage<int(stage) + 1>,
-                  typename offered_in<Space, policy_tag, stage>::type>::value;
+  template <std::size_t G>
+  static constexpr int value() {
+    constexpr gene g = offered_by_gene<Space, G>::which;
+    constexpr std::size_t source = given == 1 ? 0 : given == stages ? g.stage : g.block;
+    return choice<Policy, asked<values[source]>, in_stage<int(g.stage) + 1>,
+                  typename offered_by_gene<Space, G>::type>::value;
   }
 };
 
@@ -69,37 +60,30 @@ struct spread<Space, Policy<Values...>> {
 template <class Space, class... Policies>
 struct subnet {
 private:
+  template <gene_kind Kind>
+  using tag_of = std::conditional_t<
+      Kind == gene_kind::depth, tag::depth,
+      std::conditional_t<Kind == gene_kind::kernel, tag::kernel,
+                         std::conditional_t<Kind == gene_kind::expand, tag::expand, tag::resolution>>>;
   template <class Tag>
-  using chosen = detail::find_policy<Tag, Policies...>;
+  static constexpr bool is_choice = std::is_same_v<Tag, tag::depth> || std::is_same_v<Tag, tag::kernel> ||
+                                    std::is_same_v<Tag, tag::expand> || std::is_same_v<Tag, tag::resolution>;
   static_assert(((detail::times_given<typename Policies::tag, Policies...> == 1) && ...),
                 "dynofa: a policy is given twice in one subnet");
   static_assert(
-      ((std::is_same_v<typename Policies::tag, tag::depth> || std::is_same_v<typename Policies::tag, tag::kernel> ||
-        std::is_same_v<typename Policies::tag, tag::expand> ||
-        std::is_same_v<typename Policies::tag, tag::resolution>)&&...),
+      (is_choice<typename Policies::tag> && ...),
       "dynofa: a subnet chooses depth, expand, kernel and resolution; everything else belongs to its search_space");
 
+  template <std::size_t G>
+  static constexpr void choose(arch& a) {
+    constexpr gene g = detail::offered_by_gene<Space, G>::which;
+    using policy = detail::find_policy<tag_of<g.kind>, Policies...>;
+    if constexpr (detail::is_given<policy>) a.set(g, detail::spread<Space, policy>::template value<G>());
+  }
   static constexpr arch build() {
-    constexpr std::size_t stages = Space::description.stages.size(), per_stage = Space::description.blocks_per_stage();
     arch a = largest(Space::description);
-    [&]<std::size_t... S>(std::index_sequence<S...>) {
-      if constexpr (detail::is_given<chosen<tag::depth>>)
-        ((a.d[S] = detail::spread<Space, chosen<tag::depth>>::template gene<S * per_stage>()), ...);
-    }
-    (std::make_index_sequence<stages>{});
-    [&]<std::size_t... G>(std::index_sequence<G...>) {
-      if constexpr (detail::is_given<chosen<tag::kernel>>)
-        ((a.ks[G] = detail::spread<Space, chosen<tag::kernel>>::template gene<G>()), ...);
-      if constexpr (detail::is_given<chosen<tag::expand>>)
-        ((a.e[G] = detail::spread<Space, chosen<tag::expand>>::template gene<G>()), ...);
-    }
-    (std::make_index_sequence<stages * per_stage>{});
-    if constexpr (detail::is_given<chosen<tag::resolution>>) {
-      constexpr auto asked_values = detail::values_of<chosen<tag::resolution>>::value;
-      static_assert(asked_values.size() == 1, "dynofa: a sub-network has one resolution");
-      a.r = detail::choice<resolution, asked<asked_values[0]>, in_stage<1>,
-                           typename detail::offered_in<Space, tag::resolution, 0>::type>::value;
-    }
+    [&]<std::size_t... G>(std::index_sequence<G...>) { (choose<G>(a), ...); }
+    (std::make_index_sequence<Space::description.genes().size()>{});
     return a;
   }
 

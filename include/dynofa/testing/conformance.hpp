@@ -98,6 +98,8 @@ private:
   void judge_weights() {
     doing_ = "pack";
     packed_ = backend_.pack(suite_.net);
+    expect(packed_->source() == suite_.net->fingerprint(), "source() of packed weights",
+           "the fingerprint of their super-network", "another");
     std::size_t largest_plan = 0;
     for (const truth& t : suite_.networks)
       largest_plan = std::max(largest_plan, static_cast<std::size_t>(t.of.weight_bytes()));
@@ -175,9 +177,12 @@ private:
     expect_close(difference(got, wanted), options_.block_tolerance, report_.worst_block, doing_);
   }
   void judge_clock(judged_level& l, workspace& space) {
+    doing_ = text("time_run ", l.of->name());
+    double ms = 0;
+    count_allocations([&] { ms = backend_.time_run(l.level, space, 2); });
+    expect(ms > 0 && std::isfinite(ms), doing_, "a time above 0 ms", text(ms));
     for (std::size_t b = 0; b < l.of->of.blocks.size(); ++b) {
       doing_ = text("time_block ", b, " of ", l.of->name());
-      double ms = 0;
       count_allocations([&] { ms = backend_.time_block(l.level, space, b, 2); });
       expect(ms > 0 && std::isfinite(ms), doing_, "a time above 0 ms", text(ms));
     }

@@ -17,7 +17,7 @@
 
 namespace dynofa::conformance {
 
-/// A space with every case of DYNOFA_FOR_EACH_INVERTED_RESIDUAL: eight stages of two blocks for each (stride,
+/// A space with every inverted residual that the library knows: eight stages of two blocks for each (stride,
 /// activation, squeeze-excite), every kernel in each; channels that are and are not multiples of 16.
 inline space_description every_block() {
   space_description d;
@@ -40,7 +40,7 @@ inline space_description every_block() {
 inline arch varied_arch(const space_description& space, int resolution, std::size_t first) {
   arch a = largest(space);
   for (std::size_t i = 0; i < a.ks.size(); ++i) {
-    const stage_description& stage = space.stages[i / space.blocks_per_stage()];
+    const stage_description& stage = space.stages[space.stage_of(i)];
     a.ks[i] = stage.kernels[(i + first) % stage.kernels.size()];
     a.e[i] = stage.expands[(i + i / 3 + first) % stage.expands.size()];
   }

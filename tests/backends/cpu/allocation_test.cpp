@@ -1,3 +1,4 @@
+// ctest: allocations
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/testing/conformance.hpp"
 
@@ -6,6 +7,8 @@
 #include "support/allocations.hpp"
 #include <array>
 #include <string>
+
+namespace dynofa_test::backends_cpu_allocation {
 
 #if SUPPORT_COUNTS_ALLOCATIONS
 using support::allocations;
@@ -24,3 +27,5 @@ TEST_CASE("running an image allocates nothing") {
     }
 }
 #endif
+
+} // namespace dynofa_test::backends_cpu_allocation

@@ -1,5 +1,6 @@
+// ctest: heavy
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/family/weights.hpp"
+#include "dynofa/model/round_to_half.hpp"
 #include "dynofa/space/search_space.hpp"
 #include "dynofa/testing/conformance.hpp"
 
@@ -11,6 +12,8 @@
 #include <span>
 #include <string>
 #include <vector>
+
+namespace dynofa_test::backends_cpu_cpu {
 
 using namespace dynofa;
 using namespace dynofa::conformance;
@@ -193,3 +196,5 @@ TEST_CASE("names, and an executor of the caller") {
   check(backend::cpu{.threads = 3, .threads_of = backwards}, suite::of_every_block(std::array{23}));
   CHECK(calls > 0);
 }
+
+} // namespace dynofa_test::backends_cpu_cpu

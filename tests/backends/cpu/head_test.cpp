@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <string>
 
+namespace dynofa_test::backends_cpu_head {
+
 using namespace dynofa;
 using namespace dynofa::conformance;
 
@@ -73,3 +75,5 @@ TEST_CASE("a workspace of a smaller batch still serves") {
   one.b.run(level, space, images, logits);
   CHECK(difference(logits, one.run(small.arch, 3, images)) < 2e-6);
 }
+
+} // namespace dynofa_test::backends_cpu_head

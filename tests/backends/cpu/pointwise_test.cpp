@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <vector>
 
+namespace dynofa_test::backends_cpu_pointwise {
+
 using namespace dynofa;
 using namespace dynofa::backend::cpu_detail;
 
@@ -180,3 +182,5 @@ TEST_CASE("bf16 is narrowed to the nearest, widened exactly, and gated in place"
     CHECK(pixels);
   }
 }
+
+} // namespace dynofa_test::backends_cpu_pointwise

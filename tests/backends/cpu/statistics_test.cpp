@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+namespace dynofa_test::backends_cpu_statistics {
+
 // The kernels of calibration against doubles, and what a convolution's statistics are derived from.
 
 using namespace dynofa;
@@ -133,3 +135,5 @@ TEST_CASE("a covariance put together from parts, far from zero") {
     }
   CHECK(worst < 1e-6);
 }
+
+} // namespace dynofa_test::backends_cpu_statistics

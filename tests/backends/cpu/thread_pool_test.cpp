@@ -9,6 +9,8 @@
 #include <cstring>
 #include <thread>
 
+namespace dynofa_test::backends_cpu_thread_pool {
+
 using namespace dynofa;
 using namespace dynofa::conformance;
 
@@ -62,3 +64,5 @@ TEST_CASE("two user threads with a workspace each share one backend") {
     for (int i : {0, 1}) CHECK(std::memcmp(results[i].data(), results[2].data(), 40) == 0);
   }
 }
+
+} // namespace dynofa_test::backends_cpu_thread_pool

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+namespace dynofa_test::backends_cpu_tiling {
+
 using namespace dynofa;
 using namespace dynofa::backend::cpu_detail;
 
@@ -80,3 +82,5 @@ TEST_CASE("a lookahead hands out its regions in order, slice by slice") {
   CHECK(l.next(64) == nullptr);
   CHECK(l.slices(64) == 0);
 }
+
+} // namespace dynofa_test::backends_cpu_tiling

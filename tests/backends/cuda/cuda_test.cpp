@@ -1,10 +1,12 @@
+// ctest: gpu
 // What a user sees of the GPU backend. With a GPU: conformance with the reference, graphs, memory. Without one: a
 // sentence that says so.
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/backend/cuda/calibration.hpp"
 #include "dynofa/backend/cuda/preprocess.hpp"
-#include "dynofa/backend/engine.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/reference_calibration.hpp"
+#include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/space/sampling.hpp"
 
@@ -16,6 +18,8 @@
 #include <iostream>
 #include <optional>
 #include <string>
+
+namespace dynofa_test::backends_cuda_cuda {
 
 using namespace dynofa;
 
@@ -144,10 +148,10 @@ TEST_CASE("calibration wants weights in fp32") {
 TEST_CASE("pictures become inputs on the GPU as on the CPU") {
   if (absence()) return;
   const auto net = support::tiny_supernet();
-  engine runner(backend::cuda{.precision = "fp32"}, net);
+  session runner(backend::cuda{.precision = "fp32"}, net);
   auto level = runner.load(largest(net->space));
-  const int r = level.plan.arch.r;
-  (void)runner.run(level, image_of(level.plan)); // makes the workspace
+  const int r = level->plan.arch.r;
+  (void)runner.run(level, image_of(level->plan)); // makes the workspace
   random_stream random(12, "picture");
   for (const auto mode : {data::preprocessing_mode::imagenet_crop, data::preprocessing_mode::exact}) {
     data::preprocessing rule;
@@ -172,7 +176,7 @@ TEST_CASE("pictures become inputs on the GPU as on the CPU") {
 TEST_CASE("levels share the weights and one arena") {
   if (absence()) return;
   const auto net = support::tiny_supernet();
-  engine on_gpu(backend::cuda{}, net);
+  session on_gpu(backend::cuda{}, net);
   auto small = on_gpu.load(smallest(net->space));
   auto large = on_gpu.load(largest(net->space));
   CHECK(small.weights == large.weights);
@@ -180,3 +184,5 @@ TEST_CASE("levels share the weights and one arena") {
   on_gpu.run(large, image_of(large.plan));
   CHECK(on_gpu.run(small, image_of(small.plan)) == one);
 }
+
+} // namespace dynofa_test::backends_cuda_cuda

@@ -1,3 +1,4 @@
+// ctest: heavy
 // The GPU kernels themselves, run on the CPU by an emulation, against the reference backend: every kernel size, stride,
 // activation, squeeze-excite, precision and batch, with tiles that end at the image's border and channels that do not
 // fill a chunk.
@@ -7,6 +8,7 @@
 #include "dynofa/backend/cuda/picture_schedule.hpp"
 #include "dynofa/backend/cuda/schedule.hpp"
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/reference_calibration.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/space/sampling.hpp"
 
@@ -18,6 +20,8 @@
 #include <set>
 #include <string>
 #include <tuple>
+
+namespace dynofa_test::backends_cuda_kernels {
 
 using namespace dynofa;
 using namespace dynofa::backend::cuda_detail;
@@ -371,3 +375,5 @@ TEST_CASE("tiles: many for one image on a large device, large ones for a batch, 
     }
   }
 }
+
+} // namespace dynofa_test::backends_cuda_kernels

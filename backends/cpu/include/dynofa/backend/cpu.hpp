@@ -7,13 +7,14 @@
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
+#include "dynofa/backend/host_clock.hpp"
 #include "dynofa/core/half.hpp"
 
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace dynofa::backend {
 
@@ -76,6 +77,11 @@ struct cpu {
   workspace make_workspace(std::span<const plan> plans) const {
     return workspace{plans, engine->threads(), engine->cache_sizes()};
   }
+  bool fits(const workspace& space, const plan& p) const {
+    cpu_detail::arena_sizes wanted = space.sizes;
+    wanted.cover(p, engine->cache_sizes());
+    return wanted == space.sizes;
+  }
 
   /// image [N,r,r,3] → logits [N,classes]
   void run(const bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
@@ -95,11 +101,15 @@ struct cpu {
     const auto turn = engine->turn();
     double ms = 0;
     with_runner(level, space, [&](const auto& runner) {
-      const auto start_time = std::chrono::steady_clock::now();
-      for (int i = 0; i < repeats; ++i) runner.run(level.steps[b], space.image[0], space.image[1]);
-      ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_time).count() / repeats;
+      ms = milliseconds_per_run(repeats, [&] { runner.run(level.steps[b], space.image[0], space.image[1]); });
     });
     return ms;
+  }
+  /// Milliseconds per run of the level on a grey image.
+  double time_run(const bound& level, workspace& space, int repeats) const {
+    const std::vector<float> image(level.plan.image_values(), 0.5f);
+    std::vector<float> logits(level.plan.logit_values());
+    return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
   }
 
 private:

@@ -25,7 +25,9 @@ struct packed_supernet {
   packed_layout layout; ///< without the bytes, which have gone to the device
   std::shared_ptr<void> memory;
   std::size_t size = 0;
+  std::uint64_t fingerprint = 0; ///< of the super-network
   std::size_t bytes() const { return size; }
+  std::uint64_t source() const { return fingerprint; }
 };
 
 /// Activations of one stream of images: one arena for all levels, and pinned staging for images and logits.
@@ -82,7 +84,7 @@ struct cuda {
   /// Throws `error` if the device has too little memory. Cost: one pass over the weights and their transfer.
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
     const std::lock_guard turn(open->turn);
-    auto made = std::make_shared<packed>(packed{{*net, open->values}, nullptr, 0});
+    auto made = std::make_shared<packed>(packed{{*net, open->values}, nullptr, 0, net->fingerprint()});
     made->size = made->layout.bytes.size();
     made->memory = cuda_detail::device_memory(open->info.index, made->size, "the super-network");
     cuda_detail::upload(made->memory.get(), made->layout.bytes.data(), made->size, open->stream.get());
@@ -96,10 +98,7 @@ struct cuda {
     if (!(p.space == weights->layout.space))
       throw error(errc::mismatch, "cuda backend bind", "a plan of the packed super-network's space",
                   text("a plan of another space, ", p.arch));
-    const auto channels = static_cast<std::size_t>(p.norm_values());
-    if (norms.scale.size() != channels || norms.shift.size() != channels)
-      throw error(errc::mismatch, "cuda backend bind", text(channels, " scales and shifts for ", p.arch),
-                  text(norms.scale.size(), " scales and ", norms.shift.size(), " shifts"));
+    check_norms("cuda backend bind", p, norms);
     const std::vector<float> values = cuda_detail::interleave_norms(p, norms.scale, norms.shift);
     bound made{p, weights, cuda_detail::device_memory(open->info.index, values.size() * 4, "a level"), nullptr,
                nullptr};
@@ -111,15 +110,16 @@ struct cuda {
   workspace make_workspace(std::span<const plan> plans) const {
     workspace made{{plans, open->values, open->info.limits()}, nullptr, nullptr, nullptr};
     std::size_t image = 0, logits = 0;
-    for (const plan& p : plans) {
-      const auto batch = static_cast<std::size_t>(p.batch);
-      image = std::max(image, batch * static_cast<std::size_t>(p.blocks.front().in_values()) * 4);
-      logits = std::max(logits, batch * static_cast<std::size_t>(p.space.classes) * 4);
-    }
+    for (const plan& p : plans)
+      image = std::max(image, 4 * p.image_values()), logits = std::max(logits, 4 * p.logit_values());
     made.arena = cuda_detail::device_memory(open->info.index, made.layout.bytes, "activations");
     made.image = cuda_detail::pinned_memory(open->info.index, image, "images");
     made.logits = cuda_detail::pinned_memory(open->info.index, logits, "logits");
     return made;
+  }
+
+  bool fits(const workspace& space, const plan& p) const {
+    return space.layout.holds({std::span(&p, 1), open->values, open->info.limits()});
   }
 
   /// Captures the level's graph, so that its first image is as quick as the next.

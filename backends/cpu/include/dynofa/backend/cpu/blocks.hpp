@@ -25,9 +25,8 @@ public:
     case block_kind::separable:
     case block_kind::inverted_residual: return inverted_residual<Value, Weight>{*this}.run(s, values(in), values(out));
     case block_kind::final_expand: return head().final_expand(s, values(in), floats(out));
-    case block_kind::feature_mix: return head().product(s, floats(in), floats(out), nullptr);
-    case block_kind::classifier:
-      return head().product(s, floats(in), floats(out), level_.weights->floats(level_.weights->classifier_bias));
+    case block_kind::feature_mix:
+    case block_kind::classifier: return head().product(s, floats(in), floats(out));
     }
   }
   static bool takes_values(block_kind k) {

@@ -1,5 +1,4 @@
 #pragma once
-#include "dynofa/backend/calibration.hpp"
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration_memory.hpp"
 
@@ -107,7 +106,7 @@ public:
           float* const x = memory_.next(l) + from;
           const float* residual = s.b.residual ? memory_.now(l) + from : nullptr;
           if (residual && s.b.kind == block_kind::separable) residual = stem_output(residual, n, c, own.rows);
-          kernels_.normalise({x, x, n, memory_.scale + at(c), memory_.shift + at(c), epilogue::identity, residual,
+          kernels_.normalise({x, x, n, memory_.scale + at(c), memory_.shift + at(c), s.project_act, residual,
                               gathered_ ? own.work + at(c * n) : nullptr, memory_.offset + at(c)});
         }
         if (gathered_) memory_.inputs.add(kernels_, l.index, own.work, at(n), n, own.gram);
@@ -132,8 +131,8 @@ public:
       for (int c = 0; c < count; ++c) kernels_.mean(own.work + at(c * pixels), pixels, own.a + at(first + c));
     }
     matvec(mix.project, mix.project_panel, mix.b.in_channels, own.a, nullptr, own.b, mix.out_blocks, mix.act);
-    matvec(last.project, last.project_panel, last.b.in_channels, own.b,
-           level_.weights->floats(level_.weights->classifier_bias), own.a, last.out_blocks, last.act);
+    matvec(last.project, last.project_panel, last.b.in_channels, own.b, last.output_bias, own.a, last.out_blocks,
+           last.act);
     std::copy_n(own.a, out.size(), out.begin());
   }
 
@@ -378,9 +377,8 @@ private:
     for (int c = 0; c < s.mid_blocks; ++c)
       kernels_.mean(x + static_cast<std::size_t>(c) * plane, pixels, own.a + at(c));
     matvec(s.se_reduce, s.se_reduce_panel, s.b.mid_channels, own.a, s.se_reduce_bias, own.b, blocks_of(s.b.se_channels),
-           epilogue::relu);
-    matvec(s.se_expand, s.se_expand_panel, s.b.se_channels, own.b, s.se_expand_bias, own.c, s.mid_blocks,
-           epilogue::h_sigmoid);
+           s.se_act);
+    matvec(s.se_expand, s.se_expand_panel, s.b.se_channels, own.b, s.se_expand_bias, own.c, s.mid_blocks, s.se_gate);
     for (int c = 0; c < s.mid_blocks; ++c)
       kernels_.scale_pixels(x + static_cast<std::size_t>(c) * plane, own.c + at(c), pixels);
   }
@@ -393,6 +391,6 @@ inline cpu_detail::calibration open_calibration(const cpu& backend, const std::s
                                                 const plan& p, int capacity) {
   return {backend, packed, p, capacity};
 }
-static_assert(calibration_batch<cpu_detail::calibration>);
-
 } // namespace dynofa::backend
+
+static_assert(dynofa::calibrating_backend<dynofa::backend::cpu>);

@@ -130,7 +130,7 @@ public:
                                                        residual.plane,
                                                        nullptr,
                                                        0,
-                                                       epilogue::identity};
+                                                       step_.project_act};
       pointwise(kernels_, product, step_.out_blocks, step_.b.out_size);
     }
   }

@@ -52,9 +52,9 @@ public:
   }
 
   /// in [K] → out [C]
-  void product(const step& s, const float* in, float* out, const float* bias) const {
+  void product(const step& s, const float* in, float* out) const {
     engine_.parallel([&](int thread) {
-      matvec(in, s.b.in_channels, s.project, s.project_panel, bias, out,
+      matvec(in, s.b.in_channels, s.project, s.project_panel, s.output_bias, out,
              share::of(s.out_blocks, thread, engine_.threads()), s.act);
     });
   }
@@ -85,9 +85,8 @@ public:
 
   /// Of all images kept → logits [N,classes].
   void run(std::span<float> logits) const {
-    product(mix(), arena_.together[0], arena_.together[1], arena_.zeros);
-    const float* const bias = level_.weights->floats(level_.weights->classifier_bias);
-    product(level_.steps.back(), arena_.together[1], arena_.together[0], bias);
+    product(mix(), arena_.together[0], arena_.together[1]);
+    product(level_.steps.back(), arena_.together[1], arena_.together[0]);
     const std::size_t classes = logits.size() / images_;
     for (std::size_t n = 0; n < images_; ++n)
       for (std::size_t c = 0; c < classes; c += lane_block)
@@ -98,16 +97,17 @@ public:
 private:
   const step& mix() const { return level_.steps[level_.steps.size() - 2]; }
 
-  void product(const step& s, const float* in, float* out, const float* bias) const {
+  void product(const step& s, const float* in, float* out) const {
     if (level_.weights->half)
-      product_by<float16>(s, in, out, bias);
+      product_by<float16>(s, in, out);
     else
-      product_by<float>(s, in, out, bias);
+      product_by<float>(s, in, out);
   }
 
   /// in, out: [C/16][N][16]
   template <class Weight>
-  void product_by(const step& s, const float* in, float* out, const float* bias) const {
+  void product_by(const step& s, const float* in, float* out) const {
+    const float* const bias = s.output_bias ? s.output_bias : arena_.zeros;
     const std::size_t plane = images_ * lane_block;
     engine_.parallel([&](int thread) {
       const share p = share::of(s.out_blocks, thread, engine_.threads());

@@ -252,7 +252,7 @@ private:
                                                      out_plane,
                                                      nullptr,
                                                      0,
-                                                     epilogue::identity};
+                                                     s.project_act};
         pointwise(kernels_, product, s.out_blocks, band_pixels);
       }
     }
@@ -261,7 +261,7 @@ private:
   /// The gate goes onto the projection's weights if those are fewer than the values it gates, else onto the values.
   static bool gates_weights(const step& s) { return s.b.out_channels < s.b.out_size * s.b.out_size; }
 
-  /// sums → mean → fully connected, ReLU → fully connected, h_sigmoid → gate.
+  /// sums → mean → fully connected, activation → fully connected, activation → gate.
   void squeeze_excite(const step& s) const {
     const int pixels = s.b.out_size * s.b.out_size, threads = engine_.threads();
     const float per_pixel = 1.f / static_cast<float>(pixels);
@@ -271,12 +271,12 @@ private:
       for (std::size_t c = 0; c < channels; ++c) arena_.pooled[c] += t.sums[c] * per_pixel;
     engine_.parallel([&](int thread) {
       matvec(arena_.pooled, s.b.mid_channels, s.se_reduce, s.se_reduce_panel, s.se_reduce_bias, arena_.hidden,
-             share::of(blocks_of(s.b.se_channels), thread, threads), epilogue::relu);
+             share::of(blocks_of(s.b.se_channels), thread, threads), s.se_act);
     });
     engine_.parallel([&](int thread) {
       const share p = share::of(s.mid_blocks, thread, threads);
       matvec(arena_.hidden, s.b.se_channels, s.se_expand, s.se_expand_panel, s.se_expand_bias, arena_.gate, p,
-             epilogue::h_sigmoid);
+             s.se_gate);
       if (!gates_weights(s))
         for (int c = p.begin; c < p.end; ++c)
           scale_pixels(values(arena_.mid) + static_cast<std::size_t>(c) * at(pixels), arena_.gate + at(c), pixels);
@@ -338,7 +338,7 @@ private:
                                                 plane,
                                                 ahead,
                                                 ahead_step,
-                                                epilogue::identity};
+                                                s.project_act};
     pointwise(kernels_, product, panels.end - panels.begin, pixels.end - pixels.begin);
   }
 };

@@ -20,19 +20,24 @@ struct step {
   block b;
   tiling cut;
   int in_blocks, mid_blocks, out_blocks; ///< channels / 16, rounded up
-  epilogue act;
+  epilogue act, project_act, se_act, se_gate;
   const void *expand, *project; ///< of the level's number format
   const float* depthwise;
   std::size_t expand_panel, project_panel;
   const void *se_reduce, *se_expand;
   std::size_t se_reduce_panel, se_expand_panel;
-  const float *se_reduce_bias, *se_expand_bias;
+  const float *se_reduce_bias, *se_expand_bias, *output_bias;
   const float *scale[3], *shift[3];
   const void* following; ///< the weights that the next step reads first, or null
 };
 
 constexpr epilogue epilogue_of(activation a) {
-  return a == activation::relu ? epilogue::relu : a == activation::h_swish ? epilogue::h_swish : epilogue::identity;
+  switch (a) {
+  case activation::relu: return epilogue::relu;
+  case activation::h_swish: return epilogue::h_swish;
+  case activation::h_sigmoid: return epilogue::h_sigmoid;
+  default: return epilogue::identity;
+  }
 }
 
 /// One level: its plan and its batch-norm scale and shift, padded to whole blocks of 16 channels. It owns no weights.
@@ -55,13 +60,15 @@ struct level {
       throw error(errc::mismatch, "cpu backend bind", "a plan of the packed super-network's space",
                   text("a plan of another space, ", plan.arch));
     for (const block& b : plan.blocks)
-      if (!weights->part.holds(b))
+      if (!weights->part.holds(weights->layout, b))
         throw error(errc::mismatch, "cpu backend bind", "a plan that the super-network was packed for",
-                    text("one that reads more of block ", b.supernet_index, ", ", plan.arch));
-    const auto channels = static_cast<std::size_t>(plan.norm_values());
-    if (affine.scale.size() != channels || affine.shift.size() != channels)
-      throw error(errc::mismatch, "cpu backend bind", text(channels, " scales and shifts for ", plan.arch),
-                  text(affine.scale.size(), " scales and ", affine.shift.size(), " shifts"));
+                    text("one that reads more of unit ", b.unit, ", ", plan.arch));
+    for (const block& b : plan.blocks)
+      if (b.act == activation::h_sigmoid || b.project_act == activation::h_sigmoid ||
+          (weights->format == number_format::bf16 && b.project_act != activation::identity))
+        throw error(errc::unsupported, "cpu backend bind", "activations that its stores compute",
+                    text("another in unit ", b.unit));
+    check_norms("cpu backend bind", plan, affine);
     std::size_t total = 0;
     for (const auto& n : plan.norms) total += 2 * static_cast<std::size_t>(padded(n.channels));
     norms = aligned_bytes{total * sizeof(float)};
@@ -96,28 +103,25 @@ private:
     s.in_blocks = blocks_of(b.in_channels);
     s.mid_blocks = blocks_of(b.mid_channels);
     s.out_blocks = blocks_of(b.out_channels);
-    s.act = epilogue_of(b.act);
+    s.act = epilogue_of(b.act), s.project_act = epilogue_of(b.project_act);
+    s.se_act = epilogue_of(b.se_act), s.se_gate = epilogue_of(b.se_gate);
+    if (b.mid_channels > 0) s.cut = tiling::of(b, c);
     const packed_supernet& w = *weights;
-    auto dense = [&](const packed_supernet::panels& p) { s.project = w.floats(p), s.project_panel = p.step; };
-    switch (b.kind) {
-    case block_kind::stem: dense(w.stem); break;
-    case block_kind::final_expand: dense(w.final_expand); break;
-    case block_kind::feature_mix: dense(w.feature_mix); break;
-    case block_kind::classifier: dense(w.classifier); break;
-    case block_kind::separable:
-    case block_kind::inverted_residual: {
-      const auto& from = w.blocks[static_cast<std::size_t>(b.supernet_index)];
-      s.cut = tiling::of(b, c);
-      dense(from.project);
-      s.depthwise = w.floats(from.depthwise[static_cast<std::size_t>(b.kernel / 2 - 1)]);
-      if (b.kind == block_kind::inverted_residual) s.expand = w.floats(from.expand), s.expand_panel = from.expand.step;
-      if (b.se_channels > 0) {
-        s.se_reduce = w.floats(from.se_reduce), s.se_reduce_panel = from.se_reduce.step;
-        s.se_expand = w.floats(from.se_expand), s.se_expand_panel = from.se_expand.step;
-        s.se_reduce_bias = w.floats(from.se_reduce_bias), s.se_expand_bias = w.floats(from.se_expand_bias);
+    for (const weight_array& array : w.layout.weights_of(b.unit)) {
+      const packed_supernet::panels& p = w.arrays[w.layout.index_of(array)];
+      const float* const data = w.floats(p);
+      switch (array.role()) {
+      case weight_role::expand: s.expand = data, s.expand_panel = p.step; break;
+      case weight_role::depthwise:
+        if (array.kernel == b.kernel) s.depthwise = data;
+        break;
+      case weight_role::se_reduce: s.se_reduce = data, s.se_reduce_panel = p.step; break;
+      case weight_role::se_reduce_bias: s.se_reduce_bias = data; break;
+      case weight_role::se_expand: s.se_expand = data, s.se_expand_panel = p.step; break;
+      case weight_role::se_expand_bias: s.se_expand_bias = data; break;
+      case weight_role::output: s.project = data, s.project_panel = p.step; break;
+      case weight_role::output_bias: s.output_bias = data; break;
       }
-      break;
-    }
     }
     return s;
   }

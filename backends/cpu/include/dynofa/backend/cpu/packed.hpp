@@ -7,7 +7,6 @@
 #include "dynofa/model/supernet_part.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -36,22 +35,17 @@ struct packed_supernet {
   struct panels {
     std::size_t start = 0, step = 0;
   };
-  struct elastic_block {
-    panels expand, project;          ///< of the type that `format` says
-    panels se_reduce, se_expand;     ///< half precision if `half`
-    std::array<panels, 3> depthwise; ///< k = 3, 5, 7
-    panels se_reduce_bias, se_expand_bias;
-  };
 
   space_description space;
-  supernet_part part; ///< what is here of `blocks`
+  network_layout layout; ///< of the space
+  supernet_part part;    ///< what is here of each array
   number_format format = number_format::fp32;
-  bool half = false; ///< squeeze-excite, feature mix and classifier are stored in half precision: not fp32
-  panels stem, final_expand, feature_mix, classifier, classifier_bias;
-  std::vector<elastic_block> blocks;
+  bool half = false;          ///< squeeze-excite, feature mix and classifier are stored in half precision: not fp32
+  std::vector<panels> arrays; ///< as layout.weights
   aligned_bytes data;
 
   std::size_t bytes() const { return data.size(); }
+  std::uint64_t source() const { return source_; }
   const float* floats(const panels& p) const { return data.as<const float>(p.start); }
 
   packed_supernet(const supernet& net, number_format stored)
@@ -59,11 +53,13 @@ struct packed_supernet {
   /// Only what some plans read. Throws errc::unsupported for weights beyond half precision where they are to be halves.
   packed_supernet(const supernet& net, number_format stored, supernet_part wanted)
       : space{net.space}
+      , layout{net.layout}
       , part{std::move(wanted)}
       , format{stored != number_format::lossless ? stored
                : are_halves(net)                 ? number_format::fp16
                                                  : number_format::fp32}
-      , half{format != number_format::fp32} {
+      , half{format != number_format::fp32}
+      , source_{net.fingerprint()} {
     lay_out(net);                 // once to count …
     data = aligned_bytes{cursor}; // … and once to write
     writing = true;
@@ -71,20 +67,25 @@ struct packed_supernet {
   }
 
 private:
+  std::uint64_t source_; ///< fingerprint of the super-network
   std::size_t cursor = 0;
   bool writing = false;
 
-  /// Whether 1×1 convolutions, squeeze-excite, feature mix and classifier lose nothing in half precision.
-  static bool are_halves(const supernet& net) {
-    const auto exact = [](const std::vector<float>& weights) {
-      bool all = true;
-      for (const float w : weights) all &= is_half(w);
-      return all;
-    };
-    return exact(net.final_expand) && exact(net.feature_mix) && exact(net.classifier) &&
-           std::all_of(net.blocks.begin(), net.blocks.end(), [&](const block_weights& b) {
-             return exact(b.expand) && exact(b.project) && exact(b.se_reduce) && exact(b.se_expand);
-           });
+  /// The format in which an array is stored. Stem, depthwise kernels and biases are fp32 always; `pointwise` is that of
+  /// 1×1 convolutions, `vectors` that of products with one vector per image.
+  number_format format_of(const weight_array& w, number_format pointwise, number_format vectors) const {
+    const block& unit = layout.units[static_cast<std::size_t>(w.unit)];
+    if (w.shape.size() != 2) return number_format::fp32;
+    const bool of_image = unit.norm_count() > 0 && (w.role() == weight_role::expand || w.role() == weight_role::output);
+    return of_image ? pointwise : vectors;
+  }
+  /// Whether the matrices lose nothing in half precision.
+  bool are_halves(const supernet& net) const {
+    bool all = true;
+    for (std::size_t i = 0; i < net.weights.size() && all; ++i)
+      if (layout.weights[i].shape.size() == 2)
+        for (const float w : net.weights[i]) all &= is_half(w);
+    return all;
   }
 
   static std::uint16_t half_of(float w) {
@@ -95,7 +96,7 @@ private:
 
   /// The first `outs` rows of `from` [.][row], of each the first `ins` values, become panels; the order of the inputs
   /// stays. k is padded to the kernels' step of 4.
-  panels pack(const std::vector<float>& from, int row, int outs, int ins, number_format as = number_format::fp32) {
+  panels pack(const std::vector<float>& from, int row, int outs, int ins, number_format as) {
     const auto depth = static_cast<std::size_t>(ins + 3) / 4 * 4;
     const panels p{cursor, depth * lane_block};
     if (writing)
@@ -120,38 +121,32 @@ private:
 
   void lay_out(const supernet& net) {
     cursor = 0;
-    const number_format pointwise = format;
-    const number_format vectors = half ? number_format::fp16 : number_format::fp32;
-    // [out][channel][row][column] → k in the order (row, column, channel) in which an interleaved image is read
-    std::vector<float> stem_weights(net.stem.size());
-    for (std::size_t o = 0; o < net.stem.size() / 27; ++o)
-      for (std::size_t c = 0; c < 3; ++c)
-        for (std::size_t tap = 0; tap < 9; ++tap) stem_weights[o * 27 + tap * 3 + c] = net.stem[o * 27 + c * 9 + tap];
-    stem = pack(stem_weights, 27, space.stem_width, 27);
-    blocks.resize(net.blocks.size());
-    for (std::size_t n = 0; n < blocks.size(); ++n) {
-      const block_weights& from = net.blocks[n];
-      const supernet_part::block_part& use = part.blocks[n];
-      elastic_block& to = blocks[n];
-      if (use.mid_channels == 0) continue;
-      if (!from.expand.empty())
-        to.expand = pack(from.expand, from.in_channels, use.mid_channels, from.in_channels, pointwise);
-      for (std::size_t k = 0; k < 3; ++k)
-        if (use.depthwise[k] > 0)
-          to.depthwise[k] = pack_taps(from.depthwise[k], static_cast<int>(2 * k + 3), use.depthwise[k]);
-      if (use.se_channels > 0) {
-        to.se_reduce = pack(from.se_reduce, from.mid_channels, use.se_channels, use.mid_channels, vectors);
-        to.se_reduce_bias = pack_bias(from.se_reduce_bias, use.se_channels);
-        to.se_expand = pack(from.se_expand, from.se_channels, use.mid_channels, use.se_channels, vectors);
-        to.se_expand_bias = pack_bias(from.se_expand_bias, use.mid_channels);
-      }
-      to.project = pack(from.project, from.mid_channels, from.out_channels, use.mid_channels, pointwise);
+    arrays.resize(net.weights.size());
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      const weight_array& w = layout.weights[i];
+      const weight_extent& use = part.weights[i];
+      if (use.rows == 0) continue;
+      if (w.role() == weight_role::depthwise)
+        arrays[i] = pack_taps(net.weights[i], w.kernel, use.rows);
+      else if (w.shape.size() == 1)
+        arrays[i] = pack_bias(net.weights[i], use.rows);
+      else if (w.shape.size() == 4)
+        arrays[i] = pack(channels_last(net.weights[i], use), use.pitch, use.rows, use.columns, number_format::fp32);
+      else
+        arrays[i] = pack(net.weights[i], use.pitch, use.rows, use.columns,
+                         format_of(w, format, half ? number_format::fp16 : number_format::fp32));
     }
-    const int last_width = space.stages.size() ? space.stages[space.stages.size() - 1].width : space.stem_width;
-    final_expand = pack(net.final_expand, last_width, space.final_width, last_width, pointwise);
-    feature_mix = pack(net.feature_mix, space.final_width, space.mix_width, space.final_width, vectors);
-    classifier = pack(net.classifier, space.mix_width, space.classes, space.mix_width, vectors);
-    classifier_bias = pack_bias(net.classifier_bias, space.classes);
+  }
+
+  /// The stem's [out][channel][row][column] → k in the order (row, column, channel) in which an interleaved image is
+  /// read.
+  static std::vector<float> channels_last(const std::vector<float>& from, const weight_extent& e) {
+    std::vector<float> to(from.size());
+    const auto k = static_cast<std::size_t>(e.pitch), taps = k / 3;
+    for (std::size_t o = 0; o < from.size() / k; ++o)
+      for (std::size_t c = 0; c < 3; ++c)
+        for (std::size_t tap = 0; tap < taps; ++tap) to[o * k + tap * 3 + c] = from[o * k + c * taps + tap];
+    return to;
   }
 
   /// The first `channels` of [c][k·k] → [c/16][k·k][16]

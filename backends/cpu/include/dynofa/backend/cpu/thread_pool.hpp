@@ -1,7 +1,10 @@
 #pragma once
+#include "dynofa/core/error.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -20,14 +23,16 @@ namespace cpu_detail {
 /// than the serial pieces of an image, and then sleeps in the kernel until the next image.
 class thread_pool {
 public:
+  /// Throws errc::device where the system gives no more threads.
   explicit thread_pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    } catch (const std::system_error& e) {
+      stop();
+      throw error(errc::device, "threads", text("to start ", threads), e.code().message());
+    }
   }
-  ~thread_pool() {
-    stop_.store(true, std::memory_order_relaxed);
-    publish();
-    for (std::thread& w : workers_) w.join();
-  }
+  ~thread_pool() { stop(); }
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
 
@@ -48,6 +53,11 @@ public:
 private:
   static constexpr int spin_limit = 2000;
 
+  void stop() {
+    stop_.store(true, std::memory_order_relaxed);
+    publish();
+    for (std::thread& w : workers_) w.join();
+  }
   static void pause() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

@@ -11,6 +11,13 @@
 
 namespace dynofa::backend::cpu_detail {
 
+/// Whether the first three blocks run row by row as one.
+inline bool front_is_fused(const plan& p, const caches& c) {
+  return p.blocks.size() > 3 && p.blocks[0].kind == block_kind::stem && p.blocks[1].kind == block_kind::separable &&
+         p.blocks[2].kind == block_kind::inverted_residual && !p.blocks[2].residual &&
+         tiling::of(p.blocks[2], c).banded;
+}
+
 /// How many floats each buffer needs for one image of any of the plans.
 struct arena_sizes {
   std::size_t image = 0;   ///< input or output of a block
@@ -60,16 +67,16 @@ struct arena_sizes {
     return std::min(behind.in_size, (cut.band_rows - 1) * behind.stride + behind.kernel);
   }
 
+  void cover(const plan& p, const caches& c) {
+    batch = std::max(batch, static_cast<std::size_t>(p.batch));
+    for (const block& b : p.blocks) cover(b, c);
+    if (front_is_fused(p, c)) cover_front(p.blocks[0], p.blocks[1], p.blocks[2], c);
+  }
+  friend bool operator==(const arena_sizes&, const arena_sizes&) = default;
+
   /// One padded input row of the stem: a pixel of zeros on both sides.
   static std::size_t stem_row(int size) { return (static_cast<std::size_t>(size + 3) * 3 + 15) / 16 * 16; }
 };
-
-/// Whether the first three blocks run row by row as one.
-inline bool front_is_fused(const plan& p, const caches& c) {
-  return p.blocks.size() > 3 && p.blocks[0].kind == block_kind::stem && p.blocks[1].kind == block_kind::separable &&
-         p.blocks[2].kind == block_kind::inverted_residual && !p.blocks[2].residual &&
-         tiling::of(p.blocks[2], c).banded;
-}
 
 /// The buffers of one stream of images. Two ping-pong images, the depthwise output, and for each thread its ring, band,
 /// squeeze-excite sums and row table.
@@ -90,11 +97,7 @@ struct arena {
 
   arena(std::span<const plan> plans, int thread_count, const caches& c)
       : threads{thread_count} {
-    for (const plan& p : plans) {
-      sizes.batch = std::max(sizes.batch, static_cast<std::size_t>(p.batch));
-      for (const block& b : p.blocks) sizes.cover(b, c);
-      if (front_is_fused(p, c)) sizes.cover_front(p.blocks[0], p.blocks[1], p.blocks[2], c);
-    }
+    for (const plan& p : plans) sizes.cover(p, c);
     own.resize(static_cast<std::size_t>(threads));
     for (int pass = 0; pass < 2; ++pass) {
       std::size_t at = 0;

@@ -1,5 +1,4 @@
 #pragma once
-#include "dynofa/backend/calibration.hpp"
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/backend/cuda/calibration_schedule.hpp"
 
@@ -113,6 +112,6 @@ inline cuda_detail::calibration open_calibration(const cuda& backend, const std:
                                                  const plan& p, int capacity) {
   return {backend, packed, p, capacity};
 }
-static_assert(calibration_batch<cuda_detail::calibration>);
-
 } // namespace dynofa::backend
+
+static_assert(dynofa::calibrating_backend<dynofa::backend::cuda>);

@@ -65,7 +65,6 @@ public:
     std::vector<step> steps;
     const target to = target_of(b, i);
     const block& block = plan_.blocks[b];
-    const auto& w = weights_.blocks[static_cast<std::size_t>(block.supernet_index)];
     const bool expands = block.kind == block_kind::final_expand;
     if (block.kind == block_kind::stem) {
       step s = front(b, true, false, nullptr, at_.arena + to.offset);
@@ -73,11 +72,11 @@ public:
       s.grid[1] = grid(count_);
       steps.push_back(s);
     } else if (expands || block.norm_count() - i == 3) {
-      const packed_layout::matrix& m = expands ? weights_.final_expand : w.expand;
+      const auto& m = weights_.of(block, expands ? weight_role::output : weight_role::expand);
       steps.push_back(
           plain_product(b, at_.arena + before(b), m, at_.arena + to.offset, rows(to), block.in_channels, to.channels));
     } else if (block.norm_count() - i == 2) {
-      const auto& taps = w.depthwise[static_cast<std::size_t>(block.kernel / 2 - 1)];
+      const auto& taps = weights_.of(block, weight_role::depthwise);
       step s = plain_step(kernel_id::depthwise_alone, b, rows(to) * to.channels / 4);
       s.depthwise_alone = {at(block.kind == block_kind::separable ? before(b) : layout_.expanded),
                            floats(taps),
@@ -92,9 +91,9 @@ public:
       steps.push_back(s);
     } else {
       if (block.se_channels > 0) add_gates(steps, b);
-      step s =
-          plain_product(b, at_.arena + layout_.filtered, w.project, at_.arena + to.offset, rows(to), block.mid_channels,
-                        to.channels, block.se_channels > 0 ? at_.arena + layout_.gates : nullptr, to.size * to.size);
+      step s = plain_product(b, at_.arena + layout_.filtered, weights_.of(block, weight_role::output),
+                             at_.arena + to.offset, rows(to), block.mid_channels, to.channels,
+                             block.se_channels > 0 ? at_.arena + layout_.gates : nullptr, to.size * to.size);
       steps.push_back(s);
     }
     add_sums(steps, b, to);
@@ -113,7 +112,7 @@ public:
                    projects && block.residual ? at(before(b)) : nullptr,
                    rows(to),
                    to.channels,
-                   projects ? activation::identity : block.act};
+                   block.norm_act(i)};
     return {s};
   }
 
@@ -125,12 +124,12 @@ public:
     const int pixels = expand.in_size * expand.in_size;
     steps.push_back(pool(last, at(layout_.expanded) + n * static_cast<std::size_t>(pixels * expand.out_channels),
                          pixels, expand.out_channels, 1));
-    step mixing = plain_product(last + 1, at_.arena + layout_.means, weights_.feature_mix, at_.arena + layout_.mixed, 1,
-                                mix.in_channels, mix.out_channels);
+    step mixing = plain_product(last + 1, at_.arena + layout_.means, weights_.of(mix, weight_role::output),
+                                at_.arena + layout_.mixed, 1, mix.in_channels, mix.out_channels);
     mixing.pointwise.act = mix.act;
-    step classifying = plain_product(last + 2, at_.arena + layout_.mixed, weights_.classifier,
+    step classifying = plain_product(last + 2, at_.arena + layout_.mixed, weights_.of(out, weight_role::output),
                                      at_.arena + layout_.logits, 1, out.in_channels, out.out_channels);
-    classifying.pointwise.shift = floats(weights_.classifier_bias);
+    classifying.pointwise.shift = bias_of(out);
     classifying.pointwise.float_out = true;
     steps.push_back(mixing), steps.push_back(classifying);
     return steps;
@@ -184,16 +183,20 @@ private:
   /// Squeeze-excite of the depthwise output: mean, hidden layer, gates.
   void add_gates(std::vector<step>& steps, std::size_t b) const {
     const block& block = plan_.blocks[b];
-    const auto& w = weights_.blocks[static_cast<std::size_t>(block.supernet_index)];
+    const auto& expand = weights_.of(block, weight_role::se_expand);
     steps.push_back(pool(b, at(layout_.filtered), block.out_size * block.out_size, block.mid_channels, count_));
-    steps.push_back(plain_product(b, at_.arena + layout_.means, w.se_reduce, at_.arena + layout_.hidden, count_,
-                                  block.mid_channels, block.se_channels));
+    steps.push_back(plain_product(b, at_.arena + layout_.means, weights_.of(block, weight_role::se_reduce),
+                                  at_.arena + layout_.hidden, count_, block.mid_channels, block.se_channels));
     step s = new_step(kernel_id::gate, b);
-    s.gate = {at(layout_.hidden),        floats(w.se_reduce_bias),
-              floats(w.se_expand_bias),  at_.weights + w.se_expand.offset,
-              at_.arena + layout_.gates, 1,
-              block.se_channels,         block.mid_channels,
-              w.se_expand.pitch};
+    s.gate = {at(layout_.hidden),
+              floats(weights_.of(block, weight_role::se_reduce_bias)),
+              floats(weights_.of(block, weight_role::se_expand_bias)),
+              at_.weights + expand.offset,
+              at_.arena + layout_.gates,
+              1,
+              block.se_channels,
+              block.mid_channels,
+              expand.pitch};
     s.grid[0] = grid(ceil_div(block.mid_channels, channel_chunk)), s.grid[1] = grid(count_);
     s.threads = gate_room::threads;
     s.shared_bytes = gate_room(precision::fp32, block.se_channels).bytes;

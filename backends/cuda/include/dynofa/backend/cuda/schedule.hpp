@@ -75,6 +75,16 @@ inline tiles tiles_of(const block& b, precision p, int batch, device_limits devi
 struct arena_layout {
   std::size_t image = 0, ping = 0, pong = 0, middle = 0, partials = 0, gates = 0, logits = 0, bytes = 0;
 
+  /// Whether every buffer is at least as large as the other layout's.
+  bool holds(const arena_layout& other) const {
+    const std::size_t arena_layout::*const starts[] = {
+        &arena_layout::image,    &arena_layout::ping,  &arena_layout::pong,   &arena_layout::middle,
+        &arena_layout::partials, &arena_layout::gates, &arena_layout::logits, &arena_layout::bytes};
+    for (std::size_t i = 0; i + 1 < std::size(starts); ++i)
+      if (this->*starts[i + 1] - this->*starts[i] < other.*starts[i + 1] - other.*starts[i]) return false;
+    return true;
+  }
+
   arena_layout() = default;
   arena_layout(std::span<const plan> plans, precision p, device_limits device) {
     std::size_t image_size = 0, activation = 0, mid = 0, shares = 0, gate = 0, classes = 0;
@@ -125,6 +135,12 @@ public:
     if (!(p.space == weights.space))
       throw error(errc::mismatch, "cuda backend bind", "a plan of the packed super-network's space",
                   text("a plan of another space, ", p.arch));
+    for (const block& b : p.blocks) // the fused kernels have these built in
+      if (b.se_act != activation::relu || b.se_gate != activation::h_sigmoid || b.act == activation::h_sigmoid ||
+          b.project_act == activation::h_sigmoid ||
+          (b.kind == block_kind::separable && b.project_act != activation::identity))
+        throw error(errc::unsupported, "cuda backend bind", "activations that its kernels compute",
+                    text("another in unit ", b.unit));
   }
 
   /// The whole network: image → logits, both in the arena.
@@ -167,6 +183,10 @@ protected: // calibration makes its launches of the same parts
   const float* floats(const packed_layout::matrix& m) const {
     return reinterpret_cast<const float*>(at_.weights + m.offset);
   }
+  const float* bias_of(const block& b) const {
+    const auto found = weights_.layout.find(b, weight_role::output_bias);
+    return found ? floats(weights_.arrays[*found]) : nullptr;
+  }
   const float* scale(std::size_t b, int i) const {
     return at_.norms + 2 * plan_.norms[static_cast<std::size_t>(plan_.first_norm(b) + i)].offset;
   }
@@ -192,7 +212,7 @@ protected: // calibration makes its launches of the same parts
       break;
     case block_kind::final_expand: {
       step s = new_step(kernel_id::expand_pool, index);
-      const auto& w = weights_.final_expand;
+      const auto& w = weights_.of(b, weight_role::output);
       s.expand_pool = {in,
                        at_.weights + w.offset,
                        scale(index, 0),
@@ -209,10 +229,8 @@ protected: // calibration makes its launches of the same parts
       steps.push_back(s);
       break;
     }
-    case block_kind::feature_mix: steps.push_back(dense(index, weights_.feature_mix, nullptr, in, out)); break;
-    case block_kind::classifier:
-      steps.push_back(dense(index, weights_.classifier, floats(weights_.classifier_bias), in, out));
-      break;
+    case block_kind::feature_mix:
+    case block_kind::classifier: steps.push_back(dense(index, in, out)); break;
     }
   }
 
@@ -226,13 +244,16 @@ protected: // calibration makes its launches of the same parts
     a.image = reinterpret_cast<const float*>(at_.arena + arena_.image);
     a.in = in;
     a.out = out;
-    a.stem = at_.weights + weights_.stem.offset;
-    if (with_stem) a.scale[0] = scale(index, 0), a.shift[0] = shift(index, 0), a.stem_act = b.act;
+    if (with_stem) {
+      a.stem = at_.weights + weights_.of(b, weight_role::output).offset;
+      a.scale[0] = scale(index, 0), a.shift[0] = shift(index, 0), a.stem_act = b.act;
+    }
     if (with_separable) {
       const block& second = plan_.blocks[separable];
-      a.depthwise = floats(weights_.blocks[0].depthwise[static_cast<std::size_t>(second.kernel / 2 - 1)]);
-      a.project = at_.weights + weights_.blocks[0].project.offset;
-      a.project_pitch = weights_.blocks[0].project.pitch;
+      const auto& project = weights_.of(second, weight_role::output);
+      a.depthwise = floats(weights_.of(second, weight_role::depthwise));
+      a.project = at_.weights + project.offset;
+      a.project_pitch = project.pitch;
       for (int i = 0; i < 2; ++i) a.scale[i + 1] = scale(separable, i), a.shift[i + 1] = shift(separable, i);
       a.act = second.act;
     }
@@ -249,19 +270,21 @@ protected: // calibration makes its launches of the same parts
   void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out,
                              const tiles& cut) const {
     const block& b = plan_.blocks[index];
-    const auto& w = weights_.blocks[static_cast<std::size_t>(b.supernet_index)];
+    const auto &expand = weights_.of(b, weight_role::expand), &taps = weights_.of(b, weight_role::depthwise),
+               &project = weights_.of(b, weight_role::output);
+    const bool gated = b.se_channels > 0;
+    const auto se_reduce = gated ? weights_.of(b, weight_role::se_reduce) : packed_layout::matrix{};
     const int chunks = ceil_div(b.mid_channels, channel_chunk);
     auto* middle = at_.arena + arena_.middle;
     auto* partials = reinterpret_cast<float*>(at_.arena + arena_.partials);
     auto* gates = at_.arena + arena_.gates;
-    const auto& taps = w.depthwise[static_cast<std::size_t>(b.kernel / 2 - 1)];
 
     step first = new_step(kernel_id::expand_depthwise, index);
     first.depthwise_size = b.kernel, first.stride = b.stride;
     first.expand_depthwise = {in,
-                              at_.weights + w.expand.offset,
+                              at_.weights + expand.offset,
                               floats(taps),
-                              b.se_channels > 0 ? at_.weights + w.se_reduce.offset : nullptr,
+                              gated ? at_.weights + se_reduce.offset : nullptr,
                               {scale(index, 0), scale(index, 1)},
                               {shift(index, 0), shift(index, 1)},
                               middle,
@@ -271,9 +294,9 @@ protected: // calibration makes its launches of the same parts
                               b.in_channels,
                               b.mid_channels,
                               b.se_channels,
-                              w.expand.pitch,
+                              expand.pitch,
                               taps.pitch,
-                              w.se_reduce.pitch,
+                              se_reduce.pitch,
                               cut.height,
                               cut.width,
                               cut.across,
@@ -283,17 +306,18 @@ protected: // calibration makes its launches of the same parts
     first.shared_bytes = cut.shared_bytes;
     steps.push_back(first);
 
-    if (b.se_channels > 0) {
+    if (gated) {
+      const auto& se_expand = weights_.of(b, weight_role::se_expand);
       step gate = new_step(kernel_id::gate, index);
       gate.gate = {partials,
-                   floats(w.se_reduce_bias),
-                   floats(w.se_expand_bias),
-                   at_.weights + w.se_expand.offset,
+                   floats(weights_.of(b, weight_role::se_reduce_bias)),
+                   floats(weights_.of(b, weight_role::se_expand_bias)),
+                   at_.weights + se_expand.offset,
                    gates,
                    chunks * cut.count,
                    b.se_channels,
                    b.mid_channels,
-                   w.se_expand.pitch};
+                   se_expand.pitch};
       gate.grid[0] = grid(chunks), gate.grid[1] = grid(plan_.batch);
       gate.threads = gate_room::threads;
       gate.shared_bytes = gate_room(weights_.values, b.se_channels).bytes;
@@ -301,18 +325,17 @@ protected: // calibration makes its launches of the same parts
     }
 
     const int pixels = b.out_size * b.out_size;
-    steps.push_back(
-        product(index, {middle, at_.weights + w.project.offset, b.se_channels > 0 ? gates : nullptr, scale(index, 2),
-                        shift(index, 2), b.residual ? in : nullptr, out, plan_.batch * pixels, b.mid_channels,
-                        b.out_channels, w.project.pitch, pixels, activation::identity, false}));
+    steps.push_back(product(index, {middle, at_.weights + project.offset, gated ? gates : nullptr, scale(index, 2),
+                                    shift(index, 2), b.residual ? in : nullptr, out, plan_.batch * pixels,
+                                    b.mid_channels, b.out_channels, project.pitch, pixels, b.project_act, false}));
   }
 
   /// A fully connected layer on one vector per image.
-  step dense(std::size_t index, const packed_layout::matrix& w, const float* bias, const std::byte* in,
-             std::byte* out) const {
+  step dense(std::size_t index, const std::byte* in, std::byte* out) const {
     const block& b = plan_.blocks[index];
-    return product(index, {in, at_.weights + w.offset, nullptr, nullptr, bias, nullptr, out, plan_.batch, b.in_channels,
-                           b.out_channels, w.pitch, 1, b.act, b.kind == block_kind::classifier});
+    const auto& w = weights_.of(b, weight_role::output);
+    return product(index, {in, at_.weights + w.offset, nullptr, nullptr, bias_of(b), nullptr, out, plan_.batch,
+                           b.in_channels, b.out_channels, w.pitch, 1, b.act, b.output >= 0});
   }
 
   /// Which kernel a matrix product takes: rows one by one for a few; else wide or narrow tiles, whichever leaves fewer

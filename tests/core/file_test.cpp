@@ -1,4 +1,4 @@
-#include "dynofa/model/file.hpp"
+#include "dynofa/core/file.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,14 +8,13 @@
 #include "support/sentence.hpp"
 #include <csignal>
 
+namespace dynofa_test::core_file {
+
 using namespace dynofa;
 using namespace support;
 
 namespace {
 std::span<const std::byte> bytes_of(std::string_view s) { return std::as_bytes(std::span(s)); }
-std::string_view text_of(const file_bytes& file) {
-  return {reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()};
-}
 } // namespace
 
 TEST_CASE("a mapped file keeps its content while others replace it") {
@@ -25,9 +24,38 @@ TEST_CASE("a mapped file keeps its content while others replace it") {
   const auto mapped = map_file(path);
   const std::span<const std::byte> parts[] = {bytes_of("new"), {}, bytes_of(" content")};
   replace_file(path, parts);
-  CHECK(text_of(mapped) == "old content");
-  CHECK(text_of(map_file(path)) == "new content");
+  CHECK(mapped.text() == "old content");
+  CHECK(map_file(path).text() == "new content");
   CHECK(folder.files() == 1); // no temporary file is left
+  replace_file(path, "a text");
+  CHECK(read_text(path) == "a text");
+  replace_file(path, bytes_of("bytes"));
+  CHECK(read_text(path) == "bytes");
+}
+
+TEST_CASE("bytes are a copy of a file that is not too large") {
+  const scratch_folder folder;
+  const auto path = folder.path() / "b";
+  const std::string content("\0\xff\n\r5", 5);
+  write_text(path, content);
+  const auto bytes = read_bytes(path, 5);
+  CHECK(std::equal(bytes.begin(), bytes.end(), bytes_of(content).begin(), bytes_of(content).end()));
+  CHECK(sentence([&] { read_bytes(path, 4); }) == path.string() + ": expected a file of at most 4 bytes, got 5 bytes");
+  CHECK(sentence([&] { read_bytes(folder.path()); }) ==
+        folder.path().string() + ": expected a readable file, got a folder");
+  write_text(path, "");
+  CHECK(read_bytes(path).empty());
+}
+
+TEST_CASE("lines that are not blank, with their numbers") {
+  std::vector<std::string> seen;
+  const auto note = [&](std::string_view line, const std::string& where) { seen.push_back(text(where, ": ", line)); };
+  for_each_line("a\n \t\r\n\nb c\r\nd", "f", note);
+  CHECK(seen == std::vector<std::string>{"f line 1: a", "f line 4: b c\r", "f line 5: d"});
+  const std::string longest(65536, 'x');
+  for_each_line(longest + "\n", "f", note);
+  CHECK(sentence([&] { for_each_line("a\n" + longest + " ", "f", note); }) ==
+        "f line 2: expected at most 64 KiB, got a longer line");
 }
 
 TEST_CASE("what cannot be read is told in one sentence") {
@@ -83,3 +111,5 @@ TEST_CASE("text of a file is made printable and short") {
   CHECK(printable("a\nb\x80") == "\"a?b?\"");
   CHECK(printable(std::string(100, 'a')) == "\"" + std::string(60, 'a') + "…\"");
 }
+
+} // namespace dynofa_test::core_file

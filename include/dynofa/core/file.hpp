@@ -17,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace dynofa {
 
@@ -24,6 +25,8 @@ namespace dynofa {
 struct file_bytes {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
+
+  std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };
 
 /// Text of a file as it may stand in an error sentence: at most 60 characters, control and non-ASCII bytes as '?'.
@@ -73,6 +76,18 @@ inline void bring_in([[maybe_unused]] const void* start, [[maybe_unused]] std::s
 #endif
 }
 
+/// A regular file, open for reading, and its size. Throws errc::io.
+inline std::pair<descriptor, std::size_t> open_to_read(const std::filesystem::path& path) {
+  const auto refused = [&](std::string got) {
+    return error(errc::io, path.string(), "a readable file", std::move(got));
+  };
+  descriptor fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; // NONBLOCK: a FIFO must not hang us
+  struct stat status {};
+  if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0) throw refused(errno_text());
+  if (!S_ISREG(status.st_mode)) throw refused(S_ISDIR(status.st_mode) ? "a folder" : "something that is not a file");
+  return {std::move(fd), static_cast<std::size_t>(status.st_size)};
+}
+
 } // namespace detail
 
 /// Maps a regular file for reading: pages come in as they are touched and nothing is copied.
@@ -81,21 +96,44 @@ inline void bring_in([[maybe_unused]] const void* start, [[maybe_unused]] std::s
 /// in place under a living mapping is undefined, as for every mapped file. An empty file gives no bytes. Throws
 /// errc::io.
 inline file_bytes map_file(const std::filesystem::path& path) {
-  const auto refused = [&](std::string got) {
-    return error(errc::io, path.string(), "a readable file", std::move(got));
-  };
-  const detail::descriptor fd{
-      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; // NONBLOCK: a FIFO must not hang us
-  if (fd.get() < 0) throw refused(detail::errno_text());
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) throw refused(detail::errno_text());
-  if (!S_ISREG(status.st_mode)) throw refused(S_ISDIR(status.st_mode) ? "a folder" : "something that is not a file");
-  const auto size = static_cast<std::size_t>(status.st_size);
+  const auto opened = detail::open_to_read(path);
+  const std::size_t size = opened.second;
   if (size == 0) return {};
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (data == MAP_FAILED) throw refused(detail::errno_text());
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, opened.first.get(), 0);
+  if (data == MAP_FAILED) throw error(errc::io, path.string(), "a readable file", detail::errno_text());
   std::shared_ptr<const void> owner(data, [size](void* mapped) { ::munmap(mapped, size); });
   return {{static_cast<const std::byte*>(data), size}, std::move(owner)};
+}
+
+/// The bytes of a regular file of at most `limit` bytes: a copy, which a file that shrinks meanwhile does not harm.
+/// Throws errc::io, or errc::bad_file for a larger one.
+inline std::vector<std::byte> read_bytes(const std::filesystem::path& path, std::size_t limit = 256u << 20) {
+  const auto [fd, size] = detail::open_to_read(path);
+  if (size > limit)
+    throw error(errc::bad_file, path.string(), text("a file of at most ", limit, " bytes"), text(size, " bytes"));
+  std::vector<std::byte> bytes(size);
+  for (std::size_t done = 0; done < size;) {
+    const auto got = ::read(fd.get(), bytes.data() + done, size - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0)
+      throw error(errc::io, path.string(), "a readable file", got < 0 ? detail::errno_text() : "one that became shorter");
+    done += static_cast<std::size_t>(got);
+  }
+  return bytes;
+}
+
+/// `visit(line, where)` for every line of `source` that is not blank; `where` is "NAME line 7". Throws errc::bad_file
+/// for a line above 64 KiB.
+template <class Visit>
+void for_each_line(std::string_view source, std::string_view name, Visit visit) {
+  for (std::size_t number = 1; !source.empty(); ++number) {
+    const auto end = source.find('\n');
+    const std::string_view line = source.substr(0, end);
+    source.remove_prefix(end == source.npos ? source.size() : end + 1);
+    if (line.size() > 65536)
+      throw error(errc::bad_file, text(name, " line ", number), "at most 64 KiB", "a longer line");
+    if (line.find_first_not_of(" \t\r") != line.npos) visit(line, text(name, " line ", number));
+  }
 }
 
 /// Writes `parts` one after the other as the new content of `path`: temporary file in the same folder, fsync, rename.
@@ -128,6 +166,12 @@ inline void replace_file(const std::filesystem::path& path, std::span<const std:
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   if (const detail::descriptor opened{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)}; opened.get() >= 0)
     (void)::fsync(opened.get());
+}
+inline void replace_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  replace_file(path, std::span(&bytes, 1));
+}
+inline void replace_file(const std::filesystem::path& path, std::string_view content) {
+  replace_file(path, std::as_bytes(std::span(content)));
 }
 
 } // namespace dynofa

@@ -1,0 +1,96 @@
+#pragma once
+#include "dynofa/backend/reference.hpp"
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace dynofa::backend {
+
+/// The reference backend's: whole tensors, plain loops.
+class reference_calibration {
+public:
+  reference_calibration(supernet_ptr net, plan p, int capacity)
+      : net_{std::move(net)}
+      , plan_{std::move(p)}
+      , images_(static_cast<std::size_t>(capacity)) {}
+
+  void load(std::size_t n, std::span<const float> image) {
+    const auto r = static_cast<std::size_t>(plan_.blocks[0].in_size);
+    images_[n].now = image_tensor::from_shape({r, r, 3});
+    std::copy(image.begin(), image.end(), images_[n].now.begin());
+  }
+  channel_sums convolve(std::size_t b, int i, int count) {
+    const block& block = plan_.blocks[b];
+    const auto channels = static_cast<std::size_t>(block.norm_channels(i));
+    channel_sums s{std::vector<double>(channels), std::vector<double>(channels), 0};
+    active_ = static_cast<std::size_t>(count);
+    for (std::size_t n = 0; n < active_; ++n) {
+      picture& p = images_[n];
+      if (i == 0) p.input = p.now;
+      p.now = convolution(block, i, p.now);
+      for (std::size_t at = 0; at < p.now.size(); ++at) {
+        const double x = p.now.data()[at];
+        s.sum[at % channels] += x;
+        s.square[at % channels] += x * x;
+      }
+      s.pixels += static_cast<double>(p.now.shape(0) * p.now.shape(1));
+    }
+    return s;
+  }
+  void normalise(std::size_t b, int i, std::span<const float> scale, std::span<const float> shift) {
+    const block& block = plan_.blocks[b];
+    const bool projects = block.mid_channels > 0 && i + 1 == block.norm_count();
+    for (std::size_t n = 0; n < active_; ++n) {
+      picture& p = images_[n];
+      plain::normalise(p.now, scale, shift, block.norm_act(i));
+      if (block.se_channels > 0 && i + 2 == block.norm_count()) plain::squeeze_excite(p.now, *net_, block);
+      if (projects && block.residual) p.now += p.input;
+    }
+  }
+  void logits(std::size_t n, std::span<float> out) const {
+    image_tensor x = plain::pool(images_[n].now);
+    for (const block& b : plan_.blocks) {
+      if (b.kind != block_kind::feature_mix && b.kind != block_kind::classifier) continue;
+      x = plain::pointwise(x, *net_, b, weight_role::output);
+      if (net_->layout.find(b, weight_role::output_bias))
+        plain::add_bias(x, net_->array(b, weight_role::output_bias), b.act);
+      else
+        for (float& v : x) v = plain::activate(b.act, v);
+    }
+    std::copy_n(x.begin(), out.size(), out.begin());
+  }
+  std::size_t bytes() const {
+    std::size_t total = 0;
+    for (const picture& p : images_) total += 4 * (p.now.size() + p.input.size());
+    return total;
+  }
+
+private:
+  struct picture {
+    image_tensor now, input;
+  };
+  supernet_ptr net_;
+  plan plan_;
+  std::vector<picture> images_;
+  std::size_t active_ = 0;
+
+  image_tensor convolution(const block& b, int i, const image_tensor& in) const {
+    if (b.kind == block_kind::stem)
+      return plain::stem(in, net_->array(b, weight_role::output), b.out_channels, b.stride);
+    const int from_the_end = b.norm_count() - i;
+    if (from_the_end == 2) return plain::depthwise(in, net_->array(b, weight_role::depthwise), b.kernel, b.stride);
+    return plain::pointwise(in, *net_, b, from_the_end == 1 ? weight_role::output : weight_role::expand);
+  }
+};
+
+inline reference_calibration open_calibration(const reference&, const std::shared_ptr<const reference::packed>& packed,
+                                              const plan& p, int capacity) {
+  return {packed->net, p, capacity};
+}
+} // namespace dynofa::backend
+
+static_assert(dynofa::calibrating_backend<dynofa::backend::reference>);

@@ -1,0 +1,204 @@
+#pragma once
+#include "dynofa/backend/concept.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// Levels of one super-network on one backend, with the packed weights they share and one workspace for them all.
+///
+///     dynofa::session on_cpu(backend::cpu{}, net);
+///     auto level = on_cpu.load(arch, statistics);    // once; allocates
+///     on_cpu.run(level, image, logits);              // again and again; does not
+///
+/// Everything that a caller can get wrong is checked here, once, and is one sentence: an architecture that the space
+/// does not have, statistics or weights of something else, a level of another session, images and logits of another
+/// size, a block that is not there. Whatever throws leaves the session as it was.
+///
+/// For one thread at a time. For several threads make several sessions from the same backend and `packed()`.
+template <inference_backend Backend>
+class session {
+  struct entry {
+    std::uint64_t owner;
+    typename Backend::bound bound;
+  };
+
+public:
+  using backend_type = Backend;
+  using packed_ptr = std::shared_ptr<const typename Backend::packed>;
+
+  /// One bound level, as a handle: copies are the same level, which lives as long as one of them. `level->plan` and
+  /// `level->bytes()` are the backend's.
+  class level {
+  public:
+    level() = default; ///< none: a session refuses it
+    typename Backend::bound& operator*() const { return entry_->bound; }
+    typename Backend::bound* operator->() const { return &entry_->bound; }
+
+  private:
+    friend session;
+    explicit level(std::shared_ptr<entry> e)
+        : entry_{std::move(e)} {}
+    std::shared_ptr<entry> entry_;
+  };
+
+  /// Packs the super-network, or takes what another session on the same kind of backend has packed of it. Throws
+  /// errc::invalid_argument for no super-network, errc::mismatch for packed weights of another one.
+  session(Backend backend, supernet_ptr net, packed_ptr packed = nullptr)
+      : backend_{std::move(backend)}
+      , net_{checked(std::move(net))}
+      , packed_{packed ? std::move(packed) : backend_.pack(net_)} {
+    check_packed();
+  }
+  /// The same with only as much of the super-network packed as these plans read, where the backend can tell.
+  session(Backend backend, supernet_ptr net, std::span<const plan> plans)
+      : backend_{std::move(backend)}
+      , net_{checked(std::move(net))}
+      , packed_{pack_for(backend_, net_, plans)} {
+    check_packed();
+  }
+
+  session(session&&) = default;
+  session& operator=(session&&) = default;
+
+  /// Binds a plan with its batch-norm scale and shift. The workspace grows when the next image runs, or in `prepare`.
+  /// Throws errc::mismatch for a plan or norms of another network, and what the backend refuses.
+  level bind(const plan& p, const scale_shift& norms) {
+    if (!(p.space == net_->space))
+      throw error(errc::mismatch, "session", "a plan of its super-network's space",
+                  text("a plan of another space, ", p.arch));
+    if (net_->only && !(*net_->only == p.arch))
+      throw error(errc::mismatch, "session", text("the extracted sub-network ", *net_->only), text(p.arch));
+    level made{std::make_shared<entry>(entry{id_, backend_.bind(packed_, p, norms)})};
+    std::erase_if(levels_, [](const auto& each) { return each.expired(); });
+    levels_.push_back(made.entry_);
+    if (!workspace_ || !fits(p)) ready_ = false;
+    return made;
+  }
+  /// Binds `a` with its batch-norm statistics. Throws `error` if the space does not contain `a`, if the statistics have
+  /// another length, or if the super-network holds another extracted network.
+  level load(const arch& a, const bn_statistics& statistics, int batch = 1) {
+    const plan p = make_plan(net_->space, a, batch);
+    return bind(p, fold(*net_, p, statistics));
+  }
+  /// Binds `a` with the statistics the checkpoint came with: right for the largest sub-network only.
+  level load(const arch& a) { return load(a, stored_statistics(*net_, make_plan(net_->space, a))); }
+
+  /// image [N,r,r,3] (N: the level's batch) → logits [N,classes]. Allocates nothing unless a level was bound since the
+  /// last image that is larger than all before.
+  void run(const level& level, std::span<const float> image, std::span<float> logits) {
+    auto& bound = checked(level);
+    check_size("image", image.size(), bound.plan.image_values());
+    check_size("logits", logits.size(), bound.plan.logit_values());
+    if (!ready_) prepare();
+    backend_.run(bound, *workspace_, image, logits);
+  }
+  std::vector<float> run(const level& level, std::span<const float> image) {
+    std::vector<float> logits(checked(level).plan.logit_values());
+    run(level, image, logits);
+    return logits;
+  }
+  /// Block b alone: in [N,in,in,C] → out [N,out,out,C'], which do not overlap.
+  void run_block(const level& level, std::size_t b, std::span<const float> in, std::span<float> out) {
+    auto& bound = checked(level, b);
+    const auto batch = static_cast<std::size_t>(bound.plan.batch);
+    check_size("input", in.size(), batch * static_cast<std::size_t>(bound.plan.blocks[b].in_values()));
+    check_size("output", out.size(), batch * static_cast<std::size_t>(bound.plan.blocks[b].out_values()));
+    backend_.run_block(bound, workspace(), b, in, out);
+  }
+  /// Milliseconds per run of block b, on whatever activations there are.
+  double time_block(const level& level, std::size_t b, int repeats) {
+    return backend_.time_block(checked(level, b), workspace(), b, checked_repeats(repeats));
+  }
+  /// Milliseconds per run of the level by the device's own clock, on whatever image there is.
+  double time_run(const level& level, int repeats) {
+    return backend_.time_run(checked(level), workspace(), checked_repeats(repeats));
+  }
+
+  /// Makes the workspace for all levels there are and does what would make their first images slower than the next.
+  void prepare() {
+    std::vector<std::shared_ptr<entry>> alive;
+    std::vector<plan> plans;
+    for (const auto& each : levels_)
+      if (auto e = each.lock()) plans.push_back(e->bound.plan), alive.push_back(std::move(e));
+    if (!ready_) {
+      workspace_.reset(); // old and new are never both alive
+      workspace_.emplace(backend_.make_workspace(plans));
+      ready_ = true;
+    }
+    if constexpr (requires(typename Backend::bound & b) { backend_.prepare(b, *workspace_); })
+      for (const auto& e : alive) backend_.prepare(e->bound, *workspace_);
+  }
+
+  Backend& backend() { return backend_; }
+  const Backend& backend() const { return backend_; }
+  /// Big enough for every level there is.
+  typename Backend::workspace& workspace() {
+    if (!ready_) prepare();
+    return *workspace_;
+  }
+  const supernet& net() const { return *net_; }
+  const packed_ptr& packed() const { return packed_; }
+
+private:
+  static supernet_ptr checked(supernet_ptr net) {
+    if (!net) throw error(errc::invalid_argument, "session", "a super-network", "none");
+    return net;
+  }
+  void check_packed() const {
+    if (packed_->source() != net_->fingerprint())
+      throw error(errc::mismatch, "session", "weights packed from its super-network", "those of another one");
+  }
+  typename Backend::bound& checked(const level& l) const {
+    if (!l.entry_ || l.entry_->owner != id_)
+      throw error(errc::mismatch, "session", "a level of its own", l.entry_ ? "one of another session" : "none");
+    return l.entry_->bound;
+  }
+  typename Backend::bound& checked(const level& l, std::size_t b) const {
+    auto& bound = checked(l);
+    if (b >= bound.plan.blocks.size())
+      throw error(errc::invalid_argument, "session", text("a block below ", bound.plan.blocks.size()), text(b));
+    return bound;
+  }
+  static int checked_repeats(int repeats) {
+    if (repeats < 1) throw error(errc::invalid_argument, "session, repeats", "at least 1", text(repeats));
+    return repeats;
+  }
+  static void check_size(const char* what, std::size_t found, std::size_t wanted) {
+    if (found != wanted)
+      throw error(errc::invalid_argument, text("session, ", what), text(wanted, " values"), text(found));
+  }
+  bool fits(const plan& p) {
+    if constexpr (requires { backend_.fits(*workspace_, p); })
+      return backend_.fits(*workspace_, p);
+    else
+      return false;
+  }
+  static std::uint64_t next_id() {
+    static std::atomic<std::uint64_t> next{1};
+    return next.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  Backend backend_;
+  supernet_ptr net_;
+  packed_ptr packed_;
+  std::vector<std::weak_ptr<entry>> levels_;
+  std::optional<typename Backend::workspace> workspace_;
+  bool ready_ = false; ///< whether the workspace fits every level
+  std::uint64_t id_ = next_id();
+};
+
+/// The index of the largest logit.
+inline std::size_t argmax(std::span<const float> logits) {
+  return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+} // namespace dynofa

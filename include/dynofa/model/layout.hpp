@@ -1,0 +1,330 @@
+#pragma once
+#include "dynofa/core/block.hpp"
+#include "dynofa/core/error.hpp"
+#include "dynofa/model/tensor.hpp"
+#include "dynofa/space/description.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What a network consists of: its units, their weight arrays and batch norms, what files call them, and which prefix of
+// each array a sub-network reads. The only place that knows. Readers, writers, hashes, random weights, exports and the
+// backends' packing walk over a `network_layout` and have no list of their own.
+
+namespace dynofa {
+
+/// What an array of weights does in its unit.
+enum class weight_role : std::uint8_t {
+  expand,         ///< [mid][in] of the 1×1 expansion
+  depthwise,      ///< [mid][k][k], an array for each offered kernel size
+  se_reduce,      ///< [hidden][mid] of squeeze-excite
+  se_reduce_bias, ///< [hidden]
+  se_expand,      ///< [mid][hidden]
+  se_expand_bias, ///< [mid]
+  output,         ///< what makes the unit's output: [out][mid] of a projection, [out][in], of the stem [out][in][3][3]
+  output_bias,    ///< [out]
+};
+
+/// What sets the extent of an axis. A block reads as much of it as it has such channels: sub-networks are prefixes.
+enum class axis_of : std::uint8_t { in, mid, hidden, out, taps };
+
+namespace detail {
+
+/// A row of the tables below. The key of an array in a checkpoint is its unit's key, `layer` and `parameter`.
+struct weight_row {
+  weight_role role;
+  std::string_view layer, parameter;
+  bool wrapped;          ///< once-for-all wraps this layer in an elastic unit: `.conv.conv.weight` for `.conv.weight`
+  std::string_view name; ///< in family files, after the unit's name
+  inline_vector<axis_of, 4> axes;
+  double gain; ///< of random weights: their variance times the fan-in (model/random_supernet.hpp)
+};
+struct norm_row {
+  std::string_view layer;
+  bool wrapped; ///< `.bn.bn` for `.bn`
+  axis_of channels;
+};
+struct unit_rows {
+  block_kind kind;
+  std::string_view key, name; ///< in checkpoints and in family files; blocks are followed by their number
+  std::span<const weight_row> weights;
+  std::span<const norm_row> norms;
+};
+
+using enum axis_of;
+inline constexpr weight_row stem_weights[] = {
+    {weight_role::output, "", ".conv.weight", false, "", {out, in, taps, taps}, 1}};
+inline constexpr norm_row stem_norms[] = {{"", false, out}};
+
+inline constexpr weight_row block_weights[] = {
+    {weight_role::expand, ".conv.inverted_bottleneck", ".conv.weight", true, ".expand", {mid, in}, 1},
+    {weight_role::depthwise, ".conv.depth_conv", ".conv.weight", true, ".depthwise", {mid, taps, taps}, 2},
+    {weight_role::se_reduce, ".conv.depth_conv.se.fc.reduce", ".weight", false, ".se_reduce", {hidden, mid}, 2},
+    {weight_role::se_reduce_bias, ".conv.depth_conv.se.fc.reduce", ".bias", false, ".se_reduce.bias", {hidden}, 0},
+    {weight_role::se_expand, ".conv.depth_conv.se.fc.expand", ".weight", false, ".se_expand", {mid, hidden}, 8},
+    {weight_role::se_expand_bias, ".conv.depth_conv.se.fc.expand", ".bias", false, ".se_expand.bias", {mid}, 0},
+    {weight_role::output, ".conv.point_linear", ".conv.weight", true, ".project", {out, mid}, 1.25}};
+inline constexpr norm_row block_norms[] = {
+    {".conv.inverted_bottleneck", true, mid}, {".conv.depth_conv", true, mid}, {".conv.point_linear", true, out}};
+
+inline constexpr weight_row final_expand_weights[] = {
+    {weight_role::output, "", ".conv.weight", false, "", {out, in}, 1}};
+inline constexpr norm_row final_expand_norms[] = {{"", false, out}};
+inline constexpr weight_row feature_mix_weights[] = {
+    {weight_role::output, "", ".conv.weight", false, "", {out, in}, 4}};
+inline constexpr weight_row classifier_weights[] = {
+    {weight_role::output, ".linear", ".weight", false, "", {out, in}, 4},
+    {weight_role::output_bias, ".linear", ".bias", false, ".bias", {out}, 0}};
+
+inline constexpr unit_rows rows_of_units[] = {
+    {block_kind::stem, "first_conv", "supernet.stem", stem_weights, stem_norms},
+    {block_kind::separable, "blocks.", "supernet.block.", std::span(block_weights).subspan(1),
+     std::span(block_norms).subspan(1)},
+    {block_kind::inverted_residual, "blocks.", "supernet.block.", block_weights, block_norms},
+    {block_kind::final_expand, "final_expand_layer", "supernet.final_expand", final_expand_weights, final_expand_norms},
+    {block_kind::feature_mix, "feature_mix_layer", "supernet.feature_mix", feature_mix_weights, {}},
+    {block_kind::classifier, "classifier", "supernet.classifier", classifier_weights, {}}};
+
+constexpr const unit_rows& rows_of(block_kind kind) { return rows_of_units[static_cast<std::size_t>(kind)]; }
+constexpr bool is_numbered(block_kind kind) {
+  return kind == block_kind::separable || kind == block_kind::inverted_residual;
+}
+
+constexpr int extent(axis_of axis, const block& b) {
+  switch (axis) {
+  case in: return b.in_channels;
+  case mid: return b.mid_channels;
+  case hidden: return b.se_channels;
+  case out: return b.out_channels;
+  default: return b.kernel;
+  }
+}
+
+/// Old once-for-all files say ".mobile_inverted_conv." where newer ones say ".conv."
+inline constexpr std::string_view old_block_layer = ".mobile_inverted_conv.", block_layer = ".conv.",
+                                  block_prefix = "blocks.", wrapped_layers[] = {".conv.conv.", ".bn.bn."};
+
+} // namespace detail
+
+/// The units of a network at full width, in order; a plan's blocks are cut from them.
+inline std::vector<block> units_of(const space_description& space) {
+  std::vector<block> units;
+  const auto add = [&](block b) {
+    b.unit = static_cast<std::int16_t>(units.size());
+    units.push_back(b);
+  };
+  const int first = space.stem_width;
+  add({.kind = block_kind::stem,
+       .act = activation::h_swish,
+       .kernel = 3,
+       .stride = 2,
+       .in_channels = 3,
+       .out_channels = first});
+  add({.kind = block_kind::separable,
+       .act = activation::relu,
+       .residual = true,
+       .kernel = 3,
+       .in_channels = first,
+       .mid_channels = first,
+       .out_channels = first});
+  std::int16_t gene = 0;
+  for (std::size_t s = 0; s < space.stages.size(); ++s) {
+    const stage_description& stage = space.stages[s];
+    for (std::size_t i = 0, blocks = space.blocks_of(s); i < blocks; ++i) {
+      const int stride = i == 0 ? stage.stride : 1, in = space.in_channels(s, i);
+      const int mid = space.mid_channels(s, i, stage.expands.max());
+      add({.kind = block_kind::inverted_residual,
+           .act = stage.act,
+           .residual = stride == 1 && in == stage.width,
+           .kernel = stage.kernels.max(),
+           .stride = static_cast<std::uint8_t>(stride),
+           .gene = gene++,
+           .in_channels = in,
+           .mid_channels = mid,
+           .out_channels = stage.width,
+           .se_channels = stage.squeeze_excite ? se_width(mid) : 0});
+    }
+  }
+  const int last = space.stages.empty() ? first : space.stages.back().width;
+  add({.kind = block_kind::final_expand,
+       .act = activation::h_swish,
+       .in_channels = last,
+       .out_channels = space.final_width});
+  add({.kind = block_kind::feature_mix,
+       .act = activation::h_swish,
+       .in_channels = space.final_width,
+       .out_channels = space.mix_width});
+  add({.kind = block_kind::classifier, .output = 0, .in_channels = space.mix_width, .out_channels = space.classes});
+  return units;
+}
+
+/// How much of an array is read: the first `columns` values of each of the first `rows` rows, which lie `pitch` apart.
+struct weight_extent {
+  int rows = 0, columns = 0, pitch = 0;
+  constexpr std::size_t size() const { return static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns); }
+  friend constexpr bool operator==(const weight_extent&, const weight_extent&) = default;
+};
+
+/// One array of weights at full width, row-major.
+struct weight_array {
+  const detail::weight_row* row = nullptr;
+  std::int16_t unit = 0;
+  std::uint8_t kernel = 0;     ///< of depthwise: which size
+  std::int16_t made_from = -1; ///< of depthwise: the array of the next larger size that a transform makes it from
+  shape_type shape;
+
+  weight_role role() const { return row->role; }
+  /// What block `b` of the same unit reads.
+  weight_extent extent_in(const block& b) const {
+    weight_extent e{detail::extent(row->axes[0], b), 1, 1};
+    for (std::size_t i = 1; i < shape.size(); ++i) {
+      const auto full = static_cast<int>(shape[i]);
+      e.columns *= row->axes[i] == axis_of::taps ? full : detail::extent(row->axes[i], b);
+      e.pitch *= full;
+    }
+    return e;
+  }
+  weight_extent extent() const {
+    const auto columns = static_cast<int>(size() / static_cast<std::size_t>(shape[0]));
+    return {static_cast<int>(shape[0]), columns, columns};
+  }
+  std::size_t size() const {
+    std::size_t n = 1;
+    for (auto e : shape) n *= static_cast<std::size_t>(e);
+    return n;
+  }
+};
+
+/// One batch norm at full width.
+struct norm_array {
+  std::int16_t unit = 0;
+  std::uint8_t index = 0; ///< of its unit, counted from 0
+  std::int32_t channels = 0;
+};
+
+/// How the layers of a checkpoint are called: in a super-network elastic layers wrap plain ones, and blocks have the
+/// super-network's numbers; an extracted sub-network has plain layers and numbers without gaps.
+enum class key_form : std::uint8_t { supernet, extracted };
+
+/// What a super-network consists of, in the order in which it is stored.
+class network_layout {
+public:
+  std::vector<block> units; ///< at full width; their sizes are of no image
+  std::vector<weight_array> weights;
+  std::vector<norm_array> norms;
+
+  network_layout() = default;
+  explicit network_layout(const space_description& space)
+      : units{units_of(space)} {
+    for (const block& u : units) {
+      first_weights_.push_back(weights.size()), first_norms_.push_back(norms.size());
+      for (const auto& row : detail::rows_of(u.kind).weights) {
+        if (u.se_channels == 0 && row.role >= weight_role::se_reduce && row.role <= weight_role::se_expand_bias)
+          continue;
+        if (row.role == weight_role::depthwise && u.gene >= 0)
+          for (int k : space.stages[space.stage_of(static_cast<std::size_t>(u.gene))].kernels) add(row, u, k);
+        else
+          add(row, u, u.kernel);
+      }
+      for (const auto& row : detail::rows_of(u.kind).norms)
+        norms.push_back(
+            {u.unit, static_cast<std::uint8_t>(norms.size() - first_norms_.back()), detail::extent(row.channels, u)});
+    }
+    first_weights_.push_back(weights.size()), first_norms_.push_back(norms.size());
+  }
+
+  std::span<const weight_array> weights_of(std::int16_t unit) const { return of(weights, first_weights_, unit); }
+  std::span<const norm_array> norms_of(std::int16_t unit) const { return of(norms, first_norms_, unit); }
+
+  /// The index in `weights` of a block's array; of its kernel size where there are several. Nothing if it has none.
+  std::optional<std::size_t> find(const block& b, weight_role role) const {
+    for (const weight_array& w : weights_of(b.unit))
+      if (w.role() == role && (role != weight_role::depthwise || w.kernel == b.kernel)) return index_of(w);
+    return std::nullopt;
+  }
+  std::size_t index_of(const weight_array& w) const { return static_cast<std::size_t>(&w - weights.data()); }
+  std::size_t norm_index(const block& b, int i) const {
+    return first_norms_[static_cast<std::size_t>(b.unit)] + static_cast<std::size_t>(i);
+  }
+
+  /// "blocks.7", "first_conv": what a checkpoint calls a unit; `number` is the block's in that file.
+  static std::string key(const block& unit, std::size_t number) {
+    const auto& rows = detail::rows_of(unit.kind);
+    return detail::is_numbered(unit.kind) ? text(rows.key, number) : std::string(rows.key);
+  }
+  /// The checkpoint's name of an array. Of depthwise arrays only the largest size stands in the file of a
+  /// super-network; the others' key is that of the matrix that makes them (`transform_key`).
+  std::string key(const weight_array& w, key_form form, std::size_t number) const {
+    const block& unit = units[static_cast<std::size_t>(w.unit)];
+    const bool wraps = form == key_form::supernet && w.row->wrapped && unit.gene >= 0;
+    return text(key(unit, number), w.row->layer, wraps ? ".conv" : "", w.row->parameter);
+  }
+  std::string key(const weight_array& w) const { return key(w, key_form::supernet, number_of(w.unit)); }
+  /// "blocks.7.conv.depth_conv.conv.7to5_matrix"
+  std::string transform_key(const weight_array& w) const {
+    const weight_array& from = weights[static_cast<std::size_t>(w.made_from)];
+    return text(key(units[static_cast<std::size_t>(w.unit)], number_of(w.unit)), w.row->layer, ".conv.",
+                int(from.kernel), "to", int(w.kernel), "_matrix");
+  }
+  /// Batch norm i of a unit: "blocks.7.conv.depth_conv.bn", in an elastic unit of a super-network ".bn.bn".
+  static std::string norm_key(const block& unit, int i, key_form form, std::size_t number) {
+    const auto& row = detail::rows_of(unit.kind).norms[static_cast<std::size_t>(i)];
+    const bool wraps = form == key_form::supernet && row.wrapped && unit.gene >= 0;
+    return text(key(unit, number), row.layer, wraps ? ".bn.bn" : ".bn");
+  }
+  std::string key(const norm_array& n) const {
+    return norm_key(units[static_cast<std::size_t>(n.unit)], n.index, key_form::supernet, number_of(n.unit));
+  }
+  /// The shape that a checkpoint gives an array: convolutions have four axes.
+  static shape_type checkpoint_shape(const weight_array& w) { return checkpoint_shape(w, w.shape); }
+  /// The same for a part of it.
+  static shape_type checkpoint_shape(const weight_array& w, shape_type shape) {
+    if (w.role() == weight_role::depthwise) return {shape[0], 1, shape[1], shape[2]};
+    if (shape.size() == 2 && w.row->layer != ".linear") return {shape[0], shape[1], 1, 1};
+    return shape;
+  }
+
+  /// What family files call an array or a norm.
+  std::string name(const weight_array& w) const {
+    const std::string size = w.role() == weight_role::depthwise ? std::to_string(w.kernel) : "";
+    return text(unit_name(w.unit), w.row->name, size);
+  }
+  std::string name(const norm_array& n) const {
+    const bool numbered = detail::is_numbered(units[static_cast<std::size_t>(n.unit)].kind);
+    return text(unit_name(n.unit), ".norm", numbered ? std::to_string(n.index) : "");
+  }
+
+  /// The number of a unit among the blocks of a super-network: 0 for the first behind the stem.
+  static std::size_t number_of(std::int16_t unit) { return static_cast<std::size_t>(std::max(0, unit - 1)); }
+
+private:
+  std::vector<std::size_t> first_weights_, first_norms_; ///< of each unit, and the end
+
+  template <class Array>
+  static std::span<const Array> of(const std::vector<Array>& all, const std::vector<std::size_t>& first,
+                                   std::int16_t unit) {
+    const auto u = static_cast<std::size_t>(unit);
+    return std::span(all).subspan(first[u], first[u + 1] - first[u]);
+  }
+  void add(const detail::weight_row& row, block u, int kernel) {
+    u.kernel = static_cast<std::uint8_t>(kernel);
+    weight_array w{&row, u.unit, row.role == weight_role::depthwise ? u.kernel : std::uint8_t{0}, -1, {}};
+    for (const axis_of axis : row.axes) w.shape.push_back(detail::extent(axis, u));
+    if (w.kernel > 0 && kernel < units[static_cast<std::size_t>(u.unit)].kernel)
+      w.made_from = static_cast<std::int16_t>(weights.size() + 1); // sizes ascend
+    weights.push_back(w);
+  }
+  std::string unit_name(std::int16_t unit) const {
+    const block& u = units[static_cast<std::size_t>(unit)];
+    const auto& rows = detail::rows_of(u.kind);
+    return detail::is_numbered(u.kind) ? text(rows.name, number_of(unit)) : std::string(rows.name);
+  }
+};
+
+} // namespace dynofa
