@@ -80,7 +80,7 @@ inline std::string difference(const std::vector<float>& got, const std::vector<f
   for (float v : wanted) square += (v - mean) * (v - mean) / static_cast<double>(wanted.size());
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const double d = std::abs(static_cast<double>(got[i]) - wanted[i]);
-    if (!(d <= worst)) worst = d;
+    if (!(d <= worst) && !std::isnan(worst)) worst = d;
   }
   const double std = std::max(std::sqrt(square), 1e-6);
   if (worst <= tolerance * std) return {};

@@ -1,16 +1,16 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/isa.hpp"
+#include "dynofa/testing/networks.hpp"
 
 #include <doctest/doctest.h>
 
-#include "backends/cpu/networks.hpp"
 #include <algorithm>
 #include <string>
 
 namespace dynofa_test::backends_cpu_head {
 
 using namespace dynofa;
-using namespace cpu_tests;
+using namespace dynofa::conformance;
 
 namespace {
 
@@ -35,7 +35,7 @@ struct packed_backend {
 TEST_CASE("logits of a batch are those of its images alone, whatever their place") {
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 21));
-  const arch a = arch_of(d, 64, 1);
+  const arch a = varied_arch(d, 64, 1);
   const auto classes = static_cast<std::size_t>(d.classes), values = std::size_t(64 * 64 * 3);
   for (const auto& isa : backend::cpu_detail::available_isas())
     for (const char* weights : {"fp32", "fp16", "bf16"}) {
@@ -67,7 +67,7 @@ TEST_CASE("logits of a batch are those of its images alone, whatever their place
 TEST_CASE("a workspace of a smaller batch still serves") {
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 22));
-  const plan small = make_plan(d, arch_of(d, 64, 0)), large = make_plan(d, arch_of(d, 64, 0), 3);
+  const plan small = make_plan(d, varied_arch(d, 64, 0)), large = make_plan(d, varied_arch(d, 64, 0), 3);
   const packed_backend one{{}, net};
   const auto level = one.b.bind(one.weights, large, norms_of(*net, large));
   auto space = one.b.make_workspace(std::span(&small, 1));

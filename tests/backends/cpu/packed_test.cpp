@@ -1,9 +1,9 @@
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/model/round_to_half.hpp"
+#include "dynofa/testing/networks.hpp"
 
 #include <doctest/doctest.h>
 
-#include "backends/cpu/networks.hpp"
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -12,7 +12,7 @@
 namespace dynofa_test::backends_cpu_packed {
 
 using namespace dynofa;
-using namespace cpu_tests;
+using namespace dynofa::conformance;
 using backend::cpu_detail::lane_block;
 using backend::cpu_detail::packed_supernet;
 
@@ -70,7 +70,7 @@ TEST_CASE("every sub-network's weights are a prefix of the panels") {
 TEST_CASE("a part holds what its plans read, in the same panels, and nothing of blocks that none runs") {
   const space_description d = every_block();
   const supernet net = random_supernet(d, 22);
-  arch shallow = arch_of(d, 64, 0), narrow = arch_of(d, 64, 1);
+  arch shallow = varied_arch(d, 64, 0), narrow = varied_arch(d, 64, 1);
   std::fill(shallow.d.begin(), shallow.d.end(), std::uint8_t{1});
   std::fill(narrow.d.begin(), narrow.d.end(), std::uint8_t{1});
   narrow.d[2] = 2;

@@ -1,10 +1,10 @@
 // ctest: threads
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
+#include "dynofa/testing/networks.hpp"
 
 #include <doctest/doctest.h>
 
-#include "backends/cpu/networks.hpp"
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -12,7 +12,7 @@
 namespace dynofa_test::backends_cpu_thread_pool {
 
 using namespace dynofa;
-using namespace cpu_tests;
+using namespace dynofa::conformance;
 
 TEST_CASE("every task runs once, on every turn, awake or asleep") {
   for (int threads : {2, 4}) {
@@ -31,7 +31,7 @@ TEST_CASE("every task runs once, on every turn, awake or asleep") {
 TEST_CASE("the number of threads does not change the logits") {
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 11));
-  const plan p = make_plan(d, arch_of(d, 64, 2));
+  const plan p = make_plan(d, varied_arch(d, 64, 2));
   const std::vector<float> image = normals(64 * 64 * 3, 12);
   std::vector<float> one(10), many(10);
   for (int threads : {1, 2, 4}) {
@@ -48,7 +48,7 @@ TEST_CASE("the number of threads does not change the logits") {
 TEST_CASE("two user threads with a workspace each share one backend") {
   const space_description d = every_block();
   const auto net = std::make_shared<const supernet>(random_supernet(d, 13));
-  const plan p = make_plan(d, arch_of(d, 64, 1));
+  const plan p = make_plan(d, varied_arch(d, 64, 1));
   for (int threads : {1, 2}) {
     const backend::cpu b{.threads = threads};
     const auto level = b.bind(b.pack(net), p, norms_of(*net, p));

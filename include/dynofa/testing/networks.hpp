@@ -1,0 +1,123 @@
+#pragma once
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/core/random.hpp"
+#include "dynofa/model/random_supernet.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+// Seeded networks with every block that the library knows, and the reference backend's word on them.
+
+namespace dynofa::conformance {
+
+/// A space with every inverted residual that the library knows: eight stages of two blocks for each (stride,
+/// activation, squeeze-excite), every kernel in each; channels that are and are not multiples of 16.
+inline space_description every_block() {
+  space_description d;
+  d.stem_width = 24;
+  const int widths[] = {16, 24, 40, 32, 48, 24, 56, 72}, strides[] = {1, 2, 1, 2, 2, 1, 2, 1};
+  for (std::size_t s = 0; s < 8; ++s)
+    d.stages.push_back({.width = widths[s],
+                        .stride = strides[s],
+                        .act = s / 2 % 2 == 0 ? activation::relu : activation::h_swish,
+                        .squeeze_excite = s % 2 == 1,
+                        .depths = {1, 2},
+                        .expands = {3, 4, 6},
+                        .kernels = {3, 5, 7}});
+  d.final_width = 88, d.mix_width = 40, d.classes = 10;
+  d.resolutions = {64};
+  return d;
+}
+
+/// The deepest architecture whose blocks have kernels and expand ratios in turn, starting at `first`.
+inline arch varied_arch(const space_description& space, int resolution, std::size_t first) {
+  arch a = largest(space);
+  for (std::size_t i = 0; i < a.ks.size(); ++i) {
+    const stage_description& stage = space.stages[space.stage_of(i)];
+    a.ks[i] = stage.kernels[(i + first) % stage.kernels.size()];
+    a.e[i] = stage.expands[(i + i / 3 + first) % stage.expands.size()];
+  }
+  a.r = static_cast<std::uint16_t>(resolution);
+  return a;
+}
+
+inline std::vector<float> normals(std::size_t n, std::uint64_t seed) {
+  random_stream stream{seed, "input"};
+  std::vector<float> v(n);
+  for (float& x : v) x = static_cast<float>(stream.normal());
+  return v;
+}
+
+/// Largest difference, in units of the root mean square of `wanted`. NaN where a value is none.
+inline double difference(std::span<const float> got, std::span<const float> wanted) {
+  double worst = 0, power = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const double d = std::abs(double(got[i]) - double(wanted[i]));
+    if (!(d <= worst) && !std::isnan(worst)) worst = d; // NaN sticks
+    power += double(wanted[i]) * double(wanted[i]);
+  }
+  return worst / std::max(1e-3, std::sqrt(power / double(wanted.size())));
+}
+
+/// Scales and shifts from the checkpoint's own statistics, which differ from channel to channel.
+inline scale_shift norms_of(const supernet& net, const plan& p) { return fold(net, p, stored_statistics(net, p)); }
+
+/// A sub-network, and what the reference makes of it: judged once, however many backends are compared.
+struct truth {
+  plan of;
+  scale_shift norms;
+  std::vector<std::vector<float>> tensors; ///< the images, then every block's output
+
+  truth(const supernet_ptr& net, const plan& p)
+      : of{p}
+      , norms{norms_of(*net, p)} {
+    const backend::reference judge;
+    auto level = judge.bind(judge.pack(net), p, norms);
+    auto space = judge.make_workspace(std::span(&p, 1));
+    const auto batch = static_cast<std::size_t>(p.batch);
+    tensors.push_back(normals(batch * static_cast<std::size_t>(p.blocks[0].in_values()), 7));
+    for (std::size_t b = 0; b < p.blocks.size(); ++b) {
+      std::vector<float> out(batch * static_cast<std::size_t>(p.blocks[b].out_values()));
+      judge.run_block(level, space, b, tensors.back(), out);
+      tensors.push_back(std::move(out));
+    }
+  }
+  std::span<const float> images() const { return tensors.front(); }
+  std::span<const float> logits() const { return tensors.back(); }
+  std::string name() const { return text(of.arch, of.batch > 1 ? text(", ", of.batch, " images") : ""); }
+};
+
+/// The networks that backends are held to.
+class suite {
+public:
+  /// Every block that the library knows: odd and even image sizes down to a single pixel, batches of 1 and 3. Costs a
+  /// second of the reference backend.
+  static suite of_every_block(std::span<const int> sizes = default_sizes) {
+    suite s{std::make_shared<const supernet>(random_supernet(every_block(), 3))};
+    s.add_varied(sizes);
+    s.add(varied_arch(s.net->space, sizes[sizes.size() / 2], 1), 3);
+    return s;
+  }
+  explicit suite(supernet_ptr of)
+      : net{std::move(of)} {}
+  /// One more sub-network; its resolution may be any.
+  void add(const arch& a, int batch = 1) { networks.emplace_back(net, make_plan(net->space, a, batch, true)); }
+  /// At each size sub-networks that start with each kernel: together they have all variants of every block.
+  void add_varied(std::span<const int> sizes) {
+    for (const std::size_t first : {0u, 1u, 2u})
+      for (const int size : sizes) add(varied_arch(net->space, size, first));
+  }
+
+  static constexpr int default_sizes[] = {97, 64, 23, 8};
+  supernet_ptr net;
+  std::vector<truth> networks;
+};
+
+} // namespace dynofa::conformance
