@@ -4,7 +4,7 @@ set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/dynofa)
 
 install(TARGETS dynofa_headers dynofa_runtime dynofa_cpu dynofa_cpu_compiled EXPORT dynofaRuntimeTargets)
 install(TARGETS dynofa dynofa_reference EXPORT dynofaTargets)
-install(DIRECTORY include/dynofa backends/cpu/include/dynofa backends/cuda/include/dynofa TYPE INCLUDE)
+install(DIRECTORY include/dynofa backends/cpu/include/dynofa backends/cuda/include/dynofa simulate/include/dynofa TYPE INCLUDE)
 install(FILES backends/cuda/cuda.cu DESTINATION ${CMAKE_INSTALL_DATADIR}/dynofa)
 install(EXPORT dynofaRuntimeTargets NAMESPACE dynofa:: DESTINATION ${package_folder})
 install(EXPORT dynofaTargets NAMESPACE dynofa:: DESTINATION ${package_folder})

@@ -36,6 +36,7 @@ foreach(archive dynofa_cpu_compiled dynofa_runtime)
 endforeach()
 
 add_library(dynofa INTERFACE)
+target_include_directories(dynofa INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/simulate/include>)
 target_link_libraries(dynofa INTERFACE dynofa_headers Eigen3::Eigen xtensor nlohmann_json::nlohmann_json yaml-cpp
                                        JPEG::JPEG PNG::PNG PkgConfig::dynofa_libzip PkgConfig::dynofa_xxhash)
 
