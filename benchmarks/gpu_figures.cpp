@@ -91,7 +91,7 @@ void print_tilings(const named_network& network, const options& o, std::vector<b
     b.unit = b.gene = 0;
     if (b.kind != block_kind::inverted_residual || std::find(seen.begin(), seen.end(), b) != seen.end()) continue;
     seen.push_back(b);
-    for (const auto& one : runner.backend().profile_tilings(level, space, i, 40))
+    for (const auto& one : runner.backend().profile_tilings(*level, space, i, 40))
       std::printf("in %d x%d mid %d out %d k%d s%d se%d batch %d: %dx%d, %d threads, %u bytes, %d tiles: %.0f cycles, "
                   "%.3f us\n",
                   b.in_size, b.in_channels, b.mid_channels, b.out_channels, b.kernel, b.stride, b.se_channels, o.batch,

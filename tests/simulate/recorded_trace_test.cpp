@@ -7,6 +7,7 @@
 #include "dynofa/runtime/run_log_io.hpp"
 #include "dynofa/runtime/slack.hpp"
 #include "dynofa/simulate/simulator.hpp"
+#include "dynofa/simulate/trace_io.hpp"
 
 #include <doctest/doctest.h>
 
