@@ -65,8 +65,8 @@ public:
     check_packed();
   }
 
-  session(session&&) = default;
-  session& operator=(session&&) = default;
+  session(session&&) noexcept = default;
+  session& operator=(session&&) noexcept = default;
 
   /// Binds a plan with its batch-norm scale and shift. The workspace grows when the next image runs, or in `prepare`.
   /// Throws errc::mismatch for a plan or norms of another network, and what the backend refuses.

@@ -3,6 +3,7 @@
 #include "dynofa/core/random.hpp"
 #include "dynofa/space/description.hpp"
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -174,9 +175,9 @@ inline std::optional<error> find_fault(const space_description& space, const arc
 constexpr bool is_legal(const space_description& space, const arch& a) {
   if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != space.stages.size())
     return false;
-  for (const gene& g : space.genes())
-    if (space.offer_index(g, a.get(g)) == space.offer_count(g)) return false;
-  return true;
+  const gene_list genes = space.genes();
+  return std::all_of(genes.begin(), genes.end(),
+                     [&](const gene& g) { return space.offer_index(g, a.get(g)) < space.offer_count(g); });
 }
 
 /// Throws the fault that `find_fault` finds.
