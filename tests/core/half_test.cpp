@@ -54,6 +54,13 @@ TEST_CASE("which floats are halves") {
   }
 }
 
+TEST_CASE("a weight that no finite half is near is refused") {
+  CHECK(weight_to_half(-65519.0f, "w") == 0xFBFF);
+  CHECK_THROWS_WITH_AS(weight_to_half(65520.0f, "w"), "w: expected weights that fit half precision, got 65520", error);
+  CHECK_THROWS_AS(weight_to_half(-INFINITY, "w"), error);
+  CHECK_THROWS_AS(weight_to_half(std::nanf(""), "w"), error);
+}
+
 TEST_CASE("bfloat16 rounds to nearest even") {
   CHECK(float_to_bfloat16(1.0f) == 0x3F80);
   CHECK(float_to_bfloat16(1.0f + 0x1p-8f) == 0x3F80);

@@ -42,7 +42,7 @@ TEST_CASE("a saved super-network carries its space") {
   auto large = tensors;
   large["classifier.linear.weight"] = tensor::of_floats(std::vector<float>(2560, 1e6f), {10, 256});
   CHECK(sentence([&] { save_checkpoint(folder.path() / "half.safetensors", large, space, dtype::f16); }) ==
-        "save_checkpoint tensor classifier.linear.weight: expected values that fit half precision, got 1000000.000000");
+        "save_checkpoint tensor classifier.linear.weight: expected weights that fit half precision, got 1e+06");
   CHECK(load_supernet(folder.path() / "half.safetensors").hash() == half.hash()); // the old file is still there
 }
 

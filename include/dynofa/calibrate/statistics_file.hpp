@@ -6,14 +6,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <string>
-#include <vector>
 
 namespace dynofa {
 
@@ -74,16 +70,14 @@ inline bound_statistics load_statistics(const std::filesystem::path& path, const
   if (!(s.preprocessing == rule))
     throw error(errc::mismatch, where, text("statistics of images prepared as ", rule.to_string()),
                 text("as ", s.preprocessing.to_string()));
-  for (const bool mean : {true, false}) {
-    const char* name = mean ? "mean" : "var";
+  const auto floats = [&](const char* name) {
     const auto found = file.tensors.find(name);
     if (found == file.tensors.end()) throw error(errc::missing_key, where, text("tensor ", name), "none");
-    (mean ? s.statistics.mean : s.statistics.var) = found->second.to_floats();
-  }
+    return found->second.to_floats();
+  };
+  s.statistics = {floats("mean"), floats("var")};
   check_statistics(wanted, s.statistics);
-  const auto finite = [](float v) { return std::isfinite(v); };
-  if (!std::all_of(s.statistics.mean.begin(), s.statistics.mean.end(), finite) ||
-      !std::all_of(s.statistics.var.begin(), s.statistics.var.end(), [&](float v) { return finite(v) && v >= 0; }))
+  if (!are_sound(s.statistics))
     throw error(errc::bad_file, where, "finite means and variances of at least 0", "others");
   return s;
 }

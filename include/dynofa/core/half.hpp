@@ -1,6 +1,9 @@
 #pragma once
+#include "dynofa/core/error.hpp"
+
 #include <bit>
 #include <cstdint>
+#include <string_view>
 
 namespace dynofa {
 
@@ -28,6 +31,15 @@ constexpr std::uint16_t float_to_half(float f) {
   }
   const std::uint32_t odd = magnitude >> 13 & 1u;
   return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000u + 0xFFFu + odd) >> 13));
+}
+
+/// `float_to_half` of a weight. Throws errc::unsupported, with `where`, for one that would not be a finite half: from
+/// ±65520 on, infinity, NaN.
+inline std::uint16_t weight_to_half(float weight, std::string_view where) {
+  const std::uint16_t half = float_to_half(weight);
+  if ((half & 0x7C00u) == 0x7C00u)
+    throw error(errc::unsupported, where, "weights that fit half precision", text(weight));
+  return half;
 }
 
 /// Whether a half holds this float exactly; infinities and NaN do not count. No branch: it is asked of millions of

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
-#include <limits>
 #include <set>
 #include <string>
 #include <string_view>

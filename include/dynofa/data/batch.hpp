@@ -6,7 +6,6 @@
 
 #include <xtensor/xtensor.hpp>
 
-#include <array>
 #include <cstddef>
 #include <span>
 

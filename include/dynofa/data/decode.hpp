@@ -6,7 +6,6 @@
 #include "dynofa/data/jpeg.hpp"
 #include "dynofa/data/png.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -19,13 +18,9 @@ namespace dynofa::data {
 /// become RGB. Throws errc::bad_file or errc::unsupported; `where` opens the sentence.
 inline image decode(std::span<const std::byte> bytes, const decode_limits& limits = {},
                     std::string_view where = "image") {
-  const auto starts_with = [&](std::string_view magic) {
-    return bytes.size() >= magic.size() &&
-           std::equal(magic.begin(), magic.end(), bytes.begin(),
-                      [](char expected, std::byte got) { return static_cast<std::byte>(expected) == got; });
-  };
-  if (starts_with("\xFF\xD8\xFF")) return decode_jpeg(bytes, limits, where);
-  if (starts_with("\x89PNG\r\n\x1A\n")) return decode_png(bytes, limits, where);
+  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (head.starts_with("\xFF\xD8\xFF")) return decode_jpeg(bytes, limits, where);
+  if (head.starts_with("\x89PNG\r\n\x1A\n")) return decode_png(bytes, limits, where);
   throw error(errc::bad_file, where, "a JPEG or PNG image",
               bytes.empty() ? std::string("an empty file") : text(bytes.size(), " bytes of something else"));
 }

@@ -12,8 +12,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <numeric>
-#include <span>
 #include <string>
 #include <system_error>
 #include <unordered_map>
@@ -121,35 +119,32 @@ private:
     std::sort(samples_.begin(), samples_.end(), [](const sample& a, const sample& b) { return a.path < b.path; });
   }
 
-  static error unreadable(const std::filesystem::path& folder, const std::error_code& fault) {
-    return error(errc::io, folder.string(), "a folder that can be read", fault.message());
+  /// `visit(path, whether it is a folder)` for what is in `folder`; an `Iterator` of the standard library walks.
+  template <class Iterator, class Visit>
+  static void for_each_entry(const std::filesystem::path& folder, Visit visit) {
+    std::error_code fault;
+    for (Iterator entry(folder, fault); !fault && entry != Iterator(); entry.increment(fault)) {
+      std::error_code ignored; // of a dangling link: not a folder
+      visit(entry->path(), entry->is_directory(ignored));
+    }
+    if (fault) throw error(errc::io, folder.string(), "a folder that can be read", fault.message());
   }
 
   static std::vector<std::string> folders_of(const std::filesystem::path& root) {
-    std::error_code fault;
     std::vector<std::string> names;
-    std::filesystem::directory_iterator entry(root, fault);
-    for (; !fault && entry != std::filesystem::directory_iterator(); entry.increment(fault)) {
-      std::error_code ignored; // of a dangling link: not a folder
-      const std::string name = entry->path().filename().string();
-      if (name.front() != '.' && entry->is_directory(ignored)) names.push_back(name);
-    }
-    if (fault) throw unreadable(root, fault);
+    for_each_entry<std::filesystem::directory_iterator>(root, [&](const auto& path, bool is_folder) {
+      if (is_folder && !path.filename().string().starts_with('.')) names.push_back(path.filename().string());
+    });
     std::sort(names.begin(), names.end());
     return names;
   }
 
   void add_pictures(const std::filesystem::path& folder, int label) {
-    std::error_code fault;
-    std::filesystem::recursive_directory_iterator entry(folder, fault);
-    for (; !fault && entry != std::filesystem::recursive_directory_iterator(); entry.increment(fault)) {
-      std::string ending = entry->path().extension().string();
+    for_each_entry<std::filesystem::recursive_directory_iterator>(folder, [&](const auto& path, bool is_folder) {
+      std::string ending = path.extension().string();
       for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      std::error_code ignored;
-      if ((ending == ".jpg" || ending == ".jpeg" || ending == ".png") && !entry->is_directory(ignored))
-        samples_.push_back({entry->path(), label});
-    }
-    if (fault) throw unreadable(folder, fault);
+      if ((ending == ".jpg" || ending == ".jpeg" || ending == ".png") && !is_folder) samples_.push_back({path, label});
+    });
   }
 
   const sample& sample_at(std::size_t i) const {

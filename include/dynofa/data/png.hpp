@@ -5,7 +5,6 @@
 
 #include <png.h>
 
-#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdint>

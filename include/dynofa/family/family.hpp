@@ -11,7 +11,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -64,10 +63,7 @@ public:
   void add(family_level level) {
     const plan p = make_plan(net_->space, level.arch);
     check_statistics(p, level.statistics);
-    const auto finite = [](float v) { return std::isfinite(v); };
-    if (!std::all_of(level.statistics.mean.begin(), level.statistics.mean.end(), finite) ||
-        !std::all_of(level.statistics.var.begin(), level.statistics.var.end(),
-                     [&](float v) { return finite(v) && v >= 0; }))
+    if (!are_sound(level.statistics))
       throw error(errc::invalid_argument, "family level", "finite statistics, variances of at least 0", "others");
     check(level.accuracy);
     for (std::size_t i = 0; i < level.latency.size(); ++i) {

@@ -5,12 +5,10 @@
 #include "dynofa/model/batch_norm.hpp"
 #include "dynofa/model/supernet_io.hpp"
 
-#include <array>
 #include <filesystem>
 #include <initializer_list>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 // One level as an ONNX model for other run times: opset 14, batch norm folded into the convolutions, h-swish as

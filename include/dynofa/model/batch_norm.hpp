@@ -3,6 +3,7 @@
 #include "dynofa/model/plan.hpp"
 #include "dynofa/model/supernet.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -44,6 +45,13 @@ inline void check_statistics(const plan& p, const bn_statistics& s) {
   if (s.mean.size() != wanted || s.var.size() != wanted)
     throw error(errc::mismatch, "batch-norm statistics", text(wanted, " channels for ", p.arch),
                 text(s.mean.size(), " means and ", s.var.size(), " variances"));
+}
+
+/// Whether they can be of anything: finite, variances at least 0.
+inline bool are_sound(const bn_statistics& s) {
+  const auto finite = [](float v) { return std::isfinite(v); };
+  return std::all_of(s.mean.begin(), s.mean.end(), finite) &&
+         std::all_of(s.var.begin(), s.var.end(), [&](float v) { return finite(v) && v >= 0; });
 }
 
 /// Throws errc::mismatch unless there are as many scales and shifts as `p` has batch-norm channels.

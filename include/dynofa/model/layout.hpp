@@ -194,11 +194,7 @@ struct weight_array {
     const auto columns = static_cast<int>(size() / static_cast<std::size_t>(shape[0]));
     return {static_cast<int>(shape[0]), columns, columns};
   }
-  std::size_t size() const {
-    std::size_t n = 1;
-    for (auto e : shape) n *= static_cast<std::size_t>(e);
-    return n;
-  }
+  std::size_t size() const { return static_cast<std::size_t>(value_count(shape)); }
 };
 
 /// One batch norm at full width.
@@ -255,8 +251,7 @@ public:
 
   /// "blocks.7", "first_conv": what a checkpoint calls a unit; `number` is the block's in that file.
   static std::string key(const block& unit, std::size_t number) {
-    const auto& rows = detail::rows_of(unit.kind);
-    return detail::is_numbered(unit.kind) ? text(rows.key, number) : std::string(rows.key);
+    return numbered(unit, detail::rows_of(unit.kind).key, number);
   }
   /// The checkpoint's name of an array. Of depthwise arrays only the largest size stands in the file of a
   /// super-network; the others' key is that of the matrix that makes them (`transform_key`).
@@ -322,8 +317,10 @@ private:
   }
   std::string unit_name(std::int16_t unit) const {
     const block& u = units[static_cast<std::size_t>(unit)];
-    const auto& rows = detail::rows_of(u.kind);
-    return detail::is_numbered(u.kind) ? text(rows.name, number_of(unit)) : std::string(rows.name);
+    return numbered(u, detail::rows_of(u.kind).name, number_of(unit));
+  }
+  static std::string numbered(const block& unit, std::string_view word, std::size_t number) {
+    return detail::is_numbered(unit.kind) ? text(word, number) : std::string(word);
   }
 };
 

@@ -5,9 +5,7 @@
 #include "dynofa/space/json.hpp"
 
 #include <filesystem>
-#include <memory>
 #include <string>
-#include <utility>
 
 // Files ↔ super-networks.
 
@@ -51,12 +49,8 @@ inline void save_checkpoint(const std::filesystem::path& path, const state_dict&
       out[key] = tensor::of_floats(t.to_floats(), t.shape);
     } else {
       std::vector<std::uint16_t> halves;
-      for (float v : t.to_floats()) {
-        halves.push_back(float_to_half(v));
-        if (std::isfinite(v) && (halves.back() & 0x7C00u) == 0x7C00u)
-          throw error(errc::unsupported, "save_checkpoint tensor " + key, "values that fit half precision",
-                      std::to_string(v));
-      }
+      const std::string where = "save_checkpoint tensor " + key;
+      for (float v : t.to_floats()) halves.push_back(weight_to_half(v, where));
       out[key] = tensor::of(std::span<const std::uint16_t>(halves), t.shape, dtype::f16);
     }
   }

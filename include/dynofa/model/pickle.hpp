@@ -216,11 +216,12 @@ private:
     stack_.pop_back();
     return h;
   }
-  const value& pop(kind wanted) {
-    const auto& v = at(pop());
+  value& at(handle h, kind wanted) {
+    auto& v = at(h);
     if (v.kind != wanted) fail(std::string(name_of(wanted)), std::string(name_of(v.kind)));
     return v;
   }
+  const value& pop(kind wanted) { return at(pop(), wanted); }
   /// Closes the innermost mark; returns how many values stand above it.
   std::size_t pop_mark() {
     if (marks_.empty()) fail("a mark", "none");
@@ -263,8 +264,7 @@ private:
   void extend(kind wanted, std::size_t count) {
     if (wanted == kind::dict && count % 2 != 0) fail("a value for each key", "a key without");
     const auto added = pop_many(count);
-    auto& target = at(top());
-    if (target.kind != wanted) fail(std::string(name_of(wanted)), std::string(name_of(target.kind)));
+    auto& target = at(top(), wanted);
     target.items.insert(target.items.end(), added.begin(), added.end());
   }
 
@@ -292,11 +292,7 @@ private:
          errc::unsupported);
   }
 
-  const value& item(const value& tuple, std::size_t i, kind wanted) {
-    const auto& v = at(tuple.items[i]);
-    if (v.kind != wanted) fail(std::string(name_of(wanted)), std::string(name_of(v.kind)));
-    return v;
-  }
+  const value& item(const value& tuple, std::size_t i, kind wanted) { return at(tuple.items[i], wanted); }
 
   void push_storage() {
     const auto& id = pop(kind::tuple);
@@ -313,9 +309,8 @@ private:
       fail("a storage key of at most 256 bytes", text(key.size())); // keys are hashed again and again
     if (count == 6 && at(id.items[5]).kind != kind::none)
       fail("a whole storage", "a view of one, as torch before 0.4 wrote them", errc::unsupported);
-    const auto place = static_cast<std::int64_t>(result_.storages.size());
+    push(kind::storage).integer = static_cast<std::int64_t>(result_.storages.size());
     result_.storages.push_back({type.type, key, numel});
-    push(kind::storage).integer = place;
   }
 
   shape_type extents(const value& tuple) {
@@ -350,16 +345,14 @@ private:
       if (t.offset < 0) fail("an offset of 0 or more", std::to_string(t.offset));
       if (t.shape.size() != t.strides.size())
         fail(text(t.shape.size(), " strides for ", to_string(t.shape)), text(t.strides.size()));
-      const auto place = static_cast<std::int64_t>(result_.tensors.size());
+      push(kind::tensor).integer = static_cast<std::int64_t>(result_.tensors.size());
       result_.tensors.push_back(t);
-      push(kind::tensor).integer = place;
       return;
     }
     case known_global::rebuild_parameter: { // data, requires_grad, hooks
       if (count != 3) wrong_count();
       item(arguments, 0, kind::tensor);
-      const auto data = arguments.items[0];
-      stack_.push_back(data);
+      stack_.push_back(arguments.items[0]);
       return;
     }
     case known_global::storage: fail("a function", printable(text(global.module, ".", global.name)));

@@ -18,8 +18,7 @@ public:
 
   template <class Value>
   void put(const std::string& key, shape_type shape, Value value) {
-    tensor t{.type = dtype::f32, .shape = shape, .bytes = {}, .owner = nullptr};
-    std::vector<float> values(static_cast<std::size_t>(t.size()));
+    std::vector<float> values(static_cast<std::size_t>(value_count(shape)));
     const random_stream stream(seed_, "weights/" + key);
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = value(stream.at(i), i);
     tensors[key] = tensor::of_floats(values, shape);

@@ -13,11 +13,7 @@ namespace dynofa {
 inline supernet round_to_half(supernet net) {
   visit_weights(net, [](const std::string& name, std::vector<float>& values, const shape_type& shape) {
     if (shape.size() != 2) return;
-    for (float& v : values) {
-      const float half = half_to_float(float_to_half(v));
-      if (!(half - half == 0)) throw error(errc::unsupported, name, "weights that fit half precision", text(v));
-      v = half;
-    }
+    for (float& v : values) v = half_to_float(weight_to_half(v, name));
   });
   return net;
 }

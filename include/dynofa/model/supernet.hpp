@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 namespace dynofa {
@@ -101,18 +100,26 @@ using supernet_ptr = std::shared_ptr<const supernet>;
 /// same bits.
 template <class Net, class Visit>
 void visit_weights(Net& net, Visit visit) {
-  std::size_t next_norm = 0;
   for (std::size_t i = 0; i < net.weights.size(); ++i)
     visit(net.layout.name(net.layout.weights[i]), net.weights[i], net.layout.weights[i].shape);
-  for (auto& n : net.norms) {
-    const norm_array& of = net.layout.norms[next_norm++];
-    const std::string name = net.layout.name(of);
-    const shape_type shape{of.channels};
+  for (std::size_t i = 0; i < net.norms.size(); ++i) {
+    auto& n = net.norms[i];
+    const std::string name = net.layout.name(net.layout.norms[i]);
+    const shape_type shape{net.layout.norms[i].channels};
     visit(name + ".weight", n.weight, shape);
     visit(name + ".bias", n.bias, shape);
     visit(name + ".mean", n.mean, shape);
     visit(name + ".var", n.var, shape);
   }
+}
+
+/// The stem's [out][channel][row][column] → [out][depth] in the order (row, column, channel) in which an interleaved
+/// image is read; `depth` is at least the 27 values of a window, what it has more is zero.
+inline std::vector<float> channels_last(const std::vector<float>& stem, std::size_t depth) {
+  constexpr std::size_t window = 27;
+  std::vector<float> turned(stem.size() / window * depth);
+  for (std::size_t i = 0; i < stem.size(); ++i) turned[i / window * depth + i % 9 * 3 + i / 9 % 3] = stem[i];
+  return turned;
 }
 
 } // namespace dynofa

@@ -7,8 +7,6 @@
 
 #include <set>
 #include <string>
-#include <string_view>
-#include <utility>
 
 // Between named tensors and a supernet. Keys are canonical (model/keys.hpp), their words the layout's.
 
@@ -146,10 +144,9 @@ inline supernet make_extracted(const space_description& space, const arch& a, co
   detail::tensor_reader in(tensors);
   supernet net(space);
   net.only = p.arch;
-  for (std::size_t i = 0; i < net.weights.size(); ++i) net.weights[i].resize(net.layout.weights[i].size());
-  for (std::size_t i = 0; i < net.norms.size(); ++i)
-    for (auto part : {&norm_parameters::weight, &norm_parameters::bias, &norm_parameters::mean, &norm_parameters::var})
-      (net.norms[i].*part).resize(static_cast<std::size_t>(net.layout.norms[i].channels));
+  visit_weights(net, [](const std::string&, std::vector<float>& values, const shape_type& shape) {
+    values.resize(static_cast<std::size_t>(value_count(shape)));
+  });
   for (std::size_t i = 0; i < p.blocks.size(); ++i) {
     const block& b = p.blocks[i];
     supernet_part::for_each_array(net.layout, b, [&](std::size_t index, const weight_extent& read) {

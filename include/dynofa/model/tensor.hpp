@@ -51,6 +51,13 @@ inline std::string to_string(const shape_type& shape) {
   return s + "]";
 }
 
+/// The product of the extents, for shapes that are known to be sound.
+constexpr std::int64_t value_count(const shape_type& shape) {
+  std::int64_t n = 1;
+  for (auto extent : shape) n *= extent;
+  return n;
+}
+
 /// Bytes of a dense tensor; nothing if an extent is negative or the product does not fit (files are hostile).
 inline std::optional<std::uint64_t> byte_count(const shape_type& shape, dtype type) {
   std::uint64_t n = size_of(type);
@@ -67,11 +74,7 @@ struct tensor {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
 
-  std::int64_t size() const {
-    std::int64_t n = 1;
-    for (auto extent : shape) n *= extent;
-    return n;
-  }
+  std::int64_t size() const { return value_count(shape); }
 
   /// The values as float; f64 is rounded, f16 and bf16 are widened exactly. Throws for integer types.
   std::vector<float> to_floats() const {

@@ -10,7 +10,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <vector>
 
 // Architectures and spaces in files. Apart from arch.hpp so that a program without files does not pay for a JSON
 // library's compile time. Whatever is wrong with a text is one dynofa::error (errc::bad_file) that names the field.
@@ -21,6 +21,12 @@ namespace detail {
 
 /// 6, or 0.65
 inline nlohmann::json number(decimal d) { return d.is_whole() ? nlohmann::json(int(d)) : nlohmann::json(d.value()); }
+template <class Values>
+nlohmann::json numbers(const Values& values) {
+  auto list = nlohmann::json::array();
+  for (const decimal v : values) list.push_back(number(v));
+  return list;
+}
 
 inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"}; // in the order of the enumeration
 
@@ -28,10 +34,7 @@ inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"
 
 /// Writes once-for-all's form: {"ks": […], "e": […], "d": […], "r": 160}.
 inline void to_json(nlohmann::json& json, const arch& a) {
-  json = {{"ks", nlohmann::json::array()}, {"e", nlohmann::json::array()}, {"d", nlohmann::json::array()}, {"r", a.r}};
-  for (int k : a.ks) json["ks"].push_back(k);
-  for (const decimal e : a.e) json["e"].push_back(detail::number(e));
-  for (int d : a.d) json["d"].push_back(d);
+  json = {{"ks", detail::numbers(a.ks)}, {"e", detail::numbers(a.e)}, {"d", detail::numbers(a.d)}, {"r", a.r}};
 }
 
 /// Reads once-for-all's form: `r` may be a list of one, `wid` may be there and null (the widths belong to the
@@ -59,18 +62,13 @@ inline arch parse_arch(std::string_view source) { return read_arch(detail::parse
 inline void from_json(const nlohmann::json& json, arch& a) { a = read_arch(json); }
 
 inline void to_json(nlohmann::json& json, const stage_description& s) {
-  const auto list = [](const auto& values) {
-    auto out = nlohmann::json::array();
-    for (const decimal v : values) out.push_back(detail::number(v));
-    return out;
-  };
   json = {{"width", s.width},
           {"stride", s.stride},
           {"activation", detail::activation_words[static_cast<int>(s.act)]},
           {"squeeze_excite", s.squeeze_excite},
-          {"depths", list(s.depths)},
-          {"expands", list(s.expands)},
-          {"kernels", list(s.kernels)}};
+          {"depths", detail::numbers(s.depths)},
+          {"expands", detail::numbers(s.expands)},
+          {"kernels", detail::numbers(s.kernels)}};
   if (s.blocks > 0) json["blocks"] = s.blocks;
 }
 
@@ -78,14 +76,12 @@ inline void to_json(nlohmann::json& json, const stage_description& s) {
 inline void to_json(nlohmann::json& json, const space_description& space) {
   json = {{"width_multiplier", space.width_multiplier},
           {"stem_width", space.stem_width},
-          {"stages", nlohmann::json::array()},
+          {"stages", std::vector<nlohmann::json>(space.stages.begin(), space.stages.end())},
           {"final_width", space.final_width},
           {"mix_width", space.mix_width},
           {"classes", space.classes},
           {"bn_epsilon", space.bn_epsilon},
-          {"resolutions", nlohmann::json::array()}};
-  for (const auto& stage : space.stages) json["stages"].push_back(stage);
-  for (int r : space.resolutions) json["resolutions"].push_back(r);
+          {"resolutions", detail::numbers(space.resolutions)}};
 }
 
 /// A space that is sound in itself: choices ascending, not empty and within the limits that `search_space` has at

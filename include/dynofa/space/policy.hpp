@@ -2,8 +2,6 @@
 #include "dynofa/core/block.hpp"
 #include "dynofa/core/decimal.hpp"
 
-#include <cstddef>
-
 // The words in which a search space and a sub-network are written. Each is an empty type; order never matters.
 
 namespace dynofa {

@@ -209,6 +209,16 @@ TEST_CASE("every block and whole networks agree with the reference, fp32 and fp1
   }
 }
 
+TEST_CASE("a weight beyond half precision is refused in fp16, never made infinite") {
+  supernet net = *support::tiny_supernet();
+  const std::size_t last = net.layout.find(net.layout.units.back(), weight_role::output).value();
+  net.weights[last].back() = 7e4f;
+  CHECK_THROWS_WITH_AS((packed_layout{net, precision::fp16}),
+                       "cuda backend, classifier.linear.weight: expected weights that fit half precision, got 70000",
+                       error);
+  CHECK_NOTHROW(packed_layout{net, precision::fp32});
+}
+
 TEST_CASE("batches, odd sizes and little shared memory") {
   const auto net = support::tiny_supernet();
   random_stream random(9, "archs");

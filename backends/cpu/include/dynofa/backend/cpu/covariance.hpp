@@ -2,9 +2,7 @@
 #include "dynofa/backend/cpu/aligned.hpp"
 #include "dynofa/backend/cpu/kernel_table.hpp"
 
-#include <algorithm>
 #include <cstddef>
-#include <utility>
 #include <vector>
 
 namespace dynofa::backend::cpu_detail {

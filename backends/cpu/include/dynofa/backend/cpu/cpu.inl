@@ -6,6 +6,7 @@
 #include "dynofa/core/half.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 namespace dynofa::backend {
@@ -100,19 +101,15 @@ void run_block_by(const Runner& runner, const level& level, arena& space, std::s
 }
 
 inline number_format number_format_of(const std::string& name) {
-  if (name == "fp32") return number_format::fp32;
-  if (name == "fp16") return number_format::fp16;
-  if (name == "lossless") return number_format::lossless;
-  if (name == "bf16") return number_format::bf16;
-  throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless or bf16", name);
+  constexpr const char* names[] = {"fp32", "fp16", "lossless", "bf16"}; // in the order of the enumeration
+  const auto* const found = std::find(std::begin(names), std::end(names), name);
+  if (found == std::end(names))
+    throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless or bf16", name);
+  return static_cast<number_format>(found - std::begin(names));
 }
 inline const char* format_suffix(number_format f) {
-  switch (f) {
-  case number_format::fp16: return " fp16 weights";
-  case number_format::lossless: return " lossless weights";
-  case number_format::bf16: return " bf16";
-  default: return "";
-  }
+  constexpr const char* suffixes[] = {"", " fp16 weights", " lossless weights", " bf16"};
+  return suffixes[static_cast<int>(f)];
 }
 
 } // namespace cpu_detail

@@ -6,8 +6,8 @@
 #include "dynofa/model/batch_norm.hpp"
 #include "dynofa/model/plan.hpp"
 
+#include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -72,23 +72,17 @@ struct level {
     std::size_t total = 0;
     for (const auto& n : plan.norms) total += 2 * static_cast<std::size_t>(padded(n.channels));
     norms = aligned_bytes{total * sizeof(float)};
-    std::size_t at = 0;
-    std::vector<const float*> scales;
-    for (const auto& n : plan.norms) {
-      const auto count = static_cast<std::size_t>(n.channels), room = static_cast<std::size_t>(padded(n.channels));
-      float* scale = norms.as<float>() + at;
-      std::memcpy(scale, affine.scale.data() + n.offset, count * sizeof(float));
-      std::memcpy(scale + room, affine.shift.data() + n.offset, count * sizeof(float));
-      scales.push_back(scale);
-      at += 2 * room;
-    }
+    float* at = norms.as<float>();
     for (std::size_t i = 0; i < plan.blocks.size(); ++i) {
-      steps.push_back(make_step(plan.blocks[i], c));
-      step& s = steps.back();
+      step& s = steps.emplace_back(make_step(plan.blocks[i], c));
       for (int n = 0; n < s.b.norm_count(); ++n) {
-        const auto index = static_cast<std::size_t>(plan.first_norm(i) + n);
-        s.scale[n] = scales[index];
-        s.shift[n] = scales[index] + padded(plan.norms[index].channels);
+        const auto& norm = plan.norms[static_cast<std::size_t>(plan.first_norm(i) + n)];
+        for (const auto& [values, to] :
+             {std::pair{&affine.scale, &s.scale[n]}, std::pair{&affine.shift, &s.shift[n]}}) {
+          std::copy_n(values->begin() + norm.offset, norm.channels, at);
+          *to = at;
+          at += padded(norm.channels);
+        }
       }
     }
     for (std::size_t i = 0; i + 1 < steps.size(); ++i)

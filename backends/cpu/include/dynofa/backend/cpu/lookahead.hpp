@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 
 namespace dynofa::backend::cpu_detail {

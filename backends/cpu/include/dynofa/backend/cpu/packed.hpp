@@ -1,16 +1,12 @@
 #pragma once
 #include "dynofa/backend/cpu/aligned.hpp"
 #include "dynofa/backend/cpu/kernel_table.hpp"
-#include "dynofa/core/error.hpp"
 #include "dynofa/core/half.hpp"
 #include "dynofa/model/supernet.hpp"
 #include "dynofa/model/supernet_part.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -71,13 +67,13 @@ private:
   std::size_t cursor = 0;
   bool writing = false;
 
-  /// The format in which an array is stored. Stem, depthwise kernels and biases are fp32 always; `pointwise` is that of
-  /// 1×1 convolutions, `vectors` that of products with one vector per image.
-  number_format format_of(const weight_array& w, number_format pointwise, number_format vectors) const {
+  /// The format in which an array is stored. Stem, depthwise kernels and biases are fp32 always; what multiplies one
+  /// vector per image has no bf16.
+  number_format format_of(const weight_array& w) const {
     const block& unit = layout.units[static_cast<std::size_t>(w.unit)];
     if (w.shape.size() != 2) return number_format::fp32;
     const bool of_image = unit.norm_count() > 0 && (w.role() == weight_role::expand || w.role() == weight_role::output);
-    return of_image ? pointwise : vectors;
+    return format == number_format::bf16 && !of_image ? number_format::fp16 : format;
   }
   /// Whether the matrices lose nothing in half precision.
   bool are_halves(const supernet& net) const {
@@ -88,33 +84,29 @@ private:
     return all;
   }
 
-  static std::uint16_t half_of(float w) {
-    if (std::abs(w) >= 65520) // would be rounded to infinity
-      throw error(errc::unsupported, "cpu backend weights", "weights that fit half precision", text(w));
-    return float_to_half(w);
-  }
-
-  /// The first `outs` rows of `from` [.][row], of each the first `ins` values, become panels; the order of the inputs
-  /// stays. k is padded to the kernels' step of 4.
-  panels pack(const std::vector<float>& from, int row, int outs, int ins, number_format as) {
-    const auto depth = static_cast<std::size_t>(ins + 3) / 4 * 4;
-    const panels p{cursor, depth * lane_block};
+  /// The rows of `use` in `from` become panels of `depth` values per row; the order within a row stays. A bias is a
+  /// matrix of one column, depthwise kernels one of k·k.
+  panels pack(const std::vector<float>& from, const weight_extent& use, int depth, number_format as) {
+    const panels p{cursor, floats_of(depth)};
     if (writing)
-      for (int o = 0; o < outs; ++o)
-        for (int i = 0; i < ins; ++i) {
+      for (int o = 0; o < use.rows; ++o)
+        for (int i = 0; i < use.columns; ++i) {
           const float w =
-              from[static_cast<std::size_t>(o) * static_cast<std::size_t>(row) + static_cast<std::size_t>(i)];
+              from[static_cast<std::size_t>(o) * static_cast<std::size_t>(use.pitch) + static_cast<std::size_t>(i)];
           const std::size_t panel = static_cast<std::size_t>(o / lane_block) * p.step;
           const std::size_t at = panel + static_cast<std::size_t>(i * lane_block + o % lane_block);
           const std::size_t in_pairs =
               panel + static_cast<std::size_t>((i / 2 * lane_block + o % lane_block) * 2 + i % 2);
           switch (as) {
-          case number_format::fp16: data.as<std::uint16_t>(cursor)[at] = half_of(w); break;
+          case number_format::fp16:
+            data.as<std::uint16_t>(cursor)[at] = weight_to_half(w, "cpu backend weights");
+            break;
           case number_format::bf16: data.as<std::uint16_t>(cursor)[in_pairs] = float_to_bfloat16(w); break;
           default: data.as<float>(cursor)[at] = w;
           }
         }
-    const std::size_t size = static_cast<std::size_t>(blocks_of(outs)) * p.step * (as == number_format::fp32 ? 4 : 2);
+    const std::size_t size =
+        static_cast<std::size_t>(blocks_of(use.rows)) * p.step * (as == number_format::fp32 ? 4 : 2);
     cursor += (size + 63) / 64 * 64;
     return p;
   }
@@ -126,46 +118,13 @@ private:
       const weight_array& w = layout.weights[i];
       const weight_extent& use = part.weights[i];
       if (use.rows == 0) continue;
-      if (w.role() == weight_role::depthwise)
-        arrays[i] = pack_taps(net.weights[i], w.kernel, use.rows);
-      else if (w.shape.size() == 1)
-        arrays[i] = pack_bias(net.weights[i], use.rows);
-      else if (w.shape.size() == 4)
-        arrays[i] = pack(channels_last(net.weights[i], use), use.pitch, use.rows, use.columns, number_format::fp32);
+      const bool sums_inputs = w.role() != weight_role::depthwise && w.shape.size() > 1;
+      const int depth = sums_inputs ? (use.columns + 3) / 4 * 4 : use.columns; // the kernels' step
+      if (w.shape.size() == 4)
+        arrays[i] = pack(channels_last(net.weights[i], 27), use, depth, number_format::fp32);
       else
-        arrays[i] = pack(net.weights[i], use.pitch, use.rows, use.columns,
-                         format_of(w, format, half ? number_format::fp16 : number_format::fp32));
+        arrays[i] = pack(net.weights[i], use, depth, format_of(w));
     }
-  }
-
-  /// The stem's [out][channel][row][column] → k in the order (row, column, channel) in which an interleaved image is
-  /// read.
-  static std::vector<float> channels_last(const std::vector<float>& from, const weight_extent& e) {
-    std::vector<float> to(from.size());
-    const auto k = static_cast<std::size_t>(e.pitch), taps = k / 3;
-    for (std::size_t o = 0; o < from.size() / k; ++o)
-      for (std::size_t c = 0; c < 3; ++c)
-        for (std::size_t tap = 0; tap < taps; ++tap) to[o * k + tap * 3 + c] = from[o * k + c * taps + tap];
-    return to;
-  }
-
-  /// The first `channels` of [c][k·k] → [c/16][k·k][16]
-  panels pack_taps(const std::vector<float>& from, int k, int channels) {
-    const auto taps = static_cast<std::size_t>(k * k);
-    const panels p{cursor, taps * lane_block};
-    if (writing)
-      for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c)
-        for (std::size_t t = 0; t < taps; ++t)
-          data.as<float>(cursor)[c / lane_block * p.step + t * lane_block + c % lane_block] = from[c * taps + t];
-    cursor += static_cast<std::size_t>(blocks_of(channels)) * p.step * 4;
-    return p;
-  }
-
-  panels pack_bias(const std::vector<float>& from, int count) {
-    const panels p{cursor, 0};
-    if (writing) std::copy_n(from.begin(), count, data.as<float>(cursor));
-    cursor += (static_cast<std::size_t>(count) * 4 + 63) / 64 * 64;
-    return p;
   }
 };
 

@@ -72,9 +72,8 @@ public:
       s.grid[1] = grid(count_);
       steps.push_back(s);
     } else if (expands || block.norm_count() - i == 3) {
-      const auto& m = weights_.of(block, expands ? weight_role::output : weight_role::expand);
-      steps.push_back(
-          plain_product(b, at_.arena + before(b), m, at_.arena + to.offset, rows(to), block.in_channels, to.channels));
+      const auto role = expands ? weight_role::output : weight_role::expand;
+      steps.push_back(plain_product(b, before(b), role, to.offset, rows(to), block.in_channels, to.channels));
     } else if (block.norm_count() - i == 2) {
       const auto& taps = weights_.of(block, weight_role::depthwise);
       step s = plain_step(kernel_id::depthwise_alone, b, rows(to) * to.channels / 4);
@@ -91,10 +90,8 @@ public:
       steps.push_back(s);
     } else {
       if (block.se_channels > 0) add_gates(steps, b);
-      step s = plain_product(b, at_.arena + layout_.filtered, weights_.of(block, weight_role::output),
-                             at_.arena + to.offset, rows(to), block.mid_channels, to.channels,
-                             block.se_channels > 0 ? at_.arena + layout_.gates : nullptr, to.size * to.size);
-      steps.push_back(s);
+      steps.push_back(plain_product(b, layout_.filtered, weight_role::output, to.offset, rows(to), block.mid_channels,
+                                    to.channels, block.se_channels > 0 ? to.size * to.size : 0));
     }
     add_sums(steps, b, to);
     return steps;
@@ -120,18 +117,12 @@ public:
   std::vector<step> logits(std::size_t n) const {
     std::vector<step> steps;
     const std::size_t last = plan_.blocks.size() - 3;
-    const block &expand = plan_.blocks[last], &mix = plan_.blocks[last + 1], &out = plan_.blocks[last + 2];
+    const block& expand = plan_.blocks[last];
     const int pixels = expand.in_size * expand.in_size;
     steps.push_back(pool(last, at(layout_.expanded) + n * static_cast<std::size_t>(pixels * expand.out_channels),
                          pixels, expand.out_channels, 1));
-    step mixing = plain_product(last + 1, at_.arena + layout_.means, weights_.of(mix, weight_role::output),
-                                at_.arena + layout_.mixed, 1, mix.in_channels, mix.out_channels);
-    mixing.pointwise.act = mix.act;
-    step classifying = plain_product(last + 2, at_.arena + layout_.mixed, weights_.of(out, weight_role::output),
-                                     at_.arena + layout_.logits, 1, out.in_channels, out.out_channels);
-    classifying.pointwise.shift = bias_of(out);
-    classifying.pointwise.float_out = true;
-    steps.push_back(mixing), steps.push_back(classifying);
+    steps.push_back(dense(last + 1, at_.arena + layout_.means, at_.arena + layout_.mixed));
+    steps.push_back(dense(last + 2, at_.arena + layout_.mixed, at_.arena + layout_.logits));
     return steps;
   }
 
@@ -162,45 +153,30 @@ private:
 
   /// A thread per packet or value.
   step plain_step(kernel_id kernel, std::size_t b, std::int64_t threads) const {
-    step s = new_step(kernel, b);
-    s.threads = most_threads;
-    s.grid[0] = static_cast<std::uint32_t>((threads + most_threads - 1) / most_threads);
-    return s;
+    return new_step(kernel, b, most_threads, static_cast<std::int32_t>((threads + most_threads - 1) / most_threads));
   }
-  step plain_product(std::size_t b, const std::byte* in, const packed_layout::matrix& w, std::byte* out, std::int64_t m,
-                     int k, int n, const std::byte* gates = nullptr, int pixels = 1) const {
-    return product(b, {in, at_.weights + w.offset, gates, nullptr, nullptr, nullptr, out, static_cast<std::int32_t>(m),
-                       k, n, w.pitch, pixels, activation::identity, false});
+  /// in [m][k] → out [m][n] by a matrix of block b, without what follows; `gated`: in images of so many rows, each
+  /// times its gates.
+  step plain_product(std::size_t b, std::size_t in, weight_role role, std::size_t out, std::int64_t m, int k, int n,
+                     int gated = 0) const {
+    const auto& w = weights_.of(plan_.blocks[b], role);
+    return product(b, {at_.arena + in, at_.weights + w.offset, gated > 0 ? at_.arena + layout_.gates : nullptr, nullptr,
+                       nullptr, nullptr, at_.arena + out, static_cast<std::int32_t>(m), k, n, w.pitch,
+                       std::max(gated, 1), activation::identity, false});
   }
   step pool(std::size_t b, const float* in, int pixels, int channels, int images) const {
-    step s = new_step(kernel_id::mean_pool, b);
+    step s = new_step(kernel_id::mean_pool, b, most_threads, ceil_div(channels, channel_chunk), images);
     s.mean_pool = {in, at(layout_.means), pixels, channels};
-    s.threads = most_threads;
-    s.grid[0] = grid(ceil_div(channels, channel_chunk)), s.grid[1] = grid(images);
     s.shared_bytes = most_threads * sizeof(float);
     return s;
   }
   /// Squeeze-excite of the depthwise output: mean, hidden layer, gates.
   void add_gates(std::vector<step>& steps, std::size_t b) const {
     const block& block = plan_.blocks[b];
-    const auto& expand = weights_.of(block, weight_role::se_expand);
     steps.push_back(pool(b, at(layout_.filtered), block.out_size * block.out_size, block.mid_channels, count_));
-    steps.push_back(plain_product(b, at_.arena + layout_.means, weights_.of(block, weight_role::se_reduce),
-                                  at_.arena + layout_.hidden, count_, block.mid_channels, block.se_channels));
-    step s = new_step(kernel_id::gate, b);
-    s.gate = {at(layout_.hidden),
-              floats(weights_.of(block, weight_role::se_reduce_bias)),
-              floats(weights_.of(block, weight_role::se_expand_bias)),
-              at_.weights + expand.offset,
-              at_.arena + layout_.gates,
-              1,
-              block.se_channels,
-              block.mid_channels,
-              expand.pitch};
-    s.grid[0] = grid(ceil_div(block.mid_channels, channel_chunk)), s.grid[1] = grid(count_);
-    s.threads = gate_room::threads;
-    s.shared_bytes = gate_room(precision::fp32, block.se_channels).bytes;
-    steps.push_back(s);
+    steps.push_back(plain_product(b, layout_.means, weight_role::se_reduce, layout_.hidden, count_, block.mid_channels,
+                                  block.se_channels));
+    steps.push_back(gate(b, at(layout_.hidden), 1, at_.arena + layout_.gates, count_));
   }
   void add_sums(std::vector<step>& steps, std::size_t b, const target& of) const {
     const std::int64_t all = rows(of);
@@ -208,10 +184,8 @@ private:
         std::max<std::int64_t>(256, (all + calibration_layout::most_parts - 1) / calibration_layout::most_parts);
     const auto parts = static_cast<std::int32_t>((all + of_part - 1) / of_part);
     auto* doubles = reinterpret_cast<double*>(at_.arena + layout_.parts);
-    step s = new_step(kernel_id::sum_channels, b);
+    step s = new_step(kernel_id::sum_channels, b, most_threads, ceil_div(of.channels, channel_chunk), parts);
     s.sum_channels = {at(of.offset), doubles, all, of_part, of.channels};
-    s.threads = most_threads;
-    s.grid[0] = grid(ceil_div(of.channels, channel_chunk)), s.grid[1] = grid(parts);
     s.shared_bytes = 2 * most_threads * sizeof(double);
     steps.push_back(s);
     step total = plain_step(kernel_id::sum_parts, b, 2 * of.channels);

@@ -4,9 +4,11 @@
 #include "dynofa/core/half.hpp"
 #include "dynofa/model/supernet.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <vector>
 
 namespace dynofa::backend::cuda_detail {
@@ -41,7 +43,7 @@ struct packed_layout {
       else if (w.shape.size() == 1)
         arrays.push_back(add_floats(from, whole.rows));
       else if (w.shape.size() == 4)
-        arrays.push_back(add_values(channels_last(from, whole), front_depth, w));
+        arrays.push_back(add_values(channels_last(from, front_depth), front_depth, w));
       else
         arrays.push_back(add_values(from, whole.pitch, w));
     }
@@ -67,7 +69,8 @@ private:
     if (values == precision::fp32) return add_floats(from, pitch);
     const matrix m{bytes.size(), pitch};
     auto* to = reinterpret_cast<std::uint16_t*>(room(from.size() * 2));
-    for (std::size_t i = 0; i < from.size(); ++i) to[i] = float_to_half(from[i]);
+    const std::string where = "cuda backend, " + layout.key(w);
+    std::transform(from.begin(), from.end(), to, [&](float v) { return weight_to_half(v, where); });
     return m;
   }
   static std::vector<float> transposed(const std::vector<float>& from, const weight_extent& e) {
@@ -76,15 +79,6 @@ private:
     for (std::size_t r = 0; r < rows; ++r)
       for (std::size_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
     return to;
-  }
-  /// The stem's [out][channel][row][column] → [out][row][column][channel], 27 values padded to 32.
-  static std::vector<float> channels_last(const std::vector<float>& from, const weight_extent& e) {
-    const auto width = static_cast<std::size_t>(e.rows), depth = static_cast<std::size_t>(front_depth);
-    std::vector<float> turned(depth * width);
-    for (std::size_t o = 0; o < width; ++o)
-      for (std::size_t c = 0; c < 3; ++c)
-        for (std::size_t tap = 0; tap < 9; ++tap) turned[o * depth + tap * 3 + c] = from[o * 27 + c * 9 + tap];
-    return turned;
   }
 };
 

@@ -2,7 +2,6 @@
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/backend/cuda/picture_schedule.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>

@@ -194,11 +194,15 @@ protected: // calibration makes its launches of the same parts
     return scale(b, i) + plan_.norms[static_cast<std::size_t>(plan_.first_norm(b) + i)].channels;
   }
   static std::uint32_t grid(std::int32_t n) { return static_cast<std::uint32_t>(n); }
-  step new_step(kernel_id kernel, std::size_t b) const {
+  /// Of a grid of `across` × `down` thread blocks; its arguments are still to come.
+  step new_step(kernel_id kernel, std::size_t b, std::int32_t threads, std::int32_t across,
+                std::int32_t down = 1) const {
     step s{};
     s.kernel = kernel;
     s.values = weights_.values;
     s.block = static_cast<std::int16_t>(b);
+    s.threads = threads;
+    s.grid[0] = grid(across), s.grid[1] = grid(down);
     return s;
   }
 
@@ -211,8 +215,9 @@ protected: // calibration makes its launches of the same parts
       add_inverted_residual(steps, index, in, out, tiles_of(b, weights_.values, plan_.batch, device_));
       break;
     case block_kind::final_expand: {
-      step s = new_step(kernel_id::expand_pool, index);
       const auto& w = weights_.of(b, weight_role::output);
+      step s = new_step(kernel_id::expand_pool, index, 32 * std::min(4, ceil_div(b.in_size * b.in_size, 32)),
+                        ceil_div(b.out_channels, channel_chunk), plan_.batch);
       s.expand_pool = {in,
                        at_.weights + w.offset,
                        scale(index, 0),
@@ -223,8 +228,6 @@ protected: // calibration makes its launches of the same parts
                        b.out_channels,
                        w.pitch,
                        b.act};
-      s.threads = 32 * std::min(4, ceil_div(b.in_size * b.in_size, 32));
-      s.grid[0] = grid(ceil_div(b.out_channels, channel_chunk)), s.grid[1] = grid(plan_.batch);
       s.shared_bytes = expand_pool_bytes(weights_.values, b.in_channels, s.threads / 32);
       steps.push_back(s);
       break;
@@ -236,9 +239,10 @@ protected: // calibration makes its launches of the same parts
 
   /// Stem, block 0 or both; `index` is the first of them.
   step front(std::size_t index, bool with_stem, bool with_separable, const std::byte* in, std::byte* out) const {
-    step s = new_step(kernel_id::front, index);
     const std::size_t separable = with_stem ? index + 1 : index;
     const block& b = plan_.blocks[index];
+    const int tiles_across = ceil_div(b.out_size, front_tile);
+    step s = new_step(kernel_id::front, index, 128, tiles_across * tiles_across, plan_.batch);
     front_args& a = s.front;
     a = {};
     a.image = reinterpret_cast<const float*>(at_.arena + arena_.image);
@@ -260,9 +264,8 @@ protected: // calibration makes its launches of the same parts
     a.image_size = b.in_size;
     a.size = b.out_size;
     a.channels = b.out_channels;
-    a.tiles_across = ceil_div(b.out_size, front_tile);
+    a.tiles_across = tiles_across;
     a.with_stem = with_stem, a.with_separable = with_separable;
-    s.grid[0] = grid(a.tiles_across * a.tiles_across), s.grid[1] = grid(plan_.batch);
     s.shared_bytes = front_room(weights_.values).bytes;
     return s;
   }
@@ -279,7 +282,7 @@ protected: // calibration makes its launches of the same parts
     auto* partials = reinterpret_cast<float*>(at_.arena + arena_.partials);
     auto* gates = at_.arena + arena_.gates;
 
-    step first = new_step(kernel_id::expand_depthwise, index);
+    step first = new_step(kernel_id::expand_depthwise, index, cut.threads, chunks, cut.count);
     first.depthwise_size = b.kernel, first.stride = b.stride;
     first.expand_depthwise = {in,
                               at_.weights + expand.offset,
@@ -301,33 +304,34 @@ protected: // calibration makes its launches of the same parts
                               cut.width,
                               cut.across,
                               b.act};
-    first.grid[0] = grid(chunks), first.grid[1] = grid(cut.count), first.grid[2] = grid(plan_.batch);
-    first.threads = cut.threads;
+    first.grid[2] = grid(plan_.batch);
     first.shared_bytes = cut.shared_bytes;
     steps.push_back(first);
 
-    if (gated) {
-      const auto& se_expand = weights_.of(b, weight_role::se_expand);
-      step gate = new_step(kernel_id::gate, index);
-      gate.gate = {partials,
-                   floats(weights_.of(b, weight_role::se_reduce_bias)),
-                   floats(weights_.of(b, weight_role::se_expand_bias)),
-                   at_.weights + se_expand.offset,
-                   gates,
-                   chunks * cut.count,
-                   b.se_channels,
-                   b.mid_channels,
-                   se_expand.pitch};
-      gate.grid[0] = grid(chunks), gate.grid[1] = grid(plan_.batch);
-      gate.threads = gate_room::threads;
-      gate.shared_bytes = gate_room(weights_.values, b.se_channels).bytes;
-      steps.push_back(gate);
-    }
+    if (gated) steps.push_back(gate(index, partials, chunks * cut.count, gates, plan_.batch));
 
     const int pixels = b.out_size * b.out_size;
     steps.push_back(product(index, {middle, at_.weights + project.offset, gated ? gates : nullptr, scale(index, 2),
                                     shift(index, 2), b.residual ? in : nullptr, out, plan_.batch * pixels,
                                     b.mid_channels, b.out_channels, project.pitch, pixels, b.project_act, false}));
+  }
+
+  /// Squeeze-excite behind the first product: `parts` shares of the hidden layer → gates, per image.
+  step gate(std::size_t index, const float* partials, int parts, std::byte* gates, int images) const {
+    const block& b = plan_.blocks[index];
+    const auto& expand = weights_.of(b, weight_role::se_expand);
+    step s = new_step(kernel_id::gate, index, gate_room::threads, ceil_div(b.mid_channels, channel_chunk), images);
+    s.gate = {partials,
+              floats(weights_.of(b, weight_role::se_reduce_bias)),
+              floats(weights_.of(b, weight_role::se_expand_bias)),
+              at_.weights + expand.offset,
+              gates,
+              parts,
+              b.se_channels,
+              b.mid_channels,
+              expand.pitch};
+    s.shared_bytes = gate_room(weights_.values, b.se_channels).bytes;
+    return s;
   }
 
   /// A fully connected layer on one vector per image.
@@ -354,16 +358,13 @@ protected: // calibration makes its launches of the same parts
                              : blocks(large) >= device_.multiprocessors && fits(large) ? large
                              : a.k <= 192 || !fits(kernel_id::pointwise_deepest)       ? kernel_id::pointwise_deep
                                                                                        : kernel_id::pointwise_deepest;
-    step s = new_step(kernel, index);
-    s.pointwise = a;
-    if (kernel == kernel_id::vector) {
-      s.grid[0] = grid(ceil_div(a.n, s.threads / 32));
-      return s;
-    }
+    const bool vector = kernel == kernel_id::vector;
     const pointwise_shape shape = shape_of(kernel);
-    s.threads = shape.threads();
-    s.grid[0] = grid(ceil_div(a.n, shape.tile_n())), s.grid[1] = grid(ceil_div(a.m, shape.tile_m()));
-    s.shared_bytes = bytes(kernel);
+    step s =
+        vector ? new_step(kernel, index, 128, ceil_div(a.n, 4)) // a warp per output
+               : new_step(kernel, index, shape.threads(), ceil_div(a.n, shape.tile_n()), ceil_div(a.m, shape.tile_m()));
+    s.pointwise = a;
+    if (!vector) s.shared_bytes = bytes(kernel);
     return s;
   }
 };

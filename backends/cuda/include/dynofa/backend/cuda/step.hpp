@@ -172,6 +172,9 @@ struct step {
 };
 
 constexpr std::size_t value_bytes(precision p) { return p == precision::fp16 ? 2 : 4; }
+constexpr std::uint32_t bytes_of(precision p, std::int32_t values) {
+  return static_cast<std::uint32_t>(values) * static_cast<std::uint32_t>(value_bytes(p));
+}
 constexpr std::int32_t ceil_div(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
 
 // Shared memory of the kernels, computed on the host with the same expressions as in the kernels.
@@ -192,8 +195,7 @@ constexpr halo halo_of(int kernel, int stride, int tile_height, int tile_width) 
 /// Weights of 32 channels and a strip of 32 pixels per warp.
 constexpr std::uint32_t expand_operands_bytes(precision p, int k, int warps) {
   const int weights = channel_chunk * operand_pitch(p, padded_depth(p, k));
-  const int pixels = warps * 32 * operand_pitch(p, slice_of(p));
-  return static_cast<std::uint32_t>(weights + pixels) * static_cast<std::uint32_t>(value_bytes(p));
+  return bytes_of(p, weights + warps * 32 * operand_pitch(p, slice_of(p)));
 }
 /// Values from one expanded pixel to the next: such that the two halves of a warp, four outputs apart, read different
 /// banks.
@@ -205,8 +207,7 @@ struct expand_depthwise_room {
   std::uint32_t expanded, taps, sums, bytes;
   constexpr expand_depthwise_room(precision p, int k, int kernel, int stride, halo h, int warps)
       : expanded{expand_operands_bytes(p, k, warps)}
-      , taps{expanded + static_cast<std::uint32_t>((h.height * h.width * expanded_pitch(p, stride) + 7) / 8 * 8) *
-                            static_cast<std::uint32_t>(value_bytes(p))}
+      , taps{expanded + bytes_of(p, (h.height * h.width * expanded_pitch(p, stride) + 7) / 8 * 8)}
       , sums{taps + static_cast<std::uint32_t>(kernel * kernel * channel_chunk) * 4}
       , bytes{sums + static_cast<std::uint32_t>((2 * warps + 1) * channel_chunk) * 4} {}
 };
@@ -224,8 +225,7 @@ struct pointwise_shape {
   constexpr int depth(precision p) const { return slice_of(p) * (warps_k == 1 ? 2 : warps_k); }
   /// Operands of one step or the tiles of sums, whichever is larger.
   constexpr std::uint32_t bytes(precision p) const {
-    const auto operands = static_cast<std::uint32_t>((tile_m() + tile_n()) * operand_pitch(p, depth(p))) *
-                          static_cast<std::uint32_t>(value_bytes(p));
+    const auto operands = bytes_of(p, (tile_m() + tile_n()) * operand_pitch(p, depth(p)));
     const auto sums = static_cast<std::uint32_t>(warps_k * tile_m() * (tile_n() + 4)) * 4;
     return operands > sums ? operands : sums;
   }
@@ -234,7 +234,7 @@ struct pointwise_shape {
 constexpr std::uint32_t gate_rows_bytes(precision p, const pointwise_shape& shape, const pointwise_args& a) {
   if (a.gates == nullptr) return 0;
   const int touched = (shape.tile_m() + a.pixels - 2) / a.pixels + 1, all = ceil_div(a.m, a.pixels);
-  return static_cast<std::uint32_t>((touched < all ? touched : all) * a.k) * static_cast<std::uint32_t>(value_bytes(p));
+  return bytes_of(p, (touched < all ? touched : all) * a.k);
 }
 /// Many outputs: 64×64, or 128×32 where there are few channels. Few: 32×32, the inner dimension shared by 4 or 8 warps.
 constexpr pointwise_shape shape_of(kernel_id kernel) {
@@ -256,13 +256,11 @@ struct front_room {
       , stem{windows + rows(p, 128)}
       , project{stem + rows(p, channel_chunk)}
       , pixels{project + rows(p, channel_chunk)}
-      , bytes{pixels + static_cast<std::uint32_t>((front_tile + 2) * (front_tile + 2) * expanded_pitch(p, 1)) *
-                           static_cast<std::uint32_t>(value_bytes(p))} {}
+      , bytes{pixels + bytes_of(p, (front_tile + 2) * (front_tile + 2) * expanded_pitch(p, 1))} {}
 
 private:
   static constexpr std::uint32_t rows(precision p, int count) {
-    return static_cast<std::uint32_t>(count * operand_pitch(p, front_depth)) *
-           static_cast<std::uint32_t>(value_bytes(p));
+    return bytes_of(p, count * operand_pitch(p, front_depth));
   }
 };
 /// How the gate kernel cuts its shared memory: hidden layer, its sums by group of threads, 32 rows of weights.
@@ -273,8 +271,7 @@ struct gate_room {
   constexpr gate_room(precision p, int hidden)
       : groups{hidden >= 2 * threads ? 1 : threads * 4 / hidden}
       , pitch{operand_pitch(p, hidden)}
-      , bytes{static_cast<std::uint32_t>((1 + groups) * hidden * 4) +
-              static_cast<std::uint32_t>(channel_chunk * pitch) * static_cast<std::uint32_t>(value_bytes(p))} {}
+      , bytes{static_cast<std::uint32_t>((1 + groups) * hidden * 4) + bytes_of(p, channel_chunk * pitch)} {}
 };
 
 } // namespace dynofa::backend::cuda_detail

@@ -8,26 +8,13 @@
 namespace dynofa::backend::cuda_detail {
 
 inline std::string_view kernel_name(kernel_id kernel) {
-  switch (kernel) {
-  case kernel_id::front: return "front";
-  case kernel_id::expand_depthwise: return "expand_depthwise";
-  case kernel_id::gate: return "gate";
-  case kernel_id::pointwise_wide: return "pointwise_wide";
-  case kernel_id::pointwise_narrow: return "pointwise_narrow";
-  case kernel_id::pointwise_deep: return "pointwise_deep";
-  case kernel_id::pointwise_deepest: return "pointwise_deepest";
-  case kernel_id::vector: return "vector";
-  case kernel_id::expand_pool: return "expand_pool";
-  case kernel_id::depthwise_alone: return "depthwise_alone";
-  case kernel_id::normalise: return "normalise";
-  case kernel_id::sum_channels: return "sum_channels";
-  case kernel_id::sum_parts: return "sum_parts";
-  case kernel_id::mean_pool: return "mean_pool";
-  case kernel_id::resize_rows: return "resize_rows";
-  case kernel_id::resize_columns: return "resize_columns";
-  case kernel_id::interpolate: return "interpolate";
-  }
-  return "?";
+  constexpr std::string_view names[] = {
+      // in the order of the enumeration
+      "front",          "expand_depthwise",  "gate",      "pointwise_wide", "pointwise_narrow",
+      "pointwise_deep", "pointwise_deepest", "vector",    "expand_pool",    "depthwise_alone",
+      "normalise",      "sum_channels",      "sum_parts", "mean_pool",      "resize_rows",
+      "resize_columns", "interpolate"};
+  return names[static_cast<std::size_t>(kernel)];
 }
 
 /// Bytes that a launch cannot avoid moving: each of its operands once. What thread blocks read again, halos and
