@@ -28,4 +28,15 @@ TEST_CASE("an error is a std::runtime_error and survives being copied and rethro
   }
 }
 
+TEST_CASE("a bad argument is refused in one sentence, a good one costs nothing") {
+  CHECK_NOTHROW(require_argument(true, "steps", "at least 1", 0));
+  try {
+    require_argument(false, "steps", "at least 1", 0, " of ", 7);
+    FAIL("no error");
+  } catch (const error& e) {
+    CHECK(e.code() == errc::invalid_argument);
+    CHECK(std::string(e.what()) == "steps: expected at least 1, got 0 of 7");
+  }
+}
+
 } // namespace dynofa_test::core_error

@@ -32,9 +32,8 @@ prediction_quality assess(const Model& model, std::span<const measured_arch> dat
 inline std::vector<prediction_quality> cross_validate(const space_description& space,
                                                       std::span<const measured_arch> data, int folds,
                                                       const training_options& options = {}) {
-  if (folds < 2 || data.size() / 10 < static_cast<std::size_t>(folds))
-    throw error(errc::invalid_argument, "cross validation", "2 or more folds of at least 10 architectures",
-                text(folds, " folds of ", data.size()));
+  require_argument(folds >= 2 && data.size() / 10 >= static_cast<std::size_t>(folds), "cross validation",
+                   "2 or more folds of at least 10 architectures", folds, " folds of ", data.size());
   const auto shuffled = split(data, 1, mix64(options.seed)).first; // not the order in which members hold back
   std::vector<prediction_quality> result;
   for (std::size_t f = 0, n = static_cast<std::size_t>(folds); f < n; ++f) {

@@ -23,9 +23,8 @@ public:
     std::vector<double> x, y;
     for (const auto& m : measured) x.push_back(model_(m.arch)), y.push_back(m.accuracy);
     fit_ = fit_affine(x, y, "accuracy calibration");
-    if (!(fit_.slope > 0))
-      throw error(errc::invalid_argument, "accuracy calibration", "measurements that rise with the prediction",
-                  text("a slope of ", fit_.slope));
+    require_argument(fit_.slope > 0, "accuracy calibration", "measurements that rise with the prediction",
+                     "a slope of ", fit_.slope);
   }
   double operator()(const arch& a) const { return fit_(model_(a)); }
   void predict(std::span<const arch> archs, std::span<double> out) const {
@@ -46,11 +45,7 @@ public:
   cautious_accuracy(accuracy_predictor predictor, double caution)
       : predictor_{std::move(predictor)}
       , caution_{caution} {}
-  double operator()(const arch& a) const {
-    double value;
-    predict(std::span(&a, 1), std::span(&value, 1));
-    return value;
-  }
+  double operator()(const arch& a) const { return predict_one(*this, a); }
   void predict(std::span<const arch> archs, std::span<double> out) const {
     std::vector<double> spread(archs.size());
     predictor_.predict(archs, out, spread);

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/accuracy/data.hpp"
+#include "dynofa/accuracy/model.hpp"
 #include "dynofa/accuracy/smooth_features.hpp"
 
 #include <Eigen/Cholesky>
@@ -153,8 +154,8 @@ public:
                    std::span<const measured_arch> data)
       : features_{space}
       , smooth_{static_cast<float>(covariance.smooth)} {
-    if (data.size() < 2 || data.size() > 20000)
-      throw error(errc::invalid_argument, "Gaussian process", "2 to 20000 measurements", std::to_string(data.size()));
+    require_argument(data.size() >= 2 && data.size() <= 20000, "Gaussian process", "2 to 20000 measurements",
+                     data.size());
     std::tie(mean_, scale_) = arch_covariance::mean_and_deviation(data);
     noise_ = std::sqrt(covariance.noise) * scale_;
     std::vector<arch> archs;
@@ -167,8 +168,7 @@ public:
     detail::matrix_d k = covariance.smooth_part(x, x) + covariance.linear_part(x, x);
     k.diagonal().array() += covariance.noise + arch_covariance::jitter;
     const Eigen::VectorXd weights = Eigen::LLT<detail::matrix_d>(k).solve(z);
-    if (!weights.allFinite())
-      throw error(errc::invalid_argument, "Gaussian process", "measurements that differ", "a singular covariance");
+    require_argument(weights.allFinite(), "Gaussian process", "measurements that differ", "a singular covariance");
     // the linear part of a prediction is one vector of coefficients
     linear_ = (covariance.linear.asDiagonal() * (x.transpose() * weights)).cast<float>();
     constant_ = static_cast<float>(covariance.constant * weights.sum());
@@ -178,11 +178,7 @@ public:
     weights_ = weights.cast<float>();
   }
 
-  double operator()(const arch& a) const {
-    double value;
-    predict(std::span(&a, 1), std::span(&value, 1));
-    return value;
-  }
+  double operator()(const arch& a) const { return predict_one(*this, a); }
   /// Values of many architectures → `out` of the same length.
   void predict(std::span<const arch> archs, std::span<double> out) const {
     constexpr std::size_t rows = 64; // always a whole block, so that a value does not depend on its neighbours

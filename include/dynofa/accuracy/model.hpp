@@ -29,4 +29,12 @@ void predict_all(const M& model, std::span<const arch> archs, std::span<double> 
     for (std::size_t i = 0; i < archs.size(); ++i) out[i] = model(archs[i]);
 }
 
+/// The accuracy that a model of batches gives to one architecture.
+template <class M>
+double predict_one(const M& model, const arch& a) {
+  double value = 0;
+  model.predict(std::span(&a, 1), std::span(&value, 1));
+  return value;
+}
+
 } // namespace dynofa

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/accuracy/dense_layer.hpp"
 #include "dynofa/accuracy/features.hpp"
+#include "dynofa/accuracy/model.hpp"
 #include "dynofa/model/checkpoint.hpp"
 #include "dynofa/space/json.hpp"
 
@@ -35,16 +36,44 @@ public:
                      bool official = false)
       : state_{std::make_shared<const state>(space, std::move(layout), std::move(members), official)} {}
 
-  double operator()(const arch& a) const {
-    double value;
-    predict(std::span(&a, 1), std::span(&value, 1));
-    return value;
-  }
-  /// Values of many architectures → `out` of the same length. Throws errc::invalid_arch.
-  void predict(std::span<const arch> archs, std::span<double> out) const { run(archs, out, {}); }
-  /// As above, and how far the members disagree: the standard deviation over members (0 for one).
-  void predict(std::span<const arch> archs, std::span<double> out, std::span<double> spread) const {
-    run(archs, out, spread);
+  double operator()(const arch& a) const { return predict_one(*this, a); }
+  /// Values of many architectures → `out` of the same length, and, where `spread` has room as well, how far the members
+  /// disagree: the standard deviation over members (0 for one). Throws errc::invalid_arch.
+  void predict(std::span<const arch> archs, std::span<double> out, std::span<double> spread = {}) const {
+    constexpr std::size_t rows = 60; // 12 register tiles of 5
+    const state& s = *state_;
+    thread_local std::vector<float> scratch;
+    if (scratch.size() < 2 * rows * s.widest) scratch.resize(2 * rows * s.widest);
+    std::array<feature_layout::ones, rows> ones;
+    for (std::size_t begin = 0; begin < archs.size(); begin += rows) {
+      const std::size_t n = std::min(rows, archs.size() - begin);
+      for (std::size_t i = 0; i < n; ++i) ones[i] = s.layout(archs[begin + i]);
+      std::array<double, rows> sum{}, squares{};
+      for (const member& m : s.packed_members) {
+        float *x = scratch.data(), *y = x + rows * s.widest;
+        std::size_t width = m.width;
+        for (std::size_t i = 0; i < n; ++i)
+          detail::best_dense_kernel().sum_rows(m.rows.data(), m.bias.data(), {ones[i].data(), ones[i].size()}, width,
+                                               x + i * width);
+        for (const auto& layer : m.hidden) {
+          layer(x, width, n, y);
+          width = layer.width();
+          std::swap(x, y);
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+          double value = m.last_bias;
+          for (std::size_t c = 0; c < m.last.size(); ++c) value += double(m.last[c]) * x[i * width + c];
+          sum[i] += value;
+          squares[i] += value * value;
+        }
+      }
+      const double count = static_cast<double>(s.packed_members.size());
+      for (std::size_t i = 0; i < n; ++i) {
+        out[begin + i] = sum[i] / count;
+        if (!spread.empty())
+          spread[begin + i] = std::sqrt(std::max(0.0, squares[i] / count - sum[i] / count * (sum[i] / count)));
+      }
+    }
   }
 
   const space_description& space() const { return state_->space; }
@@ -105,43 +134,6 @@ private:
     std::vector<member> packed_members;
     std::size_t widest = 0;
   };
-
-  void run(std::span<const arch> archs, std::span<double> out, std::span<double> spread) const {
-    constexpr std::size_t rows = 60; // 12 register tiles of 5
-    const state& s = *state_;
-    thread_local std::vector<float> scratch;
-    if (scratch.size() < 2 * rows * s.widest) scratch.resize(2 * rows * s.widest);
-    std::array<feature_layout::ones, rows> ones;
-    for (std::size_t begin = 0; begin < archs.size(); begin += rows) {
-      const std::size_t n = std::min(rows, archs.size() - begin);
-      for (std::size_t i = 0; i < n; ++i) ones[i] = s.layout(archs[begin + i]);
-      std::array<double, rows> sum{}, squares{};
-      for (const member& m : s.packed_members) {
-        float *x = scratch.data(), *y = x + rows * s.widest;
-        std::size_t width = m.width;
-        for (std::size_t i = 0; i < n; ++i)
-          detail::best_dense_kernel().sum_rows(m.rows.data(), m.bias.data(), {ones[i].data(), ones[i].size()}, width,
-                                               x + i * width);
-        for (const auto& layer : m.hidden) {
-          layer(x, width, n, y);
-          width = layer.width();
-          std::swap(x, y);
-        }
-        for (std::size_t i = 0; i < n; ++i) {
-          double value = m.last_bias;
-          for (std::size_t c = 0; c < m.last.size(); ++c) value += double(m.last[c]) * x[i * width + c];
-          sum[i] += value;
-          squares[i] += value * value;
-        }
-      }
-      const double count = static_cast<double>(s.packed_members.size());
-      for (std::size_t i = 0; i < n; ++i) {
-        out[begin + i] = sum[i] / count;
-        if (!spread.empty())
-          spread[begin + i] = std::sqrt(std::max(0.0, squares[i] / count - sum[i] / count * (sum[i] / count)));
-      }
-    }
-  }
 
   std::shared_ptr<const state> state_;
 };

@@ -12,25 +12,21 @@ namespace dynofa {
 
 namespace detail {
 inline void require_pairs(std::span<const double> x, std::span<const double> y) {
-  if (x.size() != y.size() || x.size() < 2)
-    throw error(errc::invalid_argument, "statistic of pairs", "two lists of one length, 2 or more",
-                text(x.size(), " and ", y.size()));
+  require_argument(x.size() == y.size() && x.size() >= 2, "statistic of pairs", "two lists of one length, 2 or more",
+                   x.size(), " and ", y.size());
 }
 
 /// Sorts and counts the exchanges that a bubble sort would make.
-inline std::uint64_t sort_counting(std::span<double> values, std::span<double> scratch) {
+inline std::uint64_t sort_counting(std::span<double> values) {
   if (values.size() < 2) return 0;
-  const std::size_t half = values.size() / 2;
-  std::uint64_t exchanges = sort_counting(values.first(half), scratch) + sort_counting(values.subspan(half), scratch);
-  std::size_t i = 0, j = half, k = 0;
-  while (i < half && j < values.size()) {
-    if (values[j] < values[i])
-      exchanges += half - i, scratch[k++] = values[j++];
-    else
-      scratch[k++] = values[i++];
+  const auto low = values.first(values.size() / 2), high = values.subspan(low.size());
+  std::uint64_t exchanges = sort_counting(low) + sort_counting(high);
+  std::size_t before = 0; // of the low half, what stays in front
+  for (const double value : high) {
+    while (before < low.size() && !(value < low[before])) ++before;
+    exchanges += low.size() - before;
   }
-  while (i < half) scratch[k++] = values[i++];
-  std::copy(scratch.begin(), scratch.begin() + static_cast<std::ptrdiff_t>(k), values.begin()); // the tail is in place
+  std::inplace_merge(values.begin(), high.begin(), values.end());
   return exchanges;
 }
 } // namespace detail
@@ -89,9 +85,9 @@ inline double kendall_tau(std::span<const double> x, std::span<const double> y) 
   };
   const double in_x = tied([&](auto i, auto j) { return x[order[i]] == x[order[j]]; });
   const double in_both = tied([&](auto i, auto j) { return x[order[i]] == x[order[j]] && y[order[i]] == y[order[j]]; });
-  std::vector<double> values(n), scratch(n);
+  std::vector<double> values(n);
   for (std::size_t i = 0; i < n; ++i) values[i] = y[order[i]];
-  const auto discordant = static_cast<double>(detail::sort_counting(values, scratch));
+  const auto discordant = static_cast<double>(detail::sort_counting(values));
   const double in_y = tied([&](auto i, auto j) { return values[i] == values[j]; });
   const double all = static_cast<double>(n) * static_cast<double>(n - 1) / 2;
   const double bottom = std::sqrt(all - in_x) * std::sqrt(all - in_y);

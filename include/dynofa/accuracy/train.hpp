@@ -54,15 +54,14 @@ struct training_report {
 /// measurements or impossible options, errc::cancelled when asked to stop.
 inline accuracy_predictor train_predictor(const space_description& space, std::span<const measured_arch> data,
                                           const training_options& options = {}, training_report* report = nullptr) {
-  const auto fault = [](std::string expected, std::string got) {
-    return error(errc::invalid_argument, "predictor training", std::move(expected), std::move(got));
-  };
-  if (data.size() < 10) throw fault("at least 10 measured architectures", std::to_string(data.size()));
-  if (options.members < 1 || options.epochs < 1 || options.batch < 1 || options.taught < 0 ||
-      options.teacher_points < 2 || options.hidden.empty() ||
-      *std::min_element(options.hidden.begin(), options.hidden.end()) < 1 ||
-      !(options.validation > 0 && options.validation <= 0.5))
-    throw fault("members, epochs, batch and hidden sizes of at least 1 and a validation share in (0, 0.5]", "others");
+  const char* const where = "predictor training";
+  require_argument(data.size() >= 10, where, "at least 10 measured architectures", data.size());
+  require_argument(options.members >= 1 && options.epochs >= 1 && options.batch >= 1 && options.taught >= 0 &&
+                       options.teacher_points >= 2 && !options.hidden.empty() &&
+                       *std::min_element(options.hidden.begin(), options.hidden.end()) >= 1 && options.validation > 0 &&
+                       options.validation <= 0.5,
+                   where, "members, epochs, batch and hidden sizes of at least 1 and a validation share in (0, 0.5]",
+                   "others");
   for (const auto& one : data) validate(space, one.arch.canonical());
   const feature_layout layout = feature_layout::of_space(space);
   double mean = 0, scale = 1;
@@ -135,7 +134,7 @@ inline accuracy_predictor train_predictor(const space_description& space, std::s
     for (int epoch = 0; epoch < options.epochs && epoch - progress.best_epoch <= options.patience; ++epoch) {
       if (options.stop.stop_requested() ||
           (options.on_progress && !options.on_progress(m * options.epochs + epoch, options.members * options.epochs)))
-        throw error(errc::cancelled, "predictor training", "to go on", "a request to stop");
+        throw error(errc::cancelled, where, "to go on", "a request to stop");
       detail::shuffle(samples, random);
       double sum = 0;
       for (std::size_t b = 0; b < batches; ++b) {
@@ -154,7 +153,7 @@ inline accuracy_predictor train_predictor(const space_description& space, std::s
       progress.train_rmse = std::sqrt(sum / static_cast<double>(samples.size())) * scale;
       progress.validation_rmse = validated * scale;
     }
-    if (kept.empty()) throw fault("a learning rate at which training converges", text(options.learning_rate));
+    require_argument(!kept.empty(), where, "a learning rate at which training converges", options.learning_rate);
     members.push_back(std::move(kept));
     if (report) report->members.push_back(progress);
   }

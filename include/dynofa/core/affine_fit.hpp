@@ -27,20 +27,17 @@ struct affine_fit {
 /// points, values that are not finite, or x that are all the same. `where` names the use in errors.
 inline affine_fit fit_affine(std::span<const double> x, std::span<const double> y,
                              std::string_view where = "affine fit") {
-  const auto fault = [&](std::string expected, std::string got) {
-    return error(errc::invalid_argument, where, std::move(expected), std::move(got));
-  };
-  if (x.size() != y.size()) throw fault(text(x.size(), " measured values"), text(y.size()));
-  if (x.size() < 2) throw fault("at least 2 points", text(x.size()));
+  require_argument(x.size() == y.size(), where, text(x.size(), " measured values"), y.size());
+  require_argument(x.size() >= 2, where, "at least 2 points", x.size());
   const double n = static_cast<double>(x.size());
   double mx = 0, my = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    if (!std::isfinite(x[i]) || !std::isfinite(y[i])) throw fault("finite values", text(x[i], " and ", y[i]));
+    require_argument(std::isfinite(x[i]) && std::isfinite(y[i]), where, "finite values", x[i], " and ", y[i]);
     mx += x[i] / n, my += y[i] / n;
   }
   double sxx = 0, sxy = 0;
   for (std::size_t i = 0; i < x.size(); ++i) sxx += (x[i] - mx) * (x[i] - mx), sxy += (x[i] - mx) * (y[i] - my);
-  if (!(sxx > 1e-18 * n * (mx * mx + 1e-300))) throw fault("points that differ in x", text("all at ", mx));
+  require_argument(sxx > 1e-18 * n * (mx * mx + 1e-300), where, "points that differ in x", "all at ", mx);
   affine_fit fit;
   fit.slope = sxy / sxx;
   fit.intercept = my - fit.slope * mx;

@@ -61,4 +61,10 @@ private:
   std::string where_, expected_, got_;
 };
 
+/// Throws errc::invalid_argument unless `good`; the parts of `got` are joined only then.
+template <class... Got>
+void require_argument(bool good, std::string_view where, std::string_view expected, const Got&... got) {
+  if (!good) throw error(errc::invalid_argument, where, std::string(expected), text(got...));
+}
+
 } // namespace dynofa

@@ -38,7 +38,7 @@ public:
       : fd_{fd} {}
   descriptor(descriptor&& other) noexcept
       : fd_{std::exchange(other.fd_, -1)} {}
-  descriptor& operator=(descriptor&&) = delete;
+  descriptor& operator=(descriptor&& other) noexcept { return std::swap(fd_, other.fd_), *this; }
   ~descriptor() { close(); }
   bool close() noexcept { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
   int get() const { return fd_; }

@@ -3,11 +3,13 @@
 #include "dynofa/core/file.hpp"
 #include "dynofa/model/plan.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 
 namespace dynofa {
 
@@ -31,59 +33,52 @@ struct operation_key {
 namespace detail {
 inline constexpr std::string_view operation_words[] = {"Conv",      "expanded_conv", "Conv_1",
                                                        "AvgPool2D", "Conv_2",        "Logits"};
+
+/// What follows a key's first word, for its writer and its reader: `part(word, number)` in order until one says false.
+template <class Key, class Part>
+bool visit_parts(Key& k, Part part) {
+  const auto image = [&](const char* word, auto& size, auto& channels) {
+    if (!part(word, size)) return false;
+    int width = size;
+    return part("x", width) && width == size && part("x", channels);
+  };
+  if (!image("-input:", k.in_size, k.in_channels)) return false;
+  if (k.type == operation_key::kind::logits) return part("-output:", k.out_channels);
+  if (!image("-output:", k.out_size, k.out_channels)) return false;
+  return k.type != operation_key::kind::expanded_conv ||
+         (part("-expand:", k.expand) && part("-kernel:", k.kernel) && part("-stride:", k.stride) &&
+          part("-idskip:", k.idskip) && part("-se:", k.squeeze_excite) && part("-hs:", k.h_swish));
 }
+} // namespace detail
 
 inline std::string to_string(const operation_key& k) {
-  auto image = [](int size, int channels) {
-    const std::string s = std::to_string(size);
-    return s + 'x' + s + 'x' + std::to_string(channels);
-  };
   std::string s(detail::operation_words[static_cast<int>(k.type)]);
-  s += "-input:" + image(k.in_size, k.in_channels) + "-output:";
-  s += k.type == operation_key::kind::logits ? std::to_string(k.out_channels) : image(k.out_size, k.out_channels);
-  if (k.type == operation_key::kind::expanded_conv)
-    s += "-expand:" + std::to_string(k.expand) + "-kernel:" + std::to_string(k.kernel) +
-         "-stride:" + std::to_string(k.stride) + "-idskip:" + std::to_string(int(k.idskip)) +
-         "-se:" + std::to_string(int(k.squeeze_excite)) + "-hs:" + std::to_string(int(k.h_swish));
+  detail::visit_parts(k, [&](const char* word, int number) {
+    s.append(word).append(std::to_string(number));
+    return true;
+  });
   return s;
 }
 
 /// The key that `s` writes; nothing if it is not of the grammar, not square, or has numbers above 2^20.
 inline std::optional<operation_key> find_operation_key(std::string_view s) {
-  auto skip = [&](std::string_view word) {
-    if (!s.starts_with(word)) return false;
-    s.remove_prefix(word.size());
-    return true;
-  };
-  auto number = [&](auto& into) {
+  const auto& words = detail::operation_words;
+  const auto word = std::find(words, words + 6, s.substr(0, s.find('-')));
+  if (word == words + 6) return std::nullopt;
+  operation_key k{.type = static_cast<operation_key::kind>(word - words)};
+  s.remove_prefix(word->size());
+  const auto read = [&](std::string_view before, auto& into) {
+    if (!s.starts_with(before)) return false;
+    s.remove_prefix(before.size());
     int n = 0;
     const auto [end, fault] = std::from_chars(s.data(), s.data() + s.size(), n);
-    if (fault != std::errc{} || n < 0 || n > 1 << 20 || (s[0] == '0' && end != s.data() + 1)) return false;
-    if constexpr (std::is_same_v<decltype(into), bool&>)
-      if (n > 1) return false;
+    const int most = std::is_same_v<decltype(into), bool&> ? 1 : 1 << 20;
+    if (fault != std::errc{} || n < 0 || n > most || (s[0] == '0' && end != s.data() + 1)) return false;
     into = static_cast<std::remove_reference_t<decltype(into)>>(n);
     s.remove_prefix(static_cast<std::size_t>(end - s.data()));
     return true;
   };
-  auto image = [&](int& size, int& channels) {
-    int width = 0;
-    return number(size) && skip("x") && number(width) && width == size && skip("x") && number(channels);
-  };
-  operation_key k;
-  const auto dash = s.find('-');
-  int type = -1;
-  for (int i = 0; i < 6; ++i)
-    if (s.substr(0, dash) == detail::operation_words[i]) type = i;
-  if (type < 0 || dash == s.npos) return std::nullopt;
-  k.type = static_cast<operation_key::kind>(type);
-  s.remove_prefix(dash);
-  bool good = skip("-input:") && image(k.in_size, k.in_channels) && skip("-output:");
-  good = good && (k.type == operation_key::kind::logits ? number(k.out_channels) : image(k.out_size, k.out_channels));
-  if (k.type == operation_key::kind::expanded_conv)
-    good = good && skip("-expand:") && number(k.expand) && skip("-kernel:") && number(k.kernel) && skip("-stride:") &&
-           number(k.stride) && skip("-idskip:") && number(k.idskip) && skip("-se:") && number(k.squeeze_excite) &&
-           skip("-hs:") && number(k.h_swish);
-  if (!good || !s.empty()) return std::nullopt;
+  if (!detail::visit_parts(k, read) || !s.empty()) return std::nullopt;
   return k;
 }
 /// As above; throws errc::bad_file.

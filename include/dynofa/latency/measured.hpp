@@ -23,18 +23,13 @@ public:
   /// `runs`: timed per architecture, after two untimed ones; the median counts. Throws errc::invalid_argument for none.
   measured_model(Backend backend, supernet_ptr net, int runs = 15)
       : state_{std::make_shared<state>(std::move(backend), std::move(net), runs)} {
-    if (runs < 1) throw error(errc::invalid_argument, "measured latency, runs", "at least 1", text(runs));
+    require_argument(runs >= 1, "measured latency, runs", "at least 1", runs);
   }
 
   /// Throws errc::invalid_arch for an architecture that the space does not contain.
   double operator()(const arch& a) const {
-    const auto [at, is_new] = state_->known.try_emplace(a);
-    if (is_new) try {
-        at->second = state_->measure(a);
-      } catch (...) {
-        state_->known.erase(at);
-        throw;
-      }
+    auto at = state_->known.find(a);
+    if (at == state_->known.end()) at = state_->known.emplace(a, state_->measure(a)).first;
     return at->second.count();
   }
   std::string unit() const { return "ms"; }

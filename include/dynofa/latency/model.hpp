@@ -69,9 +69,8 @@ public:
     for (const arch& a : archs) x.push_back(table_(a));
     for (milliseconds m : measured) y.push_back(m.count());
     fit_ = fit_affine(x, y, "latency calibration");
-    if (!(fit_.slope > 0))
-      throw error(errc::invalid_argument, "latency calibration", "measurements that rise with the table's sum",
-                  text("a slope of ", fit_.slope));
+    require_argument(fit_.slope > 0, "latency calibration", "measurements that rise with the table's sum",
+                     "a slope of ", fit_.slope);
   }
 
   double operator()(const arch& a) const { return fit_(table_(a)); }

@@ -92,8 +92,7 @@ public:
         if (const double width = half_width(of.r, key); !(width <= options_.tolerance))
           report.unsettled.push_back({of.r, key, width});
       }
-    std::sort(report.unsettled.begin(), report.unsettled.end(),
-              [](const auto& a, const auto& b) { return a.half_width > b.half_width; });
+    std::ranges::sort(report.unsettled, std::ranges::greater{}, &profile_report::unsettled::half_width);
     report.drift = drift();
     if (samples s = state_.reference; s.size() >= 4) {
       std::sort(s.begin(), s.end());
@@ -125,21 +124,17 @@ public:
 
 private:
   void check_options() {
-    const auto refuse = [](const char* what, std::string expected, std::string got) {
-      throw error(errc::invalid_argument, text("profile ", what), std::move(expected), std::move(got));
-    };
     const auto& offered = net_->space.resolutions;
     auto& wanted = options_.resolutions;
     if (wanted.empty()) wanted.assign(offered.begin(), offered.end());
     std::sort(wanted.begin(), wanted.end());
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-    if (wanted.empty()) refuse("resolutions", "at least one", "none");
-    for (int r : wanted)
-      if (r < 1 || r > 4096) refuse("resolutions", "resolutions in 1..4096", text(r));
-    if (!(options_.tolerance > 0)) refuse("tolerance", "above 0", text(options_.tolerance));
-    if (!(options_.seconds_per_resolution >= 0))
-      refuse("seconds_per_resolution", "0 or more", text(options_.seconds_per_resolution));
-    if (options_.runs_per_sample < 1) refuse("runs_per_sample", "at least 1", text(options_.runs_per_sample));
+    require_argument(!wanted.empty(), "profile resolutions", "at least one", "none");
+    for (int r : wanted) require_argument(r >= 1 && r <= 4096, "profile resolutions", "resolutions in 1..4096", r);
+    require_argument(options_.tolerance > 0, "profile tolerance", "above 0", options_.tolerance);
+    const double seconds = options_.seconds_per_resolution;
+    require_argument(seconds >= 0, "profile seconds_per_resolution", "0 or more", seconds);
+    require_argument(options_.runs_per_sample >= 1, "profile runs_per_sample", "at least 1", options_.runs_per_sample);
   }
 
   /// Makes room for all samples and refuses a state that belongs to something else.
@@ -241,13 +236,9 @@ private:
     table.backend = state_.backend;
     table.isa = options_.isa;
     table.threads = options_.threads;
-    if constexpr (requires {
-                    { runner_.backend().isa_name() } -> std::convertible_to<std::string>;
-                  })
+    if constexpr (requires { table.isa = runner_.backend().isa_name(); })
       if (table.isa.empty()) table.isa = runner_.backend().isa_name();
-    if constexpr (requires {
-                    { runner_.backend().thread_count() } -> std::convertible_to<int>;
-                  })
+    if constexpr (requires { table.threads = runner_.backend().thread_count(); })
       if (table.threads == 0) table.threads = runner_.backend().thread_count();
     table.governor = machine.governor;
     table.frequency_mhz = machine.frequency_mhz;

@@ -64,12 +64,9 @@ struct latency_table {
   /// As `find`; throws errc::missing_key.
   const latency_entry& at(int r, std::string_view key) const {
     if (const auto* entry = find(r, key)) return *entry;
-    if (!resolutions.contains(r))
-      throw error(errc::missing_key, text("latency table of ", device.empty() ? "an unnamed device" : device),
-                  text("entries for resolution ", r), "none");
-    throw error(errc::missing_key,
-                text("latency table of ", device.empty() ? "an unnamed device" : device, ", resolution ", r),
-                text("an entry ", key), "none");
+    const std::string name = text("latency table of ", device.empty() ? "an unnamed device" : device);
+    if (!resolutions.contains(r)) throw error(errc::missing_key, name, text("entries for resolution ", r), "none");
+    throw error(errc::missing_key, text(name, ", resolution ", r), text("an entry ", key), "none");
   }
   friend bool operator==(const latency_table&, const latency_table&) = default;
 };

@@ -9,11 +9,12 @@
 namespace dynofa {
 
 namespace detail {
+inline bool is_yaml(const std::filesystem::path& path) {
+  return path.extension() == ".yaml" || path.extension() == ".yml";
+}
 inline nlohmann::json read_table_document(const std::filesystem::path& path) {
   const file_bytes file = map_file(path);
-  const auto extension = path.extension();
-  return extension == ".yaml" || extension == ".yml" ? parse_table_yaml(file.text(), path.string())
-                                                     : parse_table_json(file.text(), path.string());
+  return is_yaml(path) ? parse_table_yaml(file.text(), path.string()) : parse_table_json(file.text(), path.string());
 }
 } // namespace detail
 
@@ -53,9 +54,7 @@ inline latency_table load_latency_table(const std::filesystem::path& path) {
 
 /// Writes our form, as YAML if the name ends so and as JSON otherwise; readers see the old file or the new one.
 inline void save_latency_table(const std::filesystem::path& path, const latency_table& table) {
-  const auto extension = path.extension();
-  replace_file(path,
-               extension == ".yaml" || extension == ".yml" ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n");
+  replace_file(path, detail::is_yaml(path) ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n");
 }
 
 } // namespace dynofa

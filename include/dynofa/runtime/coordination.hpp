@@ -41,12 +41,12 @@ public:
   /// errc::infeasible if there are 16 members already.
   std::size_t join(std::span<const level_figures> levels, const member_options& how = {}) {
     const member_forecast forecast(levels, options_.filter);
-    if (!(how.weight > 0 && std::isfinite(how.weight)))
-      throw error(errc::invalid_argument, "member weight", "a finite number above 0", text(how.weight));
-    if (how.first != member_options::by_forecast && how.first >= levels.size())
-      throw error(errc::invalid_argument, "first level", text("a level below ", levels.size()), text(how.first));
+    require_argument(how.weight > 0 && std::isfinite(how.weight), "member weight", "a finite number above 0",
+                     how.weight);
+    require_argument(how.first == member_options::by_forecast || how.first < levels.size(), "first level",
+                     text("a level below ", levels.size()), how.first);
     std::size_t m = 0;
-    while (m < most_members && members_[m].here) ++m;
+    while (here(m)) ++m;
     if (m == most_members)
       throw error(errc::infeasible, "coordination", text("at most ", most_members, " members"), "one more");
     double sum = 0;
@@ -146,32 +146,26 @@ private:
     const std::size_t low = floor_of(m), high = ceiling_of(m);
     std::size_t l = high;
     while (l > 0 && s.forecast.room(l) < 0) --l;
-    while (s.started && l > std::max(s.level, low) && !others_bear(m, l)) --l;
+    const auto others_bear = [&](std::size_t level) {
+      plan p = present();
+      shift_most(p, m, level);
+      return bearable(p, m);
+    };
+    while (s.started && l > std::max(s.level, low) && !others_bear(l)) --l;
     return l;
   }
-  bool others_bear(std::size_t j, std::size_t level) const noexcept {
-    plan p = present();
+  /// Moves a member of a plan, with the most that others may feel of it.
+  void shift_most(plan& p, std::size_t j, std::size_t level) const noexcept {
     shift(p, j, level, [&](std::size_t i) { return influence_[i][j].most(); });
-    for (std::size_t i = 0; i < most_members; ++i)
-      if (i != j && active(i) && room(p, i, false) < margin(i)) return false;
-    return true;
   }
 
   void move(std::size_t m) noexcept {
-    bool waiting = false; // for somebody to adopt what was ordered; not for long
-    for (std::size_t i = 0; i < most_members; ++i)
-      waiting |= active(i) && members_[i].level != members_[i].adopted && i != m;
-    if (waiting && members_[m].since_plan < patience) return;
-    bool missed = false, all_know = true;
-    for (std::size_t i = 0; i < most_members; ++i) {
-      if (!active(i)) continue;
-      missed |= knows(i) && misses(i);
-      all_know &= knows(i);
-    }
-    if (missed) {
+    const auto waiting_for = [&](std::size_t i) { return members_[i].level != members_[i].adopted && i != m; };
+    if (members_[m].since_plan < patience && any_active(waiting_for)) return;
+    if (any_active([&](std::size_t i) { return knows(i) && misses(i); })) {
       asked_ = 0;
       if (!take_back()) lower();
-    } else if (all_know) {
+    } else if (!any_active([&](std::size_t i) { return !knows(i); })) {
       attempts_ = 0;
       raise();
     }
@@ -185,20 +179,12 @@ private:
   }
   void lower() noexcept {
     plan p = present();
-    const auto needy = [&](std::size_t i) { return in_need(p, i); };
-    const auto anyone = [&] {
-      for (std::size_t i = 0; i < most_members; ++i)
-        if (needy(i)) return true;
-      return false;
-    };
-    while (anyone()) {
+    while (in_need(p)) {
       const std::size_t j = cheapest(p);
       if (j == most_members) break;
       shift(p, j, p.level[j] - 1, [&](std::size_t i) { return belief(i, j); });
     }
-    bool any = false;
-    for (std::size_t i = 0; i < most_members; ++i) any |= p.level[i] != members_[i].level;
-    if (any)
+    if (p.level != present().level)
       carry_out(p, reason::too_slow);
     else
       give_up();
@@ -248,7 +234,7 @@ private:
   void give_up() noexcept {
     for (std::size_t i = 0; i < most_members; ++i) {
       slot& s = members_[i];
-      if (!active(i) || !knows(i) || !misses(i) || s.hopeless || s.forecast.share_in_time(0) < 0.5) continue;
+      if (!in_need(present(), i) || s.hopeless || s.forecast.share_in_time(0) < 0.5) continue;
       s.hopeless = true;
       aim(s);
     }
@@ -260,44 +246,34 @@ private:
     raise_.valid = false;
     slot& s = members_[r.of];
     if (!active(r.of) || s.level != r.to || r.from >= r.to) return false;
-    const double change = s.forecast.log_ratio(r.from, r.to);
-    for (std::size_t i = 0; i < most_members; ++i) {
-      if (!active(i) || !knows(i) || !misses(i)) continue;
-      const double now = slow_down(i);
-      if (now > r.slow_down[i] + (i == r.of ? 0 : change) + 2 * margin(i)) { // the device got slower …
-        if (s.images - r.at < restless_images) {                             // … right after: it may come and go
-          s.restless = s.images - s.restless_at < 8 * s.restless ? std::min(2 * s.restless, options_.closed_most)
-                                                                 : restless_images;
-          s.restless_at = s.images;
-          s.closed[r.from + 1] = {.until = s.images + s.restless,
-                                  .length = s.closed[r.from + 1].length,
-                                  .by = i,
-                                  .slow_down = r.slow_down[i]};
-        }
-        return false;
-      }
-      plan p = present();
-      const auto value = [&](std::size_t k) { return influence_[k][r.of].value; };
-      do shift(p, r.of, p.level[r.of] - 1, value);
-      while (p.level[r.of] > r.from && room(p, i, false) < 0);
-      closing& c = s.closed[p.level[r.of] + 1];
-      c.until = s.images + c.length;
-      c.length = std::min(2 * c.length, options_.closed_most);
-      c.by = i;
-      c.slow_down = r.slow_down[i];
-      carry_out(p, reason::too_slow);
-      return true;
+    plan p = present();
+    std::size_t i = 0; // who misses
+    while (i < most_members && !in_need(p, i)) ++i;
+    if (i == most_members) return false;
+    const auto close = [&](std::size_t level, std::size_t images) {
+      s.closed[level] = {s.images + images, s.closed[level].length, i, r.slow_down[i]};
+    };
+    const double change = i == r.of ? 0 : s.forecast.log_ratio(r.from, r.to);
+    if (slow_down(i) > r.slow_down[i] + change + 2 * margin(i)) { // the device got slower …
+      if (s.images - r.at >= restless_images) return false;
+      s.restless = s.images - s.restless_at < 8 * s.restless ? std::min(2 * s.restless, options_.closed_most)
+                                                             : restless_images; // … right after: it may come and go
+      s.restless_at = s.images;
+      close(r.from + 1, s.restless);
+      return false;
     }
-    return false;
+    const auto value = [&](std::size_t k) { return influence_[k][r.of].value; };
+    do shift(p, r.of, p.level[r.of] - 1, value);
+    while (p.level[r.of] > r.from && room(p, i, false) < 0);
+    std::size_t& length = s.closed[p.level[r.of] + 1].length;
+    close(p.level[r.of] + 1, length);
+    length = std::min(2 * length, options_.closed_most);
+    carry_out(p, reason::too_slow);
+    return true;
   }
 
   void raise() noexcept {
     plan p = present();
-    const auto bearable = [&] {
-      for (std::size_t i = 0; i < most_members; ++i)
-        if (active(i) && room(p, i, false) < margin(i)) return false;
-      return true;
-    };
     std::size_t first = most_members; // whose turn it is
     while (true) {
       double best = 0;
@@ -309,10 +285,9 @@ private:
         const auto &low = levels[p.level[j]], &high = levels[p.level[j] + 1];
         const double won = members_[j].weight * (high.top1 - low.top1) / (high.latency_ms - low.latency_ms);
         if (won <= best) continue;
-        const plan before = p;
-        shift(p, j, p.level[j] + 1, [&](std::size_t i) { return influence_[i][j].most(); });
-        if (bearable()) best = won, chosen = j, after = p;
-        p = before;
+        plan tried = p;
+        shift_most(tried, j, p.level[j] + 1);
+        if (bearable(tried)) best = won, chosen = j, after = tried;
       }
       if (chosen == most_members) break;
       if (first == most_members) first = chosen;
@@ -353,9 +328,8 @@ private:
     slot& s = members_[m];
     const double change = s.forecast.log_ratio(s.adopted, s.level);
     s.adopted = s.level;
-    bool alone = true;
-    for (std::size_t i = 0; i < most_members; ++i)
-      alone &= !active(i) || (members_[i].level == members_[i].adopted && (i == m || knows(i)));
+    const bool alone =
+        !any_active([&](std::size_t i) { return members_[i].level != members_[i].adopted || (i != m && !knows(i)); });
     lesson_ = {.of = m, .change = change, .before = {}, .open = {}};
     for (std::size_t i = 0; i < most_members; ++i) {
       if (i == m || !active(i)) continue;

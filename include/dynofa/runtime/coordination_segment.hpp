@@ -45,13 +45,11 @@ public:
       , held_{take()} {}
   segment_lock(const segment_lock&) = delete;
   segment_lock& operator=(const segment_lock&) = delete;
-  ~segment_lock() { release(); }
+  ~segment_lock() {
+    if (held_) pthread_mutex_unlock(&segment_.mutex);
+  }
   /// False after a second: somebody was stopped with the lock, or the memory is damaged.
   explicit operator bool() const noexcept { return held_; }
-  void release() noexcept {
-    if (held_) pthread_mutex_unlock(&segment_.mutex);
-    held_ = false;
-  }
 
 private:
   bool take() noexcept {
@@ -95,7 +93,7 @@ private:
   }
 
   coordination_segment& segment_;
-  bool held_;
+  const bool held_;
 };
 
 /// A named segment, opened or made; whoever is in here holds the file's lock, so that making and removing exclude each

@@ -43,12 +43,11 @@ struct member_options {
 /// Throws on options that no coordination may be given.
 inline void validate(const coordination_options& o) {
   static_cast<void>(slow_down_filter(1, o.filter)); // throws
-  if (!(o.raise_margin >= 0 && o.raise_noise >= 0 && o.keep_share >= 0 && o.keep_share <= 1))
-    throw error(errc::invalid_argument, "coordination_options", "margins of at least 0, keep_share 0 to 1", "others");
-  if (!(o.tie >= 0 && o.tie < 1))
-    throw error(errc::invalid_argument, "coordination_options::tie", "0 to below 1", text(o.tie));
-  if (o.evidence == 0 || o.closed_first == 0 || o.closed_most < o.closed_first)
-    throw error(errc::invalid_argument, "coordination_options", "evidence and closings of at least 1 image", "0");
+  require_argument(o.raise_margin >= 0 && o.raise_noise >= 0 && o.keep_share >= 0 && o.keep_share <= 1,
+                   "coordination_options", "margins of at least 0, keep_share 0 to 1", "others");
+  require_argument(o.tie >= 0 && o.tie < 1, "coordination_options::tie", "0 to below 1", o.tie);
+  require_argument(o.evidence != 0 && o.closed_first != 0 && o.closed_most >= o.closed_first, "coordination_options",
+                   "evidence and closings of at least 1 image", "0");
 }
 
 namespace detail {
@@ -181,6 +180,13 @@ protected:
     const slot& s = members_[m];
     return s.here && s.started && images_ - s.seen_at <= options_.idle_after;
   }
+  /// Whether `is(i)` holds for some member that is heard.
+  template <class Is>
+  bool any_active(Is is) const noexcept {
+    for (std::size_t i = 0; i < most_members; ++i)
+      if (active(i) && is(i)) return true;
+    return false;
+  }
   bool knows(std::size_t m) const noexcept { return members_[m].since_change >= options_.evidence; }
   bool misses(std::size_t m) const noexcept { return members_[m].forecast.room(members_[m].level, true) < 0; }
   /// Of its present level, as a logarithm.
@@ -237,11 +243,16 @@ protected:
         p.shift[j] += belief(i) * influence_[j][i].value * change; // and back: a slower neighbour is longer in the way
       }
   }
+  bool in_need(const plan& p) const noexcept {
+    return any_active([&](std::size_t i) { return in_need(p, i); });
+  }
   bool in_need(const plan& p, std::size_t i) const noexcept { return active(i) && knows(i) && room(p, i, true) < 0; }
+  /// All members but one have room under a plan, with a margin.
+  bool bearable(const plan& p, std::size_t but = most_members) const noexcept {
+    return !any_active([&](std::size_t i) { return i != but && room(p, i, false) < margin(i); });
+  }
   bool nobody_lower() const noexcept {
-    for (std::size_t j = 0; j < most_members; ++j)
-      if (active(j) && members_[j].level > (misses(j) ? 0 : floor_of(j))) return false;
-    return true;
+    return !any_active([&](std::size_t j) { return members_[j].level > (misses(j) ? 0 : floor_of(j)); });
   }
 
   coordination_options options_;

@@ -10,6 +10,74 @@
 
 namespace dynofa::runtime {
 
+namespace detail {
+
+/// A network's part in a coordination, as a run-time policy. What keeps the part is a `Place`.
+template <class Place>
+class coordinated_member {
+public:
+  static constexpr std::string_view name = "coordinated";
+
+  explicit coordinated_member(std::shared_ptr<Place> place)
+      : place_{std::move(place)} {}
+
+  void observe(std::size_t level, double latency_ms) noexcept { place_->observe(level, latency_ms); }
+  std::size_t decide(const target& t) noexcept { return place_->decide(t); }
+  std::span<const level_figures> levels() const noexcept { return place_->levels; }
+  reason why() const noexcept { return place_->why; }
+  template <class F>
+  void dump(F&& field) const {
+    place_->dump(field);
+  }
+
+private:
+  std::shared_ptr<Place> place_;
+};
+
+struct shared_rule {
+  std::mutex mutex;
+  coordination rule;
+};
+
+/// A member's number in a rule, given back with the last copy of the member.
+struct coordinator_place {
+  coordinator_place(std::shared_ptr<shared_rule> together, std::span<const level_figures> of, const member_options& how)
+      : with{std::move(together)}
+      , levels(of.begin(), of.end()) {
+    const std::scoped_lock lock(with->mutex);
+    number = with->rule.join(levels, how);
+  }
+  coordinator_place(const coordinator_place&) = delete;
+  coordinator_place& operator=(const coordinator_place&) = delete;
+  ~coordinator_place() {
+    const std::scoped_lock lock(with->mutex);
+    with->rule.leave(number);
+  }
+
+  void observe(std::size_t level, double latency_ms) noexcept {
+    const std::scoped_lock lock(with->mutex);
+    with->rule.observe(number, level, latency_ms);
+  }
+  std::size_t decide(const target& t) noexcept {
+    const std::scoped_lock lock(with->mutex);
+    const std::size_t level = with->rule.decide(number, t);
+    why = with->rule.why(number);
+    return level;
+  }
+  template <class F>
+  void dump(F&& field) const {
+    const std::scoped_lock lock(with->mutex);
+    with->rule.dump(number, field);
+  }
+
+  std::shared_ptr<shared_rule> with;
+  std::vector<level_figures> levels;
+  std::size_t number = 0;
+  reason why = reason::start;
+};
+
+} // namespace detail
+
 /// Several dynamic networks of one process on one device, whose levels are found together by the rule of
 /// `coordination`. Each network gets a member, which is a run-time policy:
 ///
@@ -18,70 +86,16 @@ namespace dynofa::runtime {
 ///
 /// Members may live in threads of their own. Inside is one mutex, held for a microsecond or two per image.
 class coordinator {
-  struct shared {
-    explicit shared(const coordination_options& options)
-        : rule{options} {}
-    std::mutex mutex;
-    coordination rule;
-  };
-
 public:
-  explicit coordinator(const coordination_options& options = {})
-      : shared_{std::make_shared<shared>(options)} {}
-
   /// One network's part. Copies are the same member, which leaves when the last of them is gone; so a log is replayed
   /// with a coordinator of its own. `observe` and `decide` of *one* member are for one thread at a time.
-  class member {
-  public:
-    static constexpr std::string_view name = "coordinated";
+  using member = detail::coordinated_member<detail::coordinator_place>;
 
-    void observe(std::size_t level, double latency_ms) noexcept {
-      const std::scoped_lock lock(place_->with->mutex);
-      place_->with->rule.observe(place_->number, level, latency_ms);
-    }
-    std::size_t decide(const target& t) noexcept {
-      const std::scoped_lock lock(place_->with->mutex);
-      const std::size_t level = place_->with->rule.decide(place_->number, t);
-      why_ = place_->with->rule.why(place_->number);
-      return level;
-    }
-    std::span<const level_figures> levels() const noexcept { return place_->levels; }
-    reason why() const noexcept { return why_; }
-    template <class F>
-    void dump(F&& field) const {
-      const std::scoped_lock lock(place_->with->mutex);
-      place_->with->rule.dump(place_->number, field);
-    }
-
-  private:
-    friend coordinator;
-    struct place {
-      place(std::shared_ptr<shared> together, std::span<const level_figures> of, const member_options& how)
-          : with{std::move(together)}
-          , levels(of.begin(), of.end()) {
-        const std::scoped_lock lock(with->mutex);
-        number = with->rule.join(levels, how);
-      }
-      place(const place&) = delete;
-      place& operator=(const place&) = delete;
-      ~place() {
-        const std::scoped_lock lock(with->mutex);
-        with->rule.leave(number);
-      }
-      std::shared_ptr<shared> with;
-      std::vector<level_figures> levels;
-      std::size_t number = 0;
-    };
-    explicit member(std::shared_ptr<place> p)
-        : place_{std::move(p)} {}
-
-    std::shared_ptr<place> place_;
-    reason why_ = reason::start;
-  };
+  explicit coordinator(const coordination_options& options = {}) { shared_->rule = coordination(options); }
 
   /// Throws errc::invalid_argument for a bad front or option, errc::infeasible if there are 16 members already.
   member join(std::span<const level_figures> levels, const member_options& how = {}) {
-    return member(std::make_shared<member::place>(shared_, levels, how));
+    return member(std::make_shared<detail::coordinator_place>(shared_, levels, how));
   }
   std::size_t members() const {
     const std::scoped_lock lock(shared_->mutex);
@@ -89,7 +103,7 @@ public:
   }
 
 private:
-  std::shared_ptr<shared> shared_;
+  std::shared_ptr<detail::shared_rule> shared_ = std::make_shared<detail::shared_rule>();
 };
 static_assert(runtime_policy<coordinator::member>);
 

@@ -44,14 +44,12 @@ public:
       : options_{options}
       , known_{levels, options.filter}
       , closed_(levels.size()) {
-    if (!(options.raise_margin >= 0 && options.raise_noise >= 0))
-      throw error(errc::invalid_argument, "forecast_options", "raise margins of at least 0", "less");
-    if (options.closed_first == 0 || options.closed_most < options.closed_first)
-      throw error(errc::invalid_argument, "forecast_options::closed_first", "1 to closed_most images",
-                  text(options.closed_first));
-    if (!(options.hopeless_share >= 0 && options.hopeless_share < 0.5))
-      throw error(errc::invalid_argument, "forecast_options::hopeless_share", "0 to below 0.5",
-                  text(options.hopeless_share));
+    require_argument(options.raise_margin >= 0 && options.raise_noise >= 0, "forecast_options",
+                     "raise margins of at least 0", "less");
+    require_argument(options.closed_first != 0 && options.closed_most >= options.closed_first,
+                     "forecast_options::closed_first", "1 to closed_most images", options.closed_first);
+    require_argument(options.hopeless_share >= 0 && options.hopeless_share < 0.5, "forecast_options::hopeless_share",
+                     "0 to below 0.5", options.hopeless_share);
     for (closing& c : closed_) c.length = options.closed_first;
   }
 

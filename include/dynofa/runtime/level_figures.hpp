@@ -19,21 +19,19 @@ struct level_figures {
 
 /// Throws unless `levels` is a front: at least one level, finite, latency and top-1 both strictly rising.
 inline void validate(std::span<const level_figures> levels) {
-  if (levels.empty()) throw error(errc::invalid_argument, "levels", "at least one", "none");
+  require_argument(!levels.empty(), "levels", "at least one", "none");
   for (std::size_t i = 0; i < levels.size(); ++i) {
     const level_figures& l = levels[i];
-    const auto where = [&] { return text("level ", i); };
-    if (!(std::isfinite(l.latency_ms) && l.latency_ms > 0))
-      throw error(errc::invalid_argument, where(), "a finite latency above 0 ms", text(l.latency_ms, " ms"));
-    if (!(l.top1 >= 0 && l.top1 <= 100))
-      throw error(errc::invalid_argument, where(), "a top-1 accuracy of 0 to 100 %", text(l.top1, " %"));
-    if (!(std::isfinite(l.energy_mj) && l.energy_mj >= 0))
-      throw error(errc::invalid_argument, where(), "a finite energy of at least 0 mJ", text(l.energy_mj, " mJ"));
-    if (i > 0 && !(l.latency_ms > levels[i - 1].latency_ms && l.top1 > levels[i - 1].top1))
-      throw error(errc::invalid_argument, where(),
-                  "more latency and more top-1 than the level before (take only the front: `front_of`)",
-                  text(l.latency_ms, " ms, ", l.top1, " % after ", levels[i - 1].latency_ms, " ms, ",
-                       levels[i - 1].top1, " %"));
+    const std::string where = text("level ", i);
+    require_argument(std::isfinite(l.latency_ms) && l.latency_ms > 0, where, "a finite latency above 0 ms",
+                     l.latency_ms, " ms");
+    require_argument(l.top1 >= 0 && l.top1 <= 100, where, "a top-1 accuracy of 0 to 100 %", l.top1, " %");
+    require_argument(std::isfinite(l.energy_mj) && l.energy_mj >= 0, where, "a finite energy of at least 0 mJ",
+                     l.energy_mj, " mJ");
+    require_argument(i == 0 || (l.latency_ms > levels[i - 1].latency_ms && l.top1 > levels[i - 1].top1), where,
+                     "more latency and more top-1 than the level before (take only the front: `front_of`)",
+                     l.latency_ms, " ms, ", l.top1, " % after ", levels[i - 1].latency_ms, " ms, ", levels[i - 1].top1,
+                     " %");
   }
 }
 

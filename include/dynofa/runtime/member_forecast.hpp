@@ -54,9 +54,8 @@ public:
 
 private:
   static std::span<const level_figures> few(std::span<const level_figures> levels) {
-    if (levels.size() > most_levels)
-      throw error(errc::invalid_argument, "levels", text("at most ", most_levels, " for a coordination"),
-                  text(levels.size()));
+    require_argument(levels.size() <= most_levels, "levels", text("at most ", most_levels, " for a coordination"),
+                     levels.size());
     return levels;
   }
   void find_quantiles() noexcept {

@@ -1,10 +1,13 @@
 #pragma once
 #include "dynofa/core/error.hpp"
 
+#include <boost/circular_buffer.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 namespace dynofa::runtime {
@@ -41,14 +44,12 @@ public:
 
   explicit latency_monitor(std::size_t levels, monitor_options options = {})
       : options_{options} {
-    if (levels == 0) throw error(errc::invalid_argument, "monitor", "at least one level", "none");
-    if (options.window == 0 || options.window > 65536)
-      throw error(errc::invalid_argument, "monitor_options::window", "1 to 65536 images", text(options.window));
-    if (!(options.outlier_factor > 1))
-      throw error(errc::invalid_argument, "monitor_options::outlier_factor", "above 1", text(options.outlier_factor));
+    require_argument(levels != 0, "monitor", "at least one level", "none");
+    require_argument(options.window != 0 && options.window <= 65536, "monitor_options::window", "1 to 65536 images",
+                     options.window);
+    require_argument(options.outlier_factor > 1, "monitor_options::outlier_factor", "above 1", options.outlier_factor);
     totals_.resize(levels);
-    windows_.resize(levels + 1);
-    for (window& w : windows_) w.values.resize(options.window);
+    windows_.assign(levels + 1, window(options.window));
     scratch_.resize(options.window);
   }
 
@@ -60,7 +61,7 @@ public:
     const bool broken = !(latency_ms > 0) || !std::isfinite(latency_ms);
     if (broken) latency_ms = 0;
     last_ = {level, latency_ms, of.images < options_.cold_images, broken};
-    if (const window& w = windows_[level]; w.count >= std::min<std::size_t>(5, options_.window))
+    if (const window& w = windows_[level]; w.size() >= std::min<std::size_t>(5, options_.window))
       last_.outlier |= latency_ms > options_.outlier_factor * rank(w, 0.5);
     of.min_ms = of.images == 0 ? latency_ms : std::min(of.min_ms, latency_ms);
     of.max_ms = std::max(of.max_ms, latency_ms);
@@ -68,8 +69,8 @@ public:
     ++of.images;
     of.cold += last_.cold;
     of.outliers += last_.outlier;
-    push(windows_[level], latency_ms);
-    push(windows_.back(), latency_ms);
+    windows_[level].push_back(latency_ms);
+    windows_.back().push_back(latency_ms);
     return last_;
   }
 
@@ -78,8 +79,8 @@ public:
   const level_totals& totals(std::size_t level) const { return totals_.at(level); }
 
   /// Images in the window, of all levels together; the latest `window` at most.
-  std::size_t size() const noexcept { return windows_.back().count; }
-  std::size_t size(std::size_t level) const { return of_level(level).count; }
+  std::size_t size() const noexcept { return windows_.back().size(); }
+  std::size_t size(std::size_t level) const { return of_level(level).size(); }
   /// Mean of the window in ms, 0 while it is empty.
   double mean_ms() const noexcept { return mean(windows_.back()); }
   double mean_ms(std::size_t level) const { return mean(of_level(level)); }
@@ -89,29 +90,19 @@ public:
   double percentile_ms(std::size_t level, double p) { return rank(of_level(level), p); }
 
 private:
-  struct window {
-    std::vector<double> values;
-    std::size_t next = 0, count = 0;
-  };
+  using window = boost::circular_buffer<double>;
 
   const window& of_level(std::size_t level) const {
     static_cast<void>(totals_.at(level)); // throws
     return windows_[level];
   }
-  static void push(window& w, double value) noexcept {
-    w.values[w.next] = value;
-    w.next = w.next + 1 == w.values.size() ? 0 : w.next + 1;
-    w.count = std::min(w.count + 1, w.values.size());
-  }
   static double mean(const window& w) noexcept {
-    double sum = 0;
-    for (std::size_t i = 0; i < w.count; ++i) sum += w.values[i];
-    return w.count == 0 ? 0 : sum / static_cast<double>(w.count);
+    return w.empty() ? 0 : std::accumulate(w.begin(), w.end(), 0.0) / static_cast<double>(w.size());
   }
   double rank(const window& w, double p) noexcept {
-    if (w.count == 0) return 0;
-    const auto end = std::copy_n(w.values.begin(), w.count, scratch_.begin());
-    const double wanted = std::ceil(std::clamp(p, 0.0, 1.0) * static_cast<double>(w.count) - 1e-9);
+    if (w.empty()) return 0;
+    const auto end = std::copy(w.begin(), w.end(), scratch_.begin());
+    const double wanted = std::ceil(std::clamp(p, 0.0, 1.0) * static_cast<double>(w.size()) - 1e-9);
     const auto nth = scratch_.begin() + static_cast<std::ptrdiff_t>(std::max(wanted, 1.0)) - 1;
     std::nth_element(scratch_.begin(), nth, end);
     return *nth;

@@ -1,6 +1,8 @@
 #pragma once
 #include "dynofa/runtime/lookup.hpp"
 
+#include <boost/circular_buffer.hpp>
+
 #include <limits>
 #include <vector>
 
@@ -43,12 +45,12 @@ public:
       , level_{first}
       , pinned_(levels.size(), 0) {
     validate(levels);
-    if (options.window == 0 || options.window > 65536)
-      throw error(errc::invalid_argument, "reactive_options::window", "1 to 65536 images", text(options.window));
-    if (!(options.raise_below >= 0 && options.raise_below < 1))
-      throw error(errc::invalid_argument, "reactive_options::raise_below", "0 to below 1", text(options.raise_below));
+    require_argument(options.window != 0 && options.window <= 65536, "reactive_options::window", "1 to 65536 images",
+                     options.window);
+    require_argument(options.raise_below >= 0 && options.raise_below < 1, "reactive_options::raise_below",
+                     "0 to below 1", options.raise_below);
     given_first_ = first < levels.size();
-    values_.resize(options.window);
+    values_.set_capacity(options.window);
   }
 
   /// An image that still ran on another level than the last decision's is not counted.
@@ -56,10 +58,8 @@ public:
     if (level != level_ || !(latency_ms > 0)) return;
     for (std::size_t& images : pinned_) images -= images > 0;
     if (seen_++ < options_.settle || latency_ms >= options_.filter_ms) return;
-    sum_ += latency_ms - values_[next_];
-    values_[next_] = latency_ms;
-    next_ = next_ + 1 == values_.size() ? 0 : next_ + 1;
-    if (count_ < values_.size()) ++count_;
+    sum_ += latency_ms - (values_.full() ? values_.front() : 0);
+    values_.push_back(latency_ms);
     fresh_ = true;
   }
 
@@ -79,14 +79,14 @@ public:
     if (!fresh_) return level_;
     fresh_ = false;
     why_ = reason::hold;
-    if (count_ < values_.size() && !options_.demo) return level_;
-    const double average = sum_ / static_cast<double>(values_.size()), limit = t.limit_ms();
+    if (!values_.full() && !options_.demo) return level_;
+    const double average = sum_ / static_cast<double>(values_.capacity()), limit = t.limit_ms();
     if (average > limit) {
       why_ = level_ > 0 ? reason::too_slow : reason::infeasible;
       if (level_ == 0) return level_;
       if (raised_) pinned_[level_] = options_.pin;
       go(level_ - 1, false);
-    } else if (level_ + 1 < levels_.size() && pinned_[level_ + 1] == 0 && count_ == values_.size() &&
+    } else if (level_ + 1 < levels_.size() && pinned_[level_ + 1] == 0 && values_.full() &&
                (average < options_.raise_below * limit || (options_.demo && levels_[level_].top1 < t.min_top1))) {
       why_ = reason::room;
       go(level_ + 1, true);
@@ -99,8 +99,9 @@ public:
   template <class F>
   void dump(F&& field) const {
     field("level", static_cast<double>(level_));
-    field("window_images", static_cast<double>(count_));
-    field("average_ms", count_ == 0 ? 0 : sum_ / static_cast<double>(options_.demo ? values_.size() : count_));
+    const auto images = static_cast<double>(values_.size());
+    field("window_images", images);
+    field("average_ms", values_.empty() ? 0 : sum_ / (options_.demo ? static_cast<double>(options_.window) : images));
     field("pinned_images", level_ + 1 < levels_.size() ? static_cast<double>(pinned_[level_ + 1]) : 0);
   }
 
@@ -108,17 +109,17 @@ private:
   void go(std::size_t level, bool raised) noexcept {
     level_ = level;
     raised_ = raised;
-    count_ = next_ = seen_ = 0;
+    seen_ = 0;
     sum_ = 0;
-    for (double& v : values_) v = 0;
+    values_.clear();
   }
 
   std::vector<level_figures> levels_;
   reactive_options options_;
   std::size_t level_;
   std::vector<std::size_t> pinned_; // images for which a level is still closed
-  std::vector<double> values_;      // the window, a ring; 0 where still empty
-  std::size_t next_ = 0, count_ = 0, seen_ = 0;
+  boost::circular_buffer<double> values_;
+  std::size_t seen_ = 0;
   double sum_ = 0;
   target target_;
   reason why_ = reason::start;

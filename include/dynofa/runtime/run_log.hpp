@@ -1,7 +1,8 @@
 #pragma once
 #include "dynofa/runtime/image_record.hpp"
 
-#include <algorithm>
+#include <boost/circular_buffer.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,13 +23,12 @@ public:
   run_log(std::string policy, std::vector<std::string> state_names, std::size_t capacity)
       : policy_{std::move(policy)}
       , state_names_{std::move(state_names)} {
-    if (capacity == 0) throw error(errc::invalid_argument, "run log", "room for at least one image", "none");
-    if (state_names_.size() > image_record::most_state)
-      throw error(errc::invalid_argument, "run log", text("at most ", image_record::most_state, " figures of state"),
-                  text(state_names_.size()));
+    require_argument(capacity != 0, "run log", "room for at least one image", "none");
+    require_argument(state_names_.size() <= image_record::most_state, "run log",
+                     text("at most ", image_record::most_state, " figures of state"), state_names_.size());
     require_word(policy_);
     for (const std::string& name : state_names_) require_word(name);
-    ring_.resize(capacity);
+    ring_.set_capacity(capacity);
   }
   /// Of `policy`, with the figures that it dumps; those beyond `image_record::most_state` are left out.
   template <runtime_policy Policy>
@@ -37,34 +37,26 @@ public:
 
   /// Takes a record; over the oldest one where there is no room.
   void add(const image_record& r) noexcept {
-    if (full()) {
-      ++lost_;
-      first_ = first_ + 1 == ring_.size() ? 0 : first_ + 1;
-    } else {
-      ++count_;
-    }
-    ring_[(first_ + count_ - 1) % ring_.size()] = r;
+    lost_ += full();
+    ring_.push_back(r);
   }
-  void clear() noexcept { first_ = count_ = 0; }
+  void clear() noexcept { ring_.clear(); }
 
-  std::size_t size() const noexcept { return count_; }
-  std::size_t capacity() const noexcept { return ring_.size(); }
-  bool full() const noexcept { return count_ == ring_.size(); }
+  std::size_t size() const noexcept { return ring_.size(); }
+  std::size_t capacity() const noexcept { return ring_.capacity(); }
+  bool full() const noexcept { return ring_.full(); }
   std::uint64_t lost() const noexcept { return lost_; } ///< images overwritten before anyone cleared the log
   /// The i-th image, the oldest first; i < size().
-  const image_record& operator[](std::size_t i) const noexcept { return ring_[(first_ + i) % ring_.size()]; }
+  const image_record& operator[](std::size_t i) const noexcept { return ring_[i]; }
 
   const std::string& policy() const { return policy_; }
   const std::vector<std::string>& state_names() const { return state_names_; }
 
 private:
   static void require_word(const std::string& name) { // goes into JSON and CSV as it is
-    const auto plain = [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-    };
-    if (name.empty() || name.size() > 100 || !std::all_of(name.begin(), name.end(), plain))
-      throw error(errc::invalid_argument, "run log", "names of letters, digits and underscores",
-                  "\"" + name.substr(0, 100) + "\"");
+    constexpr auto plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    require_argument(!name.empty() && name.size() <= 100 && name.find_first_not_of(plain) == name.npos, "run log",
+                     "names of letters, digits and underscores", "\"" + name.substr(0, 100) + "\"");
   }
   template <class Policy>
   static std::vector<std::string> names_of(const Policy& policy) {
@@ -77,8 +69,7 @@ private:
 
   std::string policy_;
   std::vector<std::string> state_names_;
-  std::vector<image_record> ring_;
-  std::size_t first_ = 0, count_ = 0;
+  boost::circular_buffer<image_record> ring_;
   std::uint64_t lost_ = 0;
 };
 

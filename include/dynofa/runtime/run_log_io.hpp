@@ -78,98 +78,93 @@ bool read_field(std::string_view content, T& value) {
   }
 }
 
-/// Reads fields by name into a record: from a column of CSV or a member of a JSON object.
-class record_reader {
-public:
-  explicit record_reader(std::string where)
-      : where_{std::move(where)} {}
-
+/// What one line of a log says.
+struct logged_image {
   image_record record;
   std::string policy;
   std::vector<std::pair<std::string, double>> state;
-
-  /// Takes one field; those of unknown names are passed over.
-  void take(std::string_view key, std::string_view content) {
-    if (key == "policy") {
-      policy = content;
-    } else if (key.starts_with("state.")) {
-      double value = 0;
-      if (!read_field(content, value)) fail(key, content);
-      state.emplace_back(key.substr(6), value);
-    } else {
-      visit_fields(record, [&](const char* name, auto& field) {
-        if (key != name) return;
-        if (!read_field(content, field)) fail(key, content);
-        for (std::size_t i = 0; i < required.size(); ++i) seen_[i] = seen_[i] || key == required[i];
-      });
-    }
-  }
-  /// Throws unless the record is one that a manager could have written.
-  void finish() const {
-    for (std::size_t i = 0; i < required.size(); ++i)
-      if (!seen_[i]) throw error(errc::bad_file, where_, text("a value for ", required[i]), "none");
-    if (policy.empty()) throw error(errc::bad_file, where_, "the policy's name", "none");
-    if (!(record.latency_ms >= 0))
-      throw error(errc::bad_file, where_, "a latency of at least 0", text(record.latency_ms));
-    try {
-      validate(record.wanted);
-    } catch (const error& e) {
-      throw error(errc::bad_file, where_ + ", " + e.where(), e.expected(), e.got());
-    }
-  }
-
-private:
-  [[noreturn]] void fail(std::string_view key, std::string_view content) const {
-    throw error(errc::bad_file, where_, text("a value for ", key), "\"" + printable(content.substr(0, 40)) + "\"");
-  }
-
-  static constexpr std::array<std::string_view, 4> required = {"image", "level", "latency_ms", "reason"};
-  std::string where_;
-  std::array<bool, 4> seen_{};
 };
+
+/// Reads a line's fields by name; those of unknown names are passed over. Throws errc::bad_file unless a manager could
+/// have written it.
+inline logged_image read_image(const std::string& where, const record_fields& fields) {
+  const auto fault = [&](std::string expected, std::string got) {
+    return error(errc::bad_file, where, std::move(expected), std::move(got));
+  };
+  logged_image one;
+  for (const auto& [key, content] : fields) {
+    bool good = true;
+    if (key == "policy")
+      one.policy = content;
+    else if (key.starts_with("state."))
+      good = read_field(content, one.state.emplace_back(key.substr(6), 0).second);
+    else
+      visit_fields(one.record, [&, &name = key, &value = content](const char* known, auto& field) {
+        if (name == known) good = read_field(value, field);
+      });
+    if (!good) throw fault(text("a value for ", key), "\"" + printable(content.substr(0, 40)) + "\"");
+  }
+  for (const char* name : {"image", "level", "latency_ms", "reason"})
+    if (std::none_of(fields.begin(), fields.end(), [&](const auto& field) { return field.first == name; }))
+      throw fault(text("a value for ", name), "none");
+  if (one.policy.empty()) throw fault("the policy's name", "none");
+  if (!(one.record.latency_ms >= 0)) throw fault("a latency of at least 0", text(one.record.latency_ms));
+  try {
+    validate(one.record.wanted);
+  } catch (const error& e) {
+    throw error(errc::bad_file, where + ", " + e.where(), e.expected(), e.got());
+  }
+  return one;
+}
+
+/// Calls `put(name, content, is_word)` for every column of one image; the content is empty where there is nothing.
+template <class Put>
+void visit_columns(const run_log& log, const image_record& r, Put put) {
+  visit_fields(r, [&](const char* name, const auto& field) {
+    put(name, field_text(field), std::is_same_v<std::remove_cvref_t<decltype(field)>, reason>);
+  });
+  put("limit_ms", field_text(r.wanted.limit_ms()), false);
+  put("policy", log.policy(), true);
+  for (std::size_t s = 0; s < log.state_names().size(); ++s)
+    put("state." + log.state_names()[s], s < r.state.size() ? field_text(r.state[s]) : std::string(), false);
+}
+
+inline void flush(std::ostream& out) {
+  if (!out.flush()) throw error(errc::io, "run log", "to write it", "a stream that failed");
+}
 
 } // namespace detail
 
 /// The log's images as JSON lines, appended to `out`. Clear the log afterwards. Throws errc::io if `out` fails.
 inline void write_json_lines(std::ostream& out, const run_log& log) {
-  std::string line;
-  const auto put = [&](std::string_view key, const std::string& value, const char* quote = "") {
-    if (value.empty()) return;
-    line += line.empty() ? "{\"" : ",\"";
-    line.append(key).append("\":").append(quote).append(value).append(quote);
-  };
   for (std::size_t i = 0; i < log.size(); ++i) {
-    line.clear();
-    visit_fields(log[i], [&](const char* key, const auto& field) {
-      using type = std::remove_cvref_t<decltype(field)>;
-      put(key, detail::field_text(field), std::is_same_v<type, reason> ? "\"" : "");
+    char before = '{';
+    detail::visit_columns(log, log[i], [&](std::string_view name, const std::string& content, bool is_word) {
+      if (content.empty()) return;
+      const char* quote = is_word ? "\"" : "";
+      out << std::exchange(before, ',') << '"' << name << "\":" << quote << content << quote;
     });
-    put("limit_ms", detail::field_text(log[i].wanted.limit_ms()));
-    put("policy", log.policy(), "\"");
-    for (std::size_t s = 0; s < log[i].state.size() && s < log.state_names().size(); ++s)
-      put("state." + log.state_names()[s], detail::field_text(log[i].state[s]));
-    out << line << "}\n";
+    out << "}\n";
   }
-  if (!out.flush()) throw error(errc::io, "run log", "to write it", "a stream that failed");
+  detail::flush(out);
 }
 
 /// The same as CSV: `write_csv_header` once, then the images as often as the log is emptied.
 inline void write_csv_header(std::ostream& out, const run_log& log) {
-  const image_record r;
-  visit_fields(r, [&](const char* key, const auto&) { out << key << ','; });
-  out << "limit_ms,policy";
-  for (const std::string& name : log.state_names()) out << ",state." << name;
+  const char* before = "";
+  detail::visit_columns(
+      log, {}, [&](std::string_view name, const std::string&, bool) { out << std::exchange(before, ",") << name; });
   out << '\n';
 }
 inline void write_csv(std::ostream& out, const run_log& log) {
   for (std::size_t i = 0; i < log.size(); ++i) {
-    visit_fields(log[i], [&](const char*, const auto& field) { out << detail::field_text(field) << ','; });
-    out << detail::field_text(log[i].wanted.limit_ms()) << ',' << log.policy();
-    for (std::size_t s = 0; s < log.state_names().size(); ++s)
-      out << ',' << (s < log[i].state.size() ? detail::field_text(log[i].state[s]) : std::string());
+    const char* before = "";
+    detail::visit_columns(log, log[i], [&](std::string_view, const std::string& content, bool) {
+      out << std::exchange(before, ",") << content;
+    });
     out << '\n';
   }
-  if (!out.flush()) throw error(errc::io, "run log", "to write it", "a stream that failed");
+  detail::flush(out);
 }
 
 /// Reads what either writer wrote. The numbers of images must rise; a gap means lost images. Unknown fields are passed
@@ -181,9 +176,7 @@ inline run_log read_run_log(std::string_view source, const std::string& name) {
   std::vector<std::string> states;
   constexpr double absent = std::numeric_limits<double>::quiet_NaN(); // a figure of state that was not finite
   read_records(source, name, [&](const std::string& where, const record_fields& fields) {
-    detail::record_reader one(where);
-    for (const auto& [key, content] : fields) one.take(key, content);
-    one.finish();
+    detail::logged_image one = detail::read_image(where, fields);
     if (images.size() == detail::most_log_images)
       throw error(errc::bad_file, where, "at most a million images", "more");
     if (policy.empty()) policy = one.policy;

@@ -1,4 +1,6 @@
 #pragma once
+#include "dynofa/core/file.hpp"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,7 +14,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 namespace dynofa::runtime {
@@ -35,20 +36,11 @@ class kernel_file {
 public:
   kernel_file() = default;
   explicit kernel_file(const std::filesystem::path& path)
-      : descriptor_{open(path.c_str(), O_RDONLY | O_CLOEXEC)} {}
-  kernel_file(kernel_file&& other) noexcept
-      : descriptor_{std::exchange(other.descriptor_, -1)} {}
-  kernel_file& operator=(kernel_file&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    return *this;
-  }
-  ~kernel_file() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
+      : file_{open(path.c_str(), O_RDONLY | O_CLOEXEC)} {}
 
   /// Its first 255 bytes, in `room`; empty if it cannot be read.
   std::string_view read(std::array<char, 256>& room) const noexcept {
-    const ssize_t got = descriptor_ < 0 ? -1 : pread(descriptor_, room.data(), room.size() - 1, 0);
+    const ssize_t got = pread(file_.get(), room.data(), room.size() - 1, 0);
     room[static_cast<std::size_t>(std::max<ssize_t>(got, 0))] = '\0'; // ends what strtod reads
     return {room.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
   }
@@ -62,7 +54,7 @@ public:
   }
 
 private:
-  int descriptor_ = -1;
+  dynofa::detail::descriptor file_{-1};
 };
 
 } // namespace detail

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/runtime/coordination_segment.hpp"
+#include "dynofa/runtime/coordinator.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -125,31 +126,36 @@ public:
 
   /// One network's part: a run-time policy. Copies are the same member, which leaves when the last of them is gone.
   /// For one thread at a time. In a child process after fork it stays on its last level.
-  class member {
-  public:
-    static constexpr std::string_view name = "coordinated";
-
-    void observe(std::size_t level, double latency_ms) noexcept { place_->observe(level, latency_ms); }
-    std::size_t decide(const target& t) noexcept { return place_->decide(t); }
-    std::span<const level_figures> levels() const noexcept { return place_->levels; }
-    reason why() const noexcept { return place_->why; }
-    template <class F>
-    void dump(F&& field) const {
-      place_->dump(field);
-    }
-
-  private:
-    friend shared_coordinator;
-    explicit member(std::shared_ptr<detail::shared_place> p)
-        : place_{std::move(p)} {}
-    std::shared_ptr<detail::shared_place> place_;
-  };
+  using member = detail::coordinated_member<detail::shared_place>;
 
   /// Throws errc::invalid_argument for a bad front or option, errc::infeasible if there are 16 living members already.
-  member join(std::span<const level_figures> levels, const member_options& how = {});
+  member join(std::span<const level_figures> levels, const member_options& how = {}) {
+    const auto p = std::make_shared<detail::shared_place>();
+    p->levels.assign(levels.begin(), levels.end());
+    p->how = how;
+    p->self = this_process();
+    p->silent_ms = options_.silent_ms;
+    while (true) {
+      p->segment = segment_;
+      const segment_mapping::file_lock opening(p->segment->file());
+      if (p->segment->removed()) { // its last member had left
+        segment_ = std::make_shared<segment_mapping>(name_, options_.rule);
+        continue;
+      }
+      detail::bury(*segment_, options_.silent_ms, 0);
+      const segment_lock lock(**segment_);
+      if (!lock) throw error(errc::io, "shared memory " + name_, "its lock within a second", "none");
+      p->enter();
+      return member(p);
+    }
+  }
 
   /// Members that live, as far as known.
-  std::size_t members() const;
+  std::size_t members() const {
+    detail::bury(*segment_, options_.silent_ms, 0);
+    const segment_lock lock(**segment_);
+    return lock ? (*segment_)->rule.size() : 0;
+  }
   /// How often the lock was taken over from a process that died with it.
   std::uint64_t takeovers() const {
     const segment_lock lock(**segment_);
@@ -158,17 +164,22 @@ public:
 
   /// Removes the segment of that name if no member of it lives; true if it is gone. Members leave by themselves: this
   /// is for what killed processes left behind. Throws as the constructor.
-  static bool remove(std::string_view name);
+  static bool remove(std::string_view name) {
+    const std::string full = checked(name);
+    segment_mapping segment(full, {});
+    detail::bury(segment, shared_coordinator_options{}.silent_ms, 0);
+    const segment_mapping::file_lock closing(segment.file());
+    const segment_lock lock(*segment);
+    if (!lock || segment->rule.size() > 0) return false;
+    if (!segment.removed()) segment.remove();
+    return true;
+  }
 
 private:
   static std::string checked(std::string_view name) {
-    const auto good = [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-             c == '.';
-    };
-    if (name.empty() || name.size() > 64 || !std::all_of(name.begin(), name.end(), good))
-      throw error(errc::invalid_argument, "name of a shared coordinator", "1 to 64 of a-z A-Z 0-9 - _ .",
-                  text(name.size(), " characters"));
+    constexpr auto good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    require_argument(!name.empty() && name.size() <= 64 && name.find_first_not_of(good) == name.npos,
+                     "name of a shared coordinator", "1 to 64 of a-z A-Z 0-9 - _ .", name.size(), " characters");
     return text("dynofa-", name);
   }
 
@@ -178,43 +189,5 @@ private:
 };
 
 static_assert(runtime_policy<shared_coordinator::member>);
-
-inline auto shared_coordinator::join(std::span<const level_figures> levels, const member_options& how) -> member {
-  const auto p = std::make_shared<detail::shared_place>();
-  p->levels.assign(levels.begin(), levels.end());
-  p->how = how;
-  p->self = this_process();
-  p->silent_ms = options_.silent_ms;
-  while (true) {
-    p->segment = segment_;
-    const segment_mapping::file_lock opening(p->segment->file());
-    if (p->segment->removed()) { // its last member had left
-      segment_ = std::make_shared<segment_mapping>(name_, options_.rule);
-      continue;
-    }
-    detail::bury(*segment_, options_.silent_ms, 0);
-    const segment_lock lock(**segment_);
-    if (!lock) throw error(errc::io, "shared memory " + name_, "its lock within a second", "none");
-    p->enter();
-    return member(p);
-  }
-}
-
-inline std::size_t shared_coordinator::members() const {
-  detail::bury(*segment_, options_.silent_ms, 0);
-  const segment_lock lock(**segment_);
-  return lock ? (*segment_)->rule.size() : 0;
-}
-
-inline bool shared_coordinator::remove(std::string_view name) {
-  const std::string full = checked(name);
-  segment_mapping segment(full, {});
-  detail::bury(segment, shared_coordinator_options{}.silent_ms, 0);
-  const segment_mapping::file_lock closing(segment.file());
-  const segment_lock lock(*segment);
-  if (!lock || segment->rule.size() > 0) return false;
-  if (!segment.removed()) segment.remove();
-  return true;
-}
 
 } // namespace dynofa::runtime

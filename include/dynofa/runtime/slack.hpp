@@ -25,10 +25,10 @@ public:
   explicit slack(std::span<const level_figures> levels, slack_options options = {})
       : open_loop(levels)
       , options_{options} {
-    if (options.buckets == 0 || options.buckets > 65536)
-      throw error(errc::invalid_argument, "slack_options::buckets", "1 to 65536", text(options.buckets));
-    if (!(options.usable > 0 && options.usable <= 1))
-      throw error(errc::invalid_argument, "slack_options::usable", "above 0, at most 1", text(options.usable));
+    require_argument(options.buckets != 0 && options.buckets <= 65536, "slack_options::buckets", "1 to 65536",
+                     options.buckets);
+    require_argument(options.usable > 0 && options.usable <= 1, "slack_options::usable", "above 0, at most 1",
+                     options.usable);
     low_ = levels.front().latency_ms;
     width_ = (levels.back().latency_ms - low_) / static_cast<double>(options.buckets);
     for (std::size_t b = 0, level = 0; b <= options.buckets; ++b) { // bucket b: slack of low + b·width and more

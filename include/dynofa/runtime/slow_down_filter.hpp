@@ -73,10 +73,8 @@ public:
                                {options.drift, "drift"},
                                {options.noise_gain, "noise_gain"},
                                {options.level_deviation, "level_deviation"}})
-      if (!(value > 0 && value <= 1))
-        throw error(errc::invalid_argument, text("slow_down_options::", what), "above 0, at most 1", text(value));
-    if (!(options.surprise >= 1))
-      throw error(errc::invalid_argument, "slow_down_options::surprise", "at least 1", text(options.surprise));
+      require_argument(value > 0 && value <= 1, text("slow_down_options::", what), "above 0, at most 1", value);
+    require_argument(options.surprise >= 1, "slow_down_options::surprise", "at least 1", options.surprise);
     for (own_factor& o : own_) o.variance = options.level_deviation * options.level_deviation;
   }
 

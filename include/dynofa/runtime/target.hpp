@@ -26,16 +26,13 @@ struct target {
 
 /// Throws on a target that no policy may be given. A deadline of 0 or less is legal: the image is late already.
 inline void validate(const target& t) {
-  const auto positive = [](double value, const char* what, const char* unit) {
-    if (!(value > 0)) throw error(errc::invalid_argument, what, text("more than 0 ", unit), text(value, " ", unit));
-  };
-  positive(t.latency_ms, "target latency", "ms");
-  positive(t.energy_mj, "target energy", "mJ");
-  if (!(t.percentile >= 0.5 && t.percentile <= 0.9999))
-    throw error(errc::invalid_argument, "target percentile", "a share of images of 0.5 to 0.9999", text(t.percentile));
-  if (!(t.min_top1 >= 0 && t.min_top1 <= 100))
-    throw error(errc::invalid_argument, "target accuracy", "a top-1 accuracy of 0 to 100 %", text(t.min_top1, " %"));
-  if (std::isnan(t.deadline_ms)) throw error(errc::invalid_argument, "target deadline", "a time in ms", "not a number");
+  require_argument(t.latency_ms > 0, "target latency", "more than 0 ms", t.latency_ms, " ms");
+  require_argument(t.energy_mj > 0, "target energy", "more than 0 mJ", t.energy_mj, " mJ");
+  require_argument(t.percentile >= 0.5 && t.percentile <= 0.9999, "target percentile",
+                   "a share of images of 0.5 to 0.9999", t.percentile);
+  require_argument(t.min_top1 >= 0 && t.min_top1 <= 100, "target accuracy", "a top-1 accuracy of 0 to 100 %",
+                   t.min_top1, " %");
+  require_argument(!std::isnan(t.deadline_ms), "target deadline", "a time in ms", "not a number");
 }
 
 } // namespace dynofa::runtime

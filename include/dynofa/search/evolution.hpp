@@ -46,12 +46,11 @@ public:
       , options_{std::move(options)}
       , random_{options_.seed, "evolution"} {
     const auto ratio = [](double value, const char* name) {
-      if (!(value >= 0 && value <= 1))
-        throw error(errc::invalid_argument, text("evolution option ", name), "a number in 0..1", text(value));
+      require_argument(value >= 0 && value <= 1, text("evolution option ", name), "a number in 0..1", value);
     };
     ratio(options_.parent_ratio, "parent_ratio"), ratio(options_.mutation_ratio, "mutation_ratio"),
         ratio(options_.mutate_prob, "mutate_prob");
-    if (options_.population < 1) throw error(errc::invalid_argument, "evolution option population", "at least 1", "0");
+    require_argument(options_.population >= 1, "evolution option population", "at least 1", "0");
     require_feasible(space_, cost_, limit_, "evolution");
     if (resume) {
       state_ = std::move(*resume);
@@ -146,8 +145,7 @@ private:
       const double accuracy = known_[a];
       if (first || accuracy >= options_.accuracy_least) state_.population.push_back({a, accuracy, cost_(a)});
     }
-    std::stable_sort(state_.population.begin(), state_.population.end(),
-                     [](const candidate& a, const candidate& b) { return a.accuracy > b.accuracy; });
+    std::ranges::stable_sort(state_.population, std::ranges::greater{}, &candidate::accuracy);
   }
 
   space_description space_;

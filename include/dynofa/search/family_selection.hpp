@@ -6,8 +6,7 @@ namespace dynofa::search {
 namespace detail {
 /// The cheapest member of an ascending front that reaches an accuracy.
 inline const candidate& cheapest_reaching(const std::vector<candidate>& members, double accuracy) {
-  auto at = std::lower_bound(members.begin(), members.end(), accuracy,
-                             [](const candidate& m, double a) { return m.accuracy < a; });
+  const auto at = std::ranges::lower_bound(members, accuracy, {}, &candidate::accuracy);
   return at == members.end() ? members.back() : *at;
 }
 template <class Targets>
@@ -27,9 +26,8 @@ std::vector<candidate> pick(const front& all, std::size_t count, Targets target)
 inline std::vector<candidate> select_by_accuracy_step(const front& all, double step) {
   if (all.members().empty()) throw error(errc::infeasible, "family selection", "a front with members", "an empty one");
   const double least = all.members().front().accuracy, most = all.members().back().accuracy;
-  if (!(step > 0) || (most - least) / step > 255)
-    throw error(errc::invalid_argument, "family selection", "an accuracy step above 0 that gives at most 256 levels",
-                text(step));
+  require_argument(step > 0 && (most - least) / step <= 255, "family selection",
+                   "an accuracy step above 0 that gives at most 256 levels", step);
   // a whole number of steps below the top; rounding must not add a level
   const auto steps = static_cast<std::size_t>((most - least) / step + 1e-9);
   return detail::pick(all, steps + 1,
@@ -40,7 +38,7 @@ inline std::vector<candidate> select_by_accuracy_step(const front& all, double s
 /// Fewer where the front has gaps. Throws errc::invalid_argument for 0 levels, errc::infeasible for an empty front.
 inline std::vector<candidate> select_levels(const front& all, std::size_t levels) {
   if (all.members().empty()) throw error(errc::infeasible, "family selection", "a front with members", "an empty one");
-  if (levels < 1) throw error(errc::invalid_argument, "family selection", "at least 1 level", "0");
+  require_argument(levels >= 1, "family selection", "at least 1 level", "0");
   const double least = all.members().front().accuracy, most = all.members().back().accuracy;
   return detail::pick(all, levels, [&](std::size_t i) {
     return i + 1 == levels ? most : least + (most - least) * double(i) / double(levels - 1);

@@ -3,6 +3,7 @@
 #include "dynofa/search/improve.hpp"
 #include "dynofa/space/sampling.hpp"
 
+#include <optional>
 #include <set>
 #include <stop_token>
 
@@ -50,12 +51,18 @@ struct pareto_state {
 template <accuracy_model Accuracy, cost_model Cost>
 class pareto_search {
 public:
-  /// Throws errc::infeasible for a limit that nothing in the space meets. The models must live as long as this object.
-  pareto_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, pareto_options options)
+  /// Goes on from `resume`, which brings its own limits and seed, where it is given. Throws errc::infeasible for a
+  /// limit that nothing in the space meets. The models must live as long as this object.
+  pareto_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, pareto_options options,
+                std::optional<pareto_state> resume = std::nullopt)
       : space_{space}
       , accuracy_{accuracy}
       , cost_{cost}
       , options_{std::move(options)} {
+    if (resume) {
+      state_ = std::move(*resume);
+      return;
+    }
     auto limits = options_.limits;
     if (limits.empty()) limits = default_limits();
     std::sort(limits.begin(), limits.end());
@@ -66,14 +73,6 @@ public:
     }
     state_.seed = options_.seed;
   }
-  /// Goes on from a stored state, which brings its own limits and seed.
-  pareto_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, pareto_options options,
-                pareto_state state)
-      : space_{space}
-      , accuracy_{accuracy}
-      , cost_{cost}
-      , options_{std::move(options)}
-      , state_{std::move(state)} {}
 
   /// Runs until the evaluations are spent, a stop is requested or the callback says no. True if it got to the end.
   /// Throws errc::infeasible if after the first rounds nothing was met within a limit (models that are not additive).
@@ -170,9 +169,7 @@ private:
   static void insert_elite(std::vector<candidate>& elite, const candidate& c) {
     for (const auto& e : elite)
       if (e.arch == c.arch) return;
-    elite.insert(std::upper_bound(elite.begin(), elite.end(), c,
-                                  [](const candidate& a, const candidate& b) { return a.accuracy > b.accuracy; }),
-                 c);
+    elite.insert(std::ranges::upper_bound(elite, c.accuracy, std::ranges::greater{}, &candidate::accuracy), c);
     if (elite.size() > elite_size) elite.pop_back();
   }
 

@@ -41,13 +41,10 @@ public:
       , options_{std::move(options)}
       , bound_{options_.latency_init}
       , random_{options_.seed, "random search"} {
-    const auto fault = [](std::string expected, std::string got) {
-      return error(errc::invalid_argument, "random search", std::move(expected), std::move(got));
-    };
-    if (options_.itr_n == 0) throw fault("itr_n of at least 1", "0");
-    if (!(options_.latency_max >= options_.latency_init) || !(options_.latency_add >= 0))
-      throw fault("latency_init <= latency_max and latency_add >= 0",
-                  text(options_.latency_init, ", ", options_.latency_max, " and ", options_.latency_add));
+    require_argument(options_.itr_n > 0, "random search", "itr_n of at least 1", "0");
+    require_argument(options_.latency_max >= options_.latency_init && options_.latency_add >= 0, "random search",
+                     "latency_init <= latency_max and latency_add >= 0", options_.latency_init, ", ",
+                     options_.latency_max, " and ", options_.latency_add);
     require_feasible(space_, cost_, options_.latency_max, "random search");
   }
 
