@@ -234,7 +234,7 @@ private:
   void give_up() noexcept {
     for (std::size_t i = 0; i < most_members; ++i) {
       slot& s = members_[i];
-      if (!in_need(present(), i) || s.hopeless || s.forecast.share_in_time(0) < 0.5) continue;
+      if (!active(i) || !knows(i) || !misses(i) || s.hopeless || s.forecast.share_in_time(0) < 0.5) continue;
       s.hopeless = true;
       aim(s);
     }
