@@ -7,7 +7,7 @@
 #include "dynofa/runtime/monitor.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/slack.hpp"
-#include "dynofa/runtime/trace.hpp"
+#include "dynofa/simulate/trace.hpp"
 
 #include <benchmark/benchmark.h>
 

@@ -65,7 +65,7 @@ std::vector<point> points_of(const options& o) {
     for (int depth : d.stages[0].depths)
       for (int kernel : d.stages[0].kernels)
         for (const decimal expand : d.stages[0].expands) {
-          point p{smallest(d), std::to_string(depth), std::to_string(kernel), std::to_string(expand)};
+          point p{smallest(d), std::to_string(depth), std::to_string(kernel), text(expand)};
           for (auto& v : p.a.ks) v = static_cast<std::uint8_t>(kernel);
           for (auto& v : p.a.e) v = expand;
           for (auto& v : p.a.d) v = static_cast<std::uint8_t>(depth);

@@ -32,7 +32,7 @@ struct setting {
     int correct = 700;
     for (const auto& n : bench::paper_networks)
       if (n.name.starts_with("gpu")) // the six of Table 1
-        levels.add({n.arch, stored_statistics(*net, make_plan(net->space, n.arch)), {1000, correct += 10, 990}, {}});
+        levels.add({n.arch, stored_statistics(*net, n.arch), {1000, correct += 10, 990}, {}});
     save_checkpoint(file, random_checkpoint(net->space, 1), net->space);
   }
   ~setting() { std::filesystem::remove(file); }

@@ -21,7 +21,7 @@ int main(int argc, char** argv) try {
   const supernet& net = *paper_supernet();
   for (const named_network& n : networks(subnets)) {
     const std::filesystem::path file = folder / (n.name + ".onnx");
-    export_onnx(file, net, n.arch, stored_statistics(net, make_plan(net.space, n.arch)));
+    export_onnx(file, net, n.arch, stored_statistics(net, n.arch));
     std::printf("%s\n", file.c_str());
   }
   return 0;

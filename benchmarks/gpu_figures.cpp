@@ -51,7 +51,7 @@ struct options {
 void print_launches(const named_network& network, const options& o) {
   const supernet_ptr& net = paper_supernet();
   session runner(backend::cuda{.precision = o.precision}, net);
-  auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), o.batch);
+  auto level = runner.load(network.arch, stored_statistics(*net, network.arch), o.batch);
   const std::vector<float> image = random_values(image_values(network.arch.r) * std::size_t(o.batch), network.arch.r);
   (void)runner.run(level, image);
   const auto all = runner.backend().profile(*level, runner.workspace(), 20);
@@ -83,7 +83,7 @@ void print_launches(const named_network& network, const options& o) {
 void print_tilings(const named_network& network, const options& o, std::vector<block>& seen) {
   const supernet_ptr& net = paper_supernet();
   session runner(backend::cuda{.precision = o.precision}, net);
-  auto level = runner.load(network.arch, stored_statistics(*net, make_plan(net->space, network.arch)), o.batch);
+  auto level = runner.load(network.arch, stored_statistics(*net, network.arch), o.batch);
   const plan roomy = make_plan(net->space, network.arch, 2 * o.batch); // for more shares of the hidden layer
   auto space = runner.backend().make_workspace(std::span(&roomy, 1));
   for (std::size_t i = 0; i < level->plan.blocks.size(); ++i) {
@@ -91,7 +91,7 @@ void print_tilings(const named_network& network, const options& o, std::vector<b
     b.unit = b.gene = 0;
     if (b.kind != block_kind::inverted_residual || std::find(seen.begin(), seen.end(), b) != seen.end()) continue;
     seen.push_back(b);
-    for (const auto& one : runner.backend().profile_tilings(level, space, i, 40))
+    for (const auto& one : runner.backend().profile_tilings(*level, space, i, 40))
       std::printf("in %d x%d mid %d out %d k%d s%d se%d batch %d: %dx%d, %d threads, %u bytes, %d tiles: %.0f cycles, "
                   "%.3f us\n",
                   b.in_size, b.in_channels, b.mid_channels, b.out_channels, b.kernel, b.stride, b.se_channels, o.batch,

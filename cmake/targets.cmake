@@ -1,28 +1,50 @@
-# dynofa::headers   the include path and the language level: enough for core, space, model and backend headers
-# dynofa::dynofa    what every user links: headers plus the libraries that files, images and tables need
-# dynofa::reference the plain backend that judges all others (header-only, so: an alias with a name of its own)
-# dynofa::cpu       the hand-written CPU kernels (header-only)
+# What a device ships:
+# dynofa::headers      the include path, C++20, threads, Boost's headers (Hana, Interprocess): enough for core/, for space/ but
+#                      json.hpp, for model/ up to plans, super-networks and batch norm, for backend/concept.hpp and session.hpp,
+#                      and for runtime/ but files of logs (tests/runtime_only says which headers these are)
+# dynofa::runtime      that, and families read and written, compiled; a program that links it reads no JSON library
+# dynofa::cpu          the hand-written CPU kernels (header-only)
+# dynofa::cpu_compiled the same, compiled, and optimised whatever the build type
+# What design time adds:
+# dynofa::dynofa       all headers with all libraries that files, images, tables and predictors need
+# dynofa::reference    the plain backend that judges all others (header-only, so: an alias with a name of its own)
 add_library(dynofa_headers INTERFACE)
-add_library(dynofa::headers ALIAS dynofa_headers)
-set_target_properties(dynofa_headers PROPERTIES EXPORT_NAME headers)
 target_compile_features(dynofa_headers INTERFACE cxx_std_20)
 target_include_directories(dynofa_headers INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                                     $<INSTALL_INTERFACE:include>)
-target_link_libraries(dynofa_headers INTERFACE Threads::Threads Boost::headers Eigen3::Eigen xtensor
-                                               nlohmann_json::nlohmann_json)
-
-add_library(dynofa INTERFACE)
-add_library(dynofa::dynofa ALIAS dynofa)
-target_link_libraries(dynofa INTERFACE dynofa_headers yaml-cpp JPEG::JPEG PNG::PNG PkgConfig::dynofa_libzip
-                                       PkgConfig::dynofa_xxhash)
-
-add_library(dynofa_reference INTERFACE)
-add_library(dynofa::reference ALIAS dynofa_reference)
-set_target_properties(dynofa_reference PROPERTIES EXPORT_NAME reference)
-target_link_libraries(dynofa_reference INTERFACE dynofa)
+target_link_libraries(dynofa_headers INTERFACE Threads::Threads Boost::headers)
 
 add_library(dynofa_cpu INTERFACE)
-add_library(dynofa::cpu ALIAS dynofa_cpu)
-set_target_properties(dynofa_cpu PROPERTIES EXPORT_NAME cpu)
 target_include_directories(dynofa_cpu INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/backends/cpu/include>)
-target_link_libraries(dynofa_cpu INTERFACE dynofa)
+target_link_libraries(dynofa_cpu INTERFACE dynofa_headers)
+
+add_library(dynofa_cpu_compiled STATIC backends/cpu/cpu.cpp)
+target_link_libraries(dynofa_cpu_compiled PUBLIC dynofa_cpu)
+target_compile_definitions(dynofa_cpu_compiled INTERFACE DYNOFA_CPU_KERNELS_LINKED)
+
+add_library(dynofa_runtime STATIC src/runtime.cpp)
+target_link_libraries(dynofa_runtime PUBLIC dynofa_headers
+                                     PRIVATE PkgConfig::dynofa_xxhash $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+target_compile_definitions(dynofa_runtime INTERFACE DYNOFA_RUNTIME_LINKED)
+
+foreach(archive dynofa_cpu_compiled dynofa_runtime)
+  set_target_properties(${archive} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${archive} PRIVATE $<IF:$<CONFIG:Asan,Tsan>,-O1,-O2>) # stands behind the build type's own -O
+  if(NOT DYNOFA_INSTALL)
+    set_target_properties(${archive} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  endif()
+endforeach()
+
+add_library(dynofa INTERFACE)
+target_include_directories(dynofa INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/simulate/include>)
+target_link_libraries(dynofa INTERFACE dynofa_headers Eigen3::Eigen xtensor nlohmann_json::nlohmann_json yaml-cpp
+                                       JPEG::JPEG PNG::PNG PkgConfig::dynofa_libzip PkgConfig::dynofa_xxhash)
+
+add_library(dynofa_reference INTERFACE)
+target_link_libraries(dynofa_reference INTERFACE dynofa)
+
+add_library(dynofa::dynofa ALIAS dynofa)
+foreach(name headers runtime cpu cpu_compiled reference)
+  add_library(dynofa::${name} ALIAS dynofa_${name})
+  set_target_properties(dynofa_${name} PROPERTIES EXPORT_NAME ${name})
+endforeach()

@@ -1,6 +1,6 @@
 // ctest:
 // expect: safetensors.*475 tensors.*a missing file is one sentence
-#include "dynofa/data/class_names.hpp"
+#include "dynofa/data/class_names_json.hpp"
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"
 

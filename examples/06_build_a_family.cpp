@@ -5,6 +5,7 @@
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/classifier.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
 #include "dynofa/latency/profile.hpp"
@@ -245,11 +246,11 @@ int main(int argc, char** argv) try {
   std::cout << "5. the front of measured values\n";
   const std::string device = remeasure_latencies(f, j.one_core, 60);
   const std::size_t dropped = f.keep_front(device);
-  f.provenance["origin"] = c.origin;
-  f.provenance["made_by"] = "examples/06_build_a_family";
-  f.provenance["supernet_hash"] = text(std::hex, c.net->hash());
-  f.provenance["calibration"] = "2000 training images, batches of 100, variance within batches";
-  f.table = load_latency_table(j.out / "table.json");
+  set_provenance(f, {{"origin", c.origin},
+                     {"made_by", "examples/06_build_a_family"},
+                     {"supernet_hash", text(std::hex, c.net->hash())},
+                     {"calibration", "2000 training images, batches of 100, variance within batches"}});
+  set_table(f, load_latency_table(j.out / "table.json"));
   save_family(j.out / "family.dynofa", f);
   std::cout << f.levels().size() << " levels, " << dropped << " dominated ones dropped; "
             << fs::file_size(j.out / "family.dynofa") / 1e6 << " MB\n";

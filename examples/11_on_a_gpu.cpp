@@ -36,9 +36,9 @@ int main(int argc, char** argv) try {
 
   // 1. Levels: every one is a few scales and shifts and a graph of launches. The weights lie on the device once.
   random_stream random(1, "levels");
-  std::vector<backend::cuda::bound> levels;
+  std::vector<session<backend::cuda>::level> levels;
   for (const arch& a : {smallest(net->space), random_arch(net->space, random), largest(net->space)})
-    levels.push_back(on_gpu.load(a, stored_statistics(*net, make_plan(net->space, a)), batch));
+    levels.push_back(on_gpu.load(a, stored_statistics(*net, a), batch));
 
   // 2. Time of a run: on the device alone, and as the caller sees it, with images and logits travelling.
   using clock = std::chrono::steady_clock;
@@ -48,14 +48,14 @@ int main(int argc, char** argv) try {
   std::vector<std::vector<float>> images;
   for (auto& level : levels) {
     const plan& p = level->plan;
-    std::vector<float>& image = images.emplace_back(static_cast<std::size_t>(batch * p.blocks.front().in_values()));
+    std::vector<float>& image = images.emplace_back(p.image_values());
     for (float& x : image) x = static_cast<float>(random.normal());
     std::vector<float> logits = on_gpu.run(level, image); // the first run captures the graph
     const auto start = clock::now();
     for (int i = 0; i < 50; ++i) on_gpu.run(level, image, logits);
     std::printf("%4d pixels, %4.0f million multiply-adds: %zu launches, %.0f us on the device, %.0f us in all\n",
-                int(p.arch.r), 1e-6 * double(p.macs()), gpu.launches(level, on_gpu.workspace()),
-                1e3 * gpu.time_run(level, on_gpu.workspace(), 50), us_since(start) / 50);
+                int(p.arch.r), 1e-6 * double(p.macs()), gpu.launches(*level, on_gpu.workspace()),
+                1e3 * on_gpu.time_run(level, 50), us_since(start) / 50);
   }
 
   // 3. The same answer as on the CPU, within what fp16 can tell.
@@ -73,7 +73,7 @@ int main(int argc, char** argv) try {
   double slowest = 0;
   for (int i = 0; i < 300; ++i) {
     const auto start = clock::now();
-    gpu.enqueue(levels[static_cast<std::size_t>(i % 3)], on_gpu.workspace());
+    gpu.enqueue(*levels[static_cast<std::size_t>(i % 3)], on_gpu.workspace());
     if (i >= 3) slowest = std::max(slowest, us_since(start));
     gpu.wait();
   }

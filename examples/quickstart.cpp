@@ -3,6 +3,7 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
 #include "dynofa/data/draw.hpp"
+#include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
 #include "dynofa/report/figure.hpp"
@@ -101,7 +102,7 @@ int main(int argc, char** argv) try {
   const auto loaded = std::chrono::steady_clock::now() - start;
   std::cout << asset << "\n  " << f.levels().size() << " levels over one super-network of " << f.space().classes
             << " classes, loaded in " << std::chrono::duration_cast<std::chrono::milliseconds>(loaded).count()
-            << " ms\n  " << f.provenance["origin"] << "\n  images: " << f.preprocessing().to_string() << "\n\n";
+            << " ms\n  " << provenance_of(f)["origin"] << "\n  images: " << f.preprocessing().to_string() << "\n\n";
   if (!folder.empty()) {
     evaluate_all(f, folder, limit, threads);
     return 0;

@@ -3,7 +3,7 @@
 // to 5100 were looked at before the last change, 51001 to 51060 after it.
 #include "dynofa/runtime/coordination.hpp"
 #include "dynofa/runtime/forecast.hpp"
-#include "dynofa/runtime/shared_device.hpp"
+#include "dynofa/simulate/shared_device.hpp"
 
 #include "support/checks.hpp"
 #include "support/level_tables.hpp"

@@ -45,15 +45,15 @@ model load(const std::string& path) {
 void check_switching(const model& m, golden::tally& t) {
   t.begin("switching");
   session runner(backend::cuda{}, m.net);
-  std::vector<backend::cuda::bound> levels;
+  std::vector<session<backend::cuda>::level> levels;
   random_stream random(1, "levels");
   levels.push_back(runner.load(smallest(m.net->space)));
   levels.push_back(runner.load(largest(m.net->space)));
   while (levels.size() < 6) levels.push_back(runner.load(random_arch(m.net->space, random)));
 
   std::size_t level_bytes = 0;
+  runner.prepare();
   for (auto& level : levels) {
-    runner.prepare();
     level_bytes += level->bytes();
   }
   const double base = double(runner.packed()->bytes() + runner.workspace().bytes());

@@ -226,7 +226,7 @@ void time_on(const material& m, Backend backend, std::size_t device, std::array<
   for (const front* one : fronts)
     for (const member& level : *one)
       if (std::none_of(all.levels().begin(), all.levels().end(), [&](const auto& l) { return l.arch == level.arch; }))
-        all.add({level.arch, stored_statistics(*m.f.net(), make_plan(m.f.space(), level.arch)), {}, {}});
+        all.add({level.arch, stored_statistics(*m.f.net(), level.arch), {}, {}});
   const std::string name = remeasure_latencies(all, std::move(backend), 40);
   for (front* one : fronts)
     for (member& level : *one)

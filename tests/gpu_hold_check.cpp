@@ -55,8 +55,7 @@ public:
   explicit large_batches(const supernet_ptr& net)
       : worker_{[this, net](const std::stop_token& stop) {
         session runner(backend::cuda{}, net);
-        auto level =
-            runner.load(largest(net->space), stored_statistics(*net, make_plan(net->space, largest(net->space))), 64);
+        auto level = runner.load(largest(net->space), stored_statistics(*net, largest(net->space)), 64);
         runner.prepare();
         while (!stop.stop_requested()) {
           working_.wait(false);

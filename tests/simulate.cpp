@@ -5,9 +5,9 @@
 // on.
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/reactive.hpp"
-#include "dynofa/runtime/simulator.hpp"
 #include "dynofa/runtime/slack.hpp"
-#include "dynofa/runtime/trace_io.hpp"
+#include "dynofa/simulate/simulator.hpp"
+#include "dynofa/simulate/trace_io.hpp"
 
 #include <nlohmann/json.hpp>
 

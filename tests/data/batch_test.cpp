@@ -31,14 +31,14 @@ TEST_CASE("a batch holds each preprocessed picture in its place") {
 }
 
 TEST_CASE("a data set as one batch, with one thread or several") {
-  const temporary_folder folder("batch");
-  std::filesystem::create_directories(folder.path / "c");
+  const support::scratch_folder folder;
+  std::filesystem::create_directories(folder.path() / "c");
   std::vector<image> pictures;
   for (std::uint64_t i = 0; i < 7; ++i) {
     pictures.push_back(draw_landscape(20, 30, i));
-    write_png(folder.path / "c" / text(i, ".png"), pictures.back());
+    write_png(folder.path() / "c" / text(i, ".png"), pictures.back());
   }
-  const image_folder dataset(folder.path);
+  const image_folder dataset(folder.path());
   const auto expected = batch(pictures, exact_preprocessing(), 24);
   CHECK(batch(dataset, exact_preprocessing(), 24) == expected);
   CHECK(batch(dataset, exact_preprocessing(), 24, 3) == expected);

@@ -1,4 +1,4 @@
-#include "dynofa/data/class_names.hpp"
+#include "dynofa/data/class_names_json.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,16 +12,16 @@ using namespace dynofa::data;
 using namespace dynofa::data::testing;
 
 TEST_CASE("class names are read in order") {
-  const temporary_folder folder("class_names");
-  write_text(folder.path / "classes.json",
+  const support::scratch_folder folder;
+  write_text(folder.path() / "classes.json",
              R"([{"wnid":"n2","name":"a thing, another"},{"wnid":"n1","name":"caf\u00e9","more":1}])");
-  CHECK(read_class_names(folder.path / "classes.json") ==
+  CHECK(read_class_names(folder.path() / "classes.json") ==
         std::vector<class_name>{{"n2", "a thing, another"}, {"n1", "café"}});
 }
 
 TEST_CASE("anything else is one sentence with the path") {
-  const temporary_folder folder("class_names-faults");
-  const auto path = folder.path / "classes.json";
+  const support::scratch_folder folder;
+  const auto path = folder.path() / "classes.json";
   const auto said = [&](const std::string& content) {
     write_text(path, content);
     const auto fault = fault_of([&] { read_class_names(path); });
@@ -39,7 +39,7 @@ TEST_CASE("anything else is one sentence with the path") {
   CHECK(said("[3]") == "[0]: expected an object, got 3");
   CHECK(said(R"([{"wnid":"a","name":"b"},{"wnid":"a"}])") == "[1]: expected a field name, got none");
   CHECK(said(R"([{"wnid":1,"name":"b"}])") == "[0] field wnid: expected a text of at most 1024 bytes, got 1");
-  CHECK(fault_of([&] { read_class_names(folder.path / "none"); }).code() == errc::io);
+  CHECK(fault_of([&] { read_class_names(folder.path() / "none"); }).code() == errc::io);
 }
 
 } // namespace dynofa_test::data_class_names

@@ -13,27 +13,27 @@ using namespace dynofa::data;
 using namespace dynofa::data::testing;
 
 TEST_CASE("the format is read from the content, not from the name") {
-  const temporary_folder folder("decode");
+  const support::scratch_folder folder;
   const image picture = draw_landscape(20, 30, 2);
-  write_png(folder.path / "really_png.jpg", picture);
-  CHECK(read_image(folder.path / "really_png.jpg") == picture);
-  replace_file(folder.path / "really_jpeg.png", encode_jpeg(picture, 95));
-  CHECK(read_image(folder.path / "really_jpeg.png") == decode(encode_jpeg(picture, 95)));
+  write_png(folder.path() / "really_png.jpg", picture);
+  CHECK(read_image(folder.path() / "really_png.jpg") == picture);
+  replace_file(folder.path() / "really_jpeg.png", encode_jpeg(picture, 95));
+  CHECK(read_image(folder.path() / "really_jpeg.png") == decode(encode_jpeg(picture, 95)));
 }
 
 TEST_CASE("a file that is no image is named in one sentence") {
-  const temporary_folder folder("decode-faults");
+  const support::scratch_folder folder;
   const auto fault_with = [&](std::string_view content) {
-    write_text(folder.path / "photo.jpg", content);
-    return fault_of([&] { read_image(folder.path / "photo.jpg"); });
+    write_text(folder.path() / "photo.jpg", content);
+    return fault_of([&] { read_image(folder.path() / "photo.jpg"); });
   };
-  const std::string path = (folder.path / "photo.jpg").string();
+  const std::string path = (folder.path() / "photo.jpg").string();
   CHECK(fault_with("").what() == path + ": expected a JPEG or PNG image, got an empty file");
   CHECK(fault_with("GIF89a, or so").what() == path + ": expected a JPEG or PNG image, got 13 bytes of something else");
   CHECK(fault_with("\xFF\xD8\xFF").where() == path);
   CHECK(fault_with("\x89PNG\r\n\x1A\n").code() == errc::bad_file);
   CHECK(fault_with("\x89PNG\r\n\x1A").code() == errc::bad_file);
-  CHECK(fault_of([&] { read_image(folder.path / "none.png"); }).code() == errc::io);
+  CHECK(fault_of([&] { read_image(folder.path() / "none.png"); }).code() == errc::io);
 }
 
 TEST_CASE("limits reach both formats") {

@@ -56,9 +56,9 @@ image_folder many(const std::filesystem::path& root, int count) {
 } // namespace
 
 TEST_CASE("folders are classes, pictures are in the order of their paths") {
-  const temporary_folder folder("image_folder");
-  fill(folder.path);
-  const image_folder dataset(folder.path);
+  const support::scratch_folder folder;
+  fill(folder.path());
+  const image_folder dataset(folder.path());
   CHECK(dataset.classes() == strings{"a", "a-b", "b", "empty"});
   CHECK(names(dataset) == strings{"deep/y.png", "a/x.png", "a-b/z.png", "b/1.PNG", "b/2.jpg", "b/3.Jpeg"});
   std::vector<int> labels;
@@ -69,43 +69,43 @@ TEST_CASE("folders are classes, pictures are in the order of their paths") {
 }
 
 TEST_CASE("a given list of classes sets the labels") {
-  const temporary_folder folder("image_folder-classes");
-  fill(folder.path);
-  const image_folder dataset(folder.path, {"b", "absent", "empty", "a", "a-b"});
+  const support::scratch_folder folder;
+  fill(folder.path());
+  const image_folder dataset(folder.path(), {"b", "absent", "empty", "a", "a-b"});
   CHECK(dataset.classes().size() == 5);
   CHECK(dataset.label(0) == 3);
   CHECK(dataset.label(2) == 4);
   CHECK(dataset.label(5) == 0);
 
-  const auto unknown = fault_of([&] { image_folder(folder.path, {"a", "b", "empty"}); });
+  const auto unknown = fault_of([&] { image_folder(folder.path(), {"a", "b", "empty"}); });
   CHECK(unknown.code() == errc::mismatch);
-  CHECK(unknown.where() == (folder.path / "a-b").string());
-  CHECK(fault_of([&] { image_folder(folder.path, {"b", "empty", "a", "a-b", "b"}); }).got() == "b twice");
+  CHECK(unknown.where() == (folder.path() / "a-b").string());
+  CHECK(fault_of([&] { image_folder(folder.path(), {"b", "empty", "a", "a-b", "b"}); }).got() == "b twice");
 }
 
 TEST_CASE("faults name the path") {
-  const temporary_folder folder("image_folder-faults");
-  const auto missing = fault_of([&] { image_folder(folder.path / "none"); });
+  const support::scratch_folder folder;
+  const auto missing = fault_of([&] { image_folder(folder.path() / "none"); });
   CHECK(missing.code() == errc::io);
-  CHECK(missing.where() == (folder.path / "none").string());
+  CHECK(missing.where() == (folder.path() / "none").string());
 
-  const auto empty = fault_of([&] { image_folder{folder.path}; });
+  const auto empty = fault_of([&] { image_folder{folder.path()}; });
   CHECK(empty.code() == errc::bad_file);
-  CHECK(empty.what() == folder.path.string() + ": expected class folders with .jpg, .jpeg or .png files, got none");
-  write_text(folder.path / "c" / "notes.txt", "");
-  CHECK(fault_of([&] { image_folder{folder.path}; }).code() == errc::bad_file);
-  CHECK(fault_of([&] { image_folder(folder.path / "c" / "notes.txt"); }).code() == errc::io);
+  CHECK(empty.what() == folder.path().string() + ": expected class folders with .jpg, .jpeg or .png files, got none");
+  write_text(folder.path() / "c" / "notes.txt", "");
+  CHECK(fault_of([&] { image_folder{folder.path()}; }).code() == errc::bad_file);
+  CHECK(fault_of([&] { image_folder(folder.path() / "c" / "notes.txt"); }).code() == errc::io);
 
-  write_text(folder.path / "c" / "broken.jpg", "no picture");
-  const image_folder dataset(folder.path);
+  write_text(folder.path() / "c" / "broken.jpg", "no picture");
+  const image_folder dataset(folder.path());
   const auto broken = fault_of([&] { dataset.load(0); });
   CHECK(broken.code() == errc::bad_file);
-  CHECK(broken.where() == (folder.path / "c" / "broken.jpg").string());
+  CHECK(broken.where() == (folder.path() / "c" / "broken.jpg").string());
 }
 
 TEST_CASE("subsets repeat with their seed") {
-  const temporary_folder folder("image_folder-subset");
-  const image_folder dataset = many(folder.path, 40);
+  const support::scratch_folder folder;
+  const image_folder dataset = many(folder.path(), 40);
   const auto twenty = names(dataset.subset(20, 7));
   CHECK(twenty == names(dataset.subset(20, 7)));
   CHECK(twenty != names(dataset.subset(20, 8)));
@@ -128,8 +128,8 @@ TEST_CASE("subsets repeat with their seed") {
 }
 
 TEST_CASE("every picture is handed out once, however many threads") {
-  const temporary_folder folder("image_folder-each");
-  const image_folder dataset = many(folder.path, 30);
+  const support::scratch_folder folder;
+  const image_folder dataset = many(folder.path(), 30);
   for (int threads : {1, 2, 4, 100}) {
     std::vector<image> got(dataset.size());
     std::vector<std::size_t> steps;
@@ -151,8 +151,8 @@ TEST_CASE("every picture is handed out once, however many threads") {
 }
 
 TEST_CASE("loading can be stopped") {
-  const temporary_folder folder("image_folder-stop");
-  const image_folder dataset = many(folder.path, 30);
+  const support::scratch_folder folder;
+  const image_folder dataset = many(folder.path(), 30);
   for (int threads : {1, 3}) {
     std::atomic<int> used{0};
     const auto fault = fault_of([&] {
@@ -166,8 +166,8 @@ TEST_CASE("loading can be stopped") {
 }
 
 TEST_CASE("the first broken picture is the one that is named") {
-  const temporary_folder folder("image_folder-first");
-  const image_folder dataset = many(folder.path, 30);
+  const support::scratch_folder folder;
+  const image_folder dataset = many(folder.path(), 30);
   for (int i : {9, 11, 12, 25}) write_text(dataset.path(static_cast<std::size_t>(i)), "broken");
   for (int threads : {1, 2, 4})
     for (int repeat = 0; repeat < 10; ++repeat)

@@ -5,8 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <unistd.h>
-
+#include "support/scratch_folder.hpp"
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -18,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-// What the tests of data/ share: noise pictures, hashes, golden files, a folder that disappears.
+// What the tests of data/ share: noise pictures, hashes, golden files.
 
 namespace dynofa::data::testing {
 
@@ -73,22 +72,6 @@ inline double mean_difference(const image& a, const image& b) {
   for (std::size_t i = 0; i < a.pixels.size(); ++i) sum += std::abs(int{a.pixels[i]} - int{b.pixels[i]});
   return sum / static_cast<double>(a.pixels.size());
 }
-
-/// An empty folder, removed with all it holds.
-struct temporary_folder {
-  std::filesystem::path path;
-  explicit temporary_folder(const std::string& name)
-      : path{std::filesystem::temp_directory_path() / text("dynofa-", name, "-", ::getpid())} {
-    std::filesystem::remove_all(path);
-    std::filesystem::create_directories(path);
-  }
-  temporary_folder(const temporary_folder&) = delete;
-  temporary_folder& operator=(const temporary_folder&) = delete;
-  ~temporary_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
 
 inline void write_text(const std::filesystem::path& path, std::string_view content) {
   std::filesystem::create_directories(path.parent_path());

@@ -127,7 +127,7 @@ TEST_CASE("ONNX Runtime gives our logits") {
     for (float& v : nhwc) v = static_cast<float>(random.normal());
     for (std::size_t i = 0; i < nhwc.size(); ++i) nchw[i % 3 * r * r + i / 3] = nhwc[i];
     session e(backend::reference{}, net);
-    const auto statistics = stored_statistics(*net, make_plan(net->space, a));
+    const auto statistics = stored_statistics(*net, a);
     auto level = e.load(a, statistics);
     const auto ours = e.run(level, nhwc);
     export_onnx(folder.path() / "level.onnx", *net, a, statistics);

@@ -1,5 +1,6 @@
 // Altered family files, with a checksum made to fit again so that every reader behind it is reached: a family or one
 // dynofa::error. Run it under AddressSanitizer and UBSan too.
+#include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
 
 #include <doctest/doctest.h>
@@ -17,7 +18,7 @@ TEST_CASE("altered headers behind a fitting checksum") {
   const auto net = tiny_supernet();
   family f(net, data::exact_preprocessing(), {});
   for (const arch& a : {smallest(net->space), largest(net->space)})
-    f.add({a, stored_statistics(*net, make_plan(net->space, a)), {100, 50, 70}, {{"here", 1, 2, 0.5, 10}}});
+    f.add({a, stored_statistics(*net, a), {100, 50, 70}, {{"here", 1, 2, 0.5, 10}}});
   const scratch_folder folder;
   save_family(folder.path() / "f", f);
   const std::string whole = read_text(folder.path() / "f");

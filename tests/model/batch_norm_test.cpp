@@ -13,6 +13,7 @@ TEST_CASE("scale and shift are those of batch normalisation") {
   const supernet_ptr net = support::tiny_supernet();
   const plan p = make_plan(net->space, smallest(net->space));
   const bn_statistics s = stored_statistics(*net, p);
+  CHECK(s == stored_statistics(*net, p.arch));
   const scale_shift f = fold(*net, p, s);
   REQUIRE(f.scale.size() == static_cast<std::size_t>(p.norm_values()));
   // channel 3 of the depthwise norm of the extracted block 4 (plan block 5)

@@ -1,6 +1,6 @@
 # install → configure → build → run, and a version that this one does not satisfy.
 #
-#   cmake -DBUILD=dir -DOUTSIDE=dir -DWORK=dir -DCOMPILER=g++ -DGENERATOR=Ninja -DVERSION=0.1.0 -DCUDA=0 -P check.cmake
+#   cmake -DBUILD=dir -DOUTSIDE=dir -DDEVICE=dir -DFAMILY=file -DWORK=dir -DCOMPILER=g++ -DGENERATOR=Ninja -DVERSION=0.1.0 -DCUDA=0 -P check.cmake
 cmake_minimum_required(VERSION 3.22)
 
 function(run what)
@@ -37,6 +37,26 @@ foreach(wanted 99.0 0.0.1)
   string(REGEX REPLACE "[ \n]+" " " messages "${messages}")
   if(NOT messages MATCHES "compatible with requested version \"${wanted}\"" OR NOT messages MATCHES "version: ${VERSION}")
     message(FATAL_ERROR "the message for version ${wanted} does not name both versions:\n${messages}")
+  endif()
+endforeach()
+
+# What a device ships. Libraries of design time are neither looked for nor linked; the kernels are optimised in a Debug
+# build as well, as they came with the package.
+set(device ${CMAKE_COMMAND} -S ${DEVICE} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${WORK}/prefix
+           -DDYNOFA_WANTED=${VERSION})
+foreach(package Eigen3 xtl xtensor nlohmann_json yaml-cpp JPEG PNG)
+  list(APPEND device -DCMAKE_DISABLE_FIND_PACKAGE_${package}=ON) # looking for it would fail
+endforeach()
+foreach(type Debug Release)
+  run("configuring the device's project" ${device} -B ${WORK}/device/${type} -DCMAKE_BUILD_TYPE=${type})
+  run("building the device's project" ${CMAKE_COMMAND} --build ${WORK}/device/${type} --verbose)
+  if(output MATCHES "(lib|-l)(zip|jpeg|png|yaml-cpp)" OR NOT output MATCHES "libdynofa_runtime\\.a")
+    message(FATAL_ERROR "the device's program, ${type}, is linked by\n${output}")
+  endif()
+  run("running the device's program" ${WORK}/device/${type}/hold ${FAMILY})
+  message(STATUS "${type}: ${output}")
+  if(NOT output MATCHES "^100 images on cpu .* on level [0-9]+ of [0-9]+: class [0-9]+")
+    message(FATAL_ERROR "the device's program, ${type}, printed: ${output}")
   endif()
 endforeach()
 

@@ -83,7 +83,7 @@ inline dynofa::family front(std::size_t levels, dynofa::supernet_ptr net = suppo
     const auto& [macs, a] = archs[i];
     const double ms = static_cast<double>(macs) * 1e-6;
     f.add({a,
-           dynofa::stored_statistics(*net, dynofa::make_plan(net->space, a)),
+           dynofa::stored_statistics(*net, a),
            {1000, 500 + static_cast<int>(10 * i), 900},
            {{"made up", ms, ms, ms, 10}}});
   }

@@ -29,7 +29,7 @@ TEST_CASE("room says which share of images is in time") {
   }
 }
 
-TEST_CASE("no limit is always kept; levels have to be a front of at most 64") {
+TEST_CASE("no limit is always kept, levels have to be a front of at most 64") {
   member_forecast f(paper_six);
   CHECK(f.room(5) > 1000);
   f.aim(1, 0.95, 0.3);

@@ -2,6 +2,7 @@
 #include "dynofa/core/random.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/run_log_io.hpp"
+#include "dynofa/simulate/trace_io.hpp"
 
 #include <doctest/doctest.h>
 

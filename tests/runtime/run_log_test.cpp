@@ -1,7 +1,7 @@
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/run_log.hpp"
-#include "dynofa/runtime/trace.hpp"
+#include "dynofa/simulate/trace.hpp"
 
 #include <doctest/doctest.h>
 

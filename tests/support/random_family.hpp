@@ -27,7 +27,7 @@ inline dynofa::family random_family() {
     std::fill(a.e.begin(), a.e.end(), c.e);
     std::fill(a.ks.begin(), a.ks.end(), c.k);
     a.r = c.r;
-    f.add({a, stored_statistics(*net, make_plan(net->space, a)), {1000, correct, 900}, {}});
+    f.add({a, stored_statistics(*net, a), {1000, correct, 900}, {}});
     correct += 20;
   }
   return f;

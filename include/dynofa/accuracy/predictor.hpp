@@ -173,18 +173,52 @@ inline accuracy_predictor load_official_predictor(const std::filesystem::path& p
   return {space, feature_layout::official(space), {std::move(network)}, true};
 }
 
-/// Writes a predictor with its space: `member.M.layer.L.weight`, `.bias`; metadata `space`, `layout`, `format`.
-inline void save_predictor(const std::filesystem::path& path, const accuracy_predictor& predictor) {
+namespace detail {
+
+/// The layers as tensors: MEMBER m LAYER l ".weight" [out, in] and ".bias" [out].
+inline state_dict predictor_tensors(const accuracy_predictor& predictor, const char* member, const char* layer) {
   state_dict tensors;
   for (std::size_t m = 0; m < predictor.members().size(); ++m)
     for (std::size_t l = 0; l < predictor.members()[m].size(); ++l) {
-      const auto& layer = predictor.members()[m][l];
-      const std::string name = text("member.", m, ".layer.", l);
-      const auto outs = static_cast<std::int64_t>(layer.bias.size()), ins = static_cast<std::int64_t>(layer.inputs());
-      tensors.emplace(name + ".weight", tensor::of_floats(layer.weight, {outs, ins}));
-      tensors.emplace(name + ".bias", tensor::of_floats(layer.bias, {outs}));
+      const auto& [weight, bias] = predictor.members()[m][l];
+      const std::string name = text(member, m, layer, l);
+      const auto outs = static_cast<std::int64_t>(bias.size());
+      const auto ins = static_cast<std::int64_t>(predictor.members()[m][l].inputs());
+      tensors.emplace(name + ".weight", tensor::of_floats(weight, {outs, ins}));
+      tensors.emplace(name + ".bias", tensor::of_floats(bias, {outs}));
     }
-  write_safetensors(path, tensors,
+  return tensors;
+}
+/// The predictor of such tensors; there may be no others.
+inline accuracy_predictor predictor_of_tensors(const state_dict& tensors, const char* member, const char* layer,
+                                               const space_description& space, bool official,
+                                               const std::string& where) {
+  std::vector<predictor_network> members;
+  std::size_t used = 0;
+  for (bool more = true; more;) {
+    predictor_network network;
+    while (true) {
+      const std::string name = text(member, members.size(), layer, network.size());
+      const auto weight = tensors.find(name + ".weight"), bias = tensors.find(name + ".bias");
+      if (weight == tensors.end() || bias == tensors.end()) break;
+      network.push_back({weight->second.to_floats(), bias->second.to_floats()});
+      used += 2;
+    }
+    more = !network.empty();
+    if (more) members.push_back(std::move(network));
+  }
+  if (used != tensors.size())
+    throw error(errc::extra_key, where, text(used, " tensors of whole members and layers"),
+                std::to_string(tensors.size()));
+  return {space, official ? feature_layout::official(space) : feature_layout::of_space(space), std::move(members),
+          official};
+}
+
+} // namespace detail
+
+/// Writes a predictor with its space: `member.M.layer.L.weight`, `.bias`; metadata `space`, `layout`, `format`.
+inline void save_predictor(const std::filesystem::path& path, const accuracy_predictor& predictor) {
+  write_safetensors(path, detail::predictor_tensors(predictor, "member.", ".layer."),
                     {{"format", "dynofa accuracy predictor 1"},
                      {"layout", predictor.is_official() ? "official" : "space"},
                      {"space", nlohmann::json(predictor.space()).dump()}});
@@ -200,27 +234,8 @@ inline accuracy_predictor load_predictor(const std::filesystem::path& path) {
   };
   if (metadata("format") != "dynofa accuracy predictor 1")
     throw error(errc::unsupported, path.string(), "format dynofa accuracy predictor 1", printable(metadata("format")));
-  const space_description space = parse_space(metadata("space"));
-  const bool official = metadata("layout") == "official";
-  std::vector<predictor_network> members;
-  std::size_t used = 0;
-  for (bool more = true; more;) {
-    predictor_network network;
-    while (true) {
-      const std::string name = text("member.", members.size(), ".layer.", network.size());
-      const auto weight = file.tensors.find(name + ".weight"), bias = file.tensors.find(name + ".bias");
-      if (weight == file.tensors.end() || bias == file.tensors.end()) break;
-      network.push_back({weight->second.to_floats(), bias->second.to_floats()});
-      used += 2;
-    }
-    more = !network.empty();
-    if (more) members.push_back(std::move(network));
-  }
-  if (used != file.tensors.size())
-    throw error(errc::extra_key, path.string(), text(used, " tensors of whole members and layers"),
-                std::to_string(file.tensors.size()));
-  return {space, official ? feature_layout::official(space) : feature_layout::of_space(space), std::move(members),
-          official};
+  return detail::predictor_of_tensors(file.tensors, "member.", ".layer.", parse_space(metadata("space")),
+                                      metadata("layout") == "official", path.string());
 }
 
 } // namespace dynofa

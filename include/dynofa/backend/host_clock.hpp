@@ -3,8 +3,8 @@
 
 namespace dynofa::backend {
 
-/// Milliseconds per call of `work`, by the host's clock: what `time_block` and `time_run` of a backend give whose device
-/// has none of its own.
+/// Milliseconds per call of `work`, by the host's clock: what `time_block` and `time_run` of a backend give whose
+/// device has none of its own.
 template <class Work>
 double milliseconds_per_run(int repeats, Work work) {
   const auto start = std::chrono::steady_clock::now();

@@ -32,7 +32,6 @@ class session {
   };
 
 public:
-  using backend_type = Backend;
   using packed_ptr = std::shared_ptr<const typename Backend::packed>;
 
   /// One bound level, as a handle: copies are the same level, which lives as long as one of them. `level->plan` and
@@ -66,8 +65,8 @@ public:
     check_packed();
   }
 
-  session(session&&) = default;
-  session& operator=(session&&) = default;
+  session(session&&) noexcept = default;
+  session& operator=(session&&) noexcept = default;
 
   /// Binds a plan with its batch-norm scale and shift. The workspace grows when the next image runs, or in `prepare`.
   /// Throws errc::mismatch for a plan or norms of another network, and what the backend refuses.
@@ -90,7 +89,7 @@ public:
     return bind(p, fold(*net_, p, statistics));
   }
   /// Binds `a` with the statistics the checkpoint came with: right for the largest sub-network only.
-  level load(const arch& a) { return load(a, stored_statistics(*net_, make_plan(net_->space, a))); }
+  level load(const arch& a) { return load(a, stored_statistics(*net_, a)); }
 
   /// image [N,r,r,3] (N: the level's batch) → logits [N,classes]. Allocates nothing unless a level was bound since the
   /// last image that is larger than all before.

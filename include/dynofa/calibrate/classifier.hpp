@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/data/class_names.hpp"
+#include "dynofa/data/class_names_json.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"

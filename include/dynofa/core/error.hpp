@@ -31,6 +31,13 @@ std::string text(const Parts&... parts) {
   return std::move(out).str();
 }
 
+/// Text of a file as it may stand in an error sentence: at most 60 characters, control and non-ASCII bytes as '?'.
+inline std::string printable(std::string_view s) {
+  std::string out = "\"";
+  for (char c : s.substr(0, 60)) out += c < ' ' || c > '~' ? '?' : c;
+  return out + (s.size() > 60 ? "…\"" : "\"");
+}
+
 /// Wrong data, files or configuration at run time: one sentence with where, what was expected and what was got.
 ///
 /// Whoever throws leaves nothing half done: objects keep the state they had before the call.

@@ -29,13 +29,6 @@ struct file_bytes {
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };
 
-/// Text of a file as it may stand in an error sentence: at most 60 characters, control and non-ASCII bytes as '?'.
-inline std::string printable(std::string_view s) {
-  std::string out = "\"";
-  for (char c : s.substr(0, 60)) out += c < ' ' || c > '~' ? '?' : c;
-  return out + (s.size() > 60 ? "…\"" : "\"");
-}
-
 namespace detail {
 
 /// A file descriptor that closes itself.
@@ -116,7 +109,8 @@ inline std::vector<std::byte> read_bytes(const std::filesystem::path& path, std:
     const auto got = ::read(fd.get(), bytes.data() + done, size - done);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0)
-      throw error(errc::io, path.string(), "a readable file", got < 0 ? detail::errno_text() : "one that became shorter");
+      throw error(errc::io, path.string(), "a readable file",
+                  got < 0 ? detail::errno_text() : "one that became shorter");
     done += static_cast<std::size_t>(got);
   }
   return bytes;

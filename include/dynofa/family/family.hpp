@@ -1,16 +1,14 @@
 #pragma once
-#include "dynofa/accuracy/predictor.hpp"
 #include "dynofa/core/pareto_front.hpp"
 #include "dynofa/data/class_names.hpp"
 #include "dynofa/data/preprocess.hpp"
 #include "dynofa/family/level.hpp"
-#include "dynofa/latency/table.hpp"
+#include "dynofa/model/tensor.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -18,6 +16,12 @@
 #include <vector>
 
 namespace dynofa {
+
+/// What design time keeps in the file of a family and run time hands on unread: a text, and tensors by name.
+struct family_section {
+  std::string text;
+  state_dict tensors;
+};
 
 /// A super-network and the sub-networks of it that are worth switching between: what design time hands to run time.
 ///
@@ -45,9 +49,9 @@ public:
   const std::vector<data::class_name>& classes() const { return classes_; }
   const std::vector<family_level>& levels() const { return levels_; }
 
-  std::map<std::string, std::string> provenance; ///< whatever its maker wants to tell: "origin", "made_by", …
-  std::optional<accuracy_predictor> predictor;
-  std::optional<latency_table> table;
+  /// By name, of small letters: "provenance", and "predictor" and "table" where design time left them
+  /// (family/design_sections.hpp).
+  std::map<std::string, family_section> sections = {{"provenance", {"{}", {}}}};
 
   /// Bytes that one more level costs in memory and file, besides some hundred for its description: a mean and a
   /// variance per batch-norm channel, in fp32. 82–185 KiB for w = 1.2.

@@ -4,6 +4,7 @@
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/latency/samples.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <span>
@@ -49,9 +50,10 @@ std::vector<measured_latency> measure_latencies(Backend backend, const family& f
       }
     }
   std::vector<measured_latency> result;
-  for (const auto& t : times) {
-    const latency_entry e = summarize(t);
-    result.push_back({device, e.p50->count(), e.p95->count(), e.min->count(), static_cast<int>(t.size())});
+  for (auto& t : times) {
+    std::sort(t.begin(), t.end());
+    const auto ms = [&](double q) { return detail::quantile(t, q) * 1e-6; };
+    result.push_back({device, ms(0.5), ms(0.95), ms(0), static_cast<int>(t.size())});
   }
   return result;
 }

@@ -64,11 +64,6 @@ public:
     return variant < stage.variant_count() ? blocks_[place(resolution_index, block, variant)]
                                            : std::numeric_limits<double>::quiet_NaN();
   }
-  double fixed_cost(std::size_t resolution_index) const {
-    double sum = heads_[resolution_index];
-    for (double part : tails_[resolution_index]) sum += part;
-    return sum;
-  }
 
   /// Cost of a whole network, about 20 additions; throws errc::invalid_arch for one of another form or resolution.
   double operator()(const arch& a) const {

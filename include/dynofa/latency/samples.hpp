@@ -1,7 +1,6 @@
 #pragma once
-#include "dynofa/latency/table.hpp"
-
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +8,9 @@
 #include <vector>
 
 namespace dynofa {
+
+/// A time with its unit; `.count()` gives the number.
+using milliseconds = std::chrono::duration<double, std::milli>;
 
 /// Times of one operation, in whole nanoseconds: exact in files, and far finer than any clock repeats.
 using samples = std::vector<std::int64_t>;
@@ -45,26 +47,6 @@ inline median_interval find_median(samples s) {
   m.low = static_cast<double>(s[static_cast<std::size_t>(std::max(0.0, std::floor(n / 2 - half)))]);
   m.high = static_cast<double>(s[static_cast<std::size_t>(std::min(n - 1, std::ceil(n / 2 + half)))]);
   return m;
-}
-
-/// The entry of a table that these samples give. Mean and std are of all samples, outliers among them: on a machine
-/// that does other things as well prefer the median.
-inline latency_entry summarize(samples s) {
-  latency_entry e;
-  if (s.empty()) return e;
-  std::sort(s.begin(), s.end());
-  const auto ms = [](double ns) { return milliseconds(ns * 1e-6); };
-  const double n = static_cast<double>(s.size());
-  double mean = 0, squares = 0;
-  for (auto v : s) mean += static_cast<double>(v) / n;
-  for (auto v : s) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
-  e.mean = ms(mean);
-  e.std = ms(s.size() > 1 ? std::sqrt(squares / (n - 1)) : 0);
-  e.count = s.size();
-  e.p50 = ms(detail::quantile(s, 0.5));
-  e.p95 = ms(detail::quantile(s, 0.95));
-  e.min = ms(static_cast<double>(s.front()));
-  return e;
 }
 
 } // namespace dynofa

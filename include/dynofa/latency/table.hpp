@@ -1,7 +1,9 @@
 #pragma once
 #include "dynofa/latency/key.hpp"
+#include "dynofa/latency/samples.hpp"
 
-#include <chrono>
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -9,9 +11,6 @@
 #include <string>
 
 namespace dynofa {
-
-/// A time with its unit; `.count()` gives the number.
-using milliseconds = std::chrono::duration<double, std::milli>;
 
 /// What was measured of one operation. Tables of other tools have mean, std and count only.
 struct latency_entry {
@@ -23,6 +22,26 @@ struct latency_entry {
 
   friend bool operator==(const latency_entry&, const latency_entry&) = default;
 };
+
+/// The entry of a table that these samples give. Mean and std are of all samples, outliers among them: on a machine
+/// that does other things as well prefer the median.
+inline latency_entry summarize(samples s) {
+  latency_entry e;
+  if (s.empty()) return e;
+  std::sort(s.begin(), s.end());
+  const auto ms = [](double ns) { return milliseconds(ns * 1e-6); };
+  const double n = static_cast<double>(s.size());
+  double mean = 0, squares = 0;
+  for (auto v : s) mean += static_cast<double>(v) / n;
+  for (auto v : s) squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
+  e.mean = ms(mean);
+  e.std = ms(s.size() > 1 ? std::sqrt(squares / (n - 1)) : 0);
+  e.count = s.size();
+  e.p50 = ms(detail::quantile(s, 0.5));
+  e.p95 = ms(detail::quantile(s, 0.95));
+  e.min = ms(static_cast<double>(s.front()));
+  return e;
+}
 
 /// Times of operations, per input resolution, and the circumstances under which they were taken.
 struct latency_table {

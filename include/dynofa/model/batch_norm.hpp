@@ -34,6 +34,9 @@ inline bn_statistics stored_statistics(const supernet& net, const plan& p) {
     }
   return s;
 }
+inline bn_statistics stored_statistics(const supernet& net, const arch& a) {
+  return stored_statistics(net, make_plan(net.space, a));
+}
 
 /// Throws unless `s` has the length that `p` needs.
 inline void check_statistics(const plan& p, const bn_statistics& s) {

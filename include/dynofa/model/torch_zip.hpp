@@ -80,8 +80,8 @@ public:
     const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> opened(zip_fopen_index(archive_.get(), index, 0),
                                                                    zip_fclose);
     if (!opened) throw bad(text("a readable ", entry), zip_error_strerror(zip_get_error(archive_.get())));
-    // not initialised: each weight is written once, by the unpacker
-    auto buffer = std::make_shared_for_overwrite<std::byte[]>(static_cast<std::size_t>(stat.size) + 1);
+    // not initialised: each weight is written once, by the unpacker (g++ 11 has no make_shared_for_overwrite)
+    const std::shared_ptr<std::byte[]> buffer(new std::byte[static_cast<std::size_t>(stat.size) + 1]);
     std::size_t size = 0;
     for (zip_int64_t got = 1; got != 0; size += static_cast<std::size_t>(got)) {
       got = zip_fread(opened.get(), &buffer[size], stat.size + 1 - size); // one more: libzip checks the CRC at the end

@@ -1,9 +1,7 @@
 #pragma once
 #include "dynofa/core/file.hpp"
+#include "dynofa/runtime/record_lines.hpp"
 #include "dynofa/runtime/run_log.hpp"
-#include "dynofa/runtime/trace_io.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -92,7 +90,6 @@ public:
 
   /// Takes one field; those of unknown names are passed over.
   void take(std::string_view key, std::string_view content) {
-    if (content.empty()) return;
     if (key == "policy") {
       policy = content;
     } else if (key.starts_with("state.")) {
@@ -181,25 +178,11 @@ inline void write_csv(std::ostream& out, const run_log& log) {
 inline run_log read_run_log(std::string_view source, const std::string& name) {
   std::vector<image_record> images;
   std::string policy;
-  std::vector<std::string> header, states;
-  const bool json = source.starts_with('{');
+  std::vector<std::string> states;
   constexpr double absent = std::numeric_limits<double>::quiet_NaN(); // a figure of state that was not finite
-  for_each_line(source, name, [&](std::string_view line, const std::string& where) {
+  read_records(source, name, [&](const std::string& where, const record_fields& fields) {
     detail::record_reader one(where);
-    if (json) {
-      const auto object = nlohmann::ordered_json::parse(line, nullptr, false);
-      if (!object.is_object()) throw error(errc::bad_file, where, "a JSON object", "something else");
-      for (const auto& [key, value] : object.items()) {
-        if (value.is_null() || value.is_structured()) continue;
-        one.take(key, value.is_string() ? value.get_ref<const std::string&>() : value.dump());
-      }
-    } else if (header.empty()) {
-      header = detail::csv_columns(line, header, where);
-      return;
-    } else {
-      const auto columns = detail::csv_columns(line, header, where);
-      for (std::size_t i = 0; i < columns.size(); ++i) one.take(header[i], columns[i]);
-    }
+    for (const auto& [key, content] : fields) one.take(key, content);
     one.finish();
     if (images.size() == detail::most_log_images)
       throw error(errc::bad_file, where, "at most a million images", "more");

@@ -3,6 +3,7 @@
 #include "dynofa/core/random.hpp"
 #include "dynofa/space/description.hpp"
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -24,7 +25,7 @@ struct arch {
   std::uint16_t r = 0;                        ///< input is r × r
   /// Blocks of each stage; empty where all stages have the same number, as in once-for-all's MobileNetV3. Files do not
   /// have it: `conform` sets it.
-  inline_vector<std::uint8_t, max_stages> uneven;
+  inline_vector<std::uint8_t, max_stages> uneven = {};
 
   /// `visit(value)` with the value of a gene, in its own type.
   template <class Arch, class Visit>
@@ -174,9 +175,9 @@ inline std::optional<error> find_fault(const space_description& space, const arc
 constexpr bool is_legal(const space_description& space, const arch& a) {
   if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != space.stages.size())
     return false;
-  for (const gene& g : space.genes())
-    if (space.offer_index(g, a.get(g)) == space.offer_count(g)) return false;
-  return true;
+  const gene_list genes = space.genes();
+  return std::all_of(genes.begin(), genes.end(),
+                     [&](const gene& g) { return space.offer_index(g, a.get(g)) < space.offer_count(g); });
 }
 
 /// Throws the fault that `find_fault` finds.

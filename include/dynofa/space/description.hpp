@@ -108,15 +108,16 @@ struct space_description {
   /// ratio of each block; the resolution last.
   constexpr gene_list genes() const {
     gene_list all;
-    std::uint8_t block = 0;
-    for (std::uint8_t s = 0; s < stages.size(); ++s) {
-      all.push_back({gene_kind::depth, s, 0});
-      for (const std::size_t end = block + blocks_of(s); block < end; ++block) {
-        all.push_back({gene_kind::kernel, s, block});
-        all.push_back({gene_kind::expand, s, block});
-      }
+    const auto add = [&](gene_kind kind, std::size_t stage, std::size_t block) {
+      all.push_back({kind, static_cast<std::uint8_t>(stage), static_cast<std::uint8_t>(block)});
+    };
+    std::size_t block = 0;
+    for (std::size_t s = 0; s < stages.size(); ++s) {
+      add(gene_kind::depth, s, 0);
+      for (const std::size_t end = block + blocks_of(s); block < end; ++block)
+        add(gene_kind::kernel, s, block), add(gene_kind::expand, s, block);
     }
-    all.push_back({gene_kind::resolution, 0, 0});
+    add(gene_kind::resolution, 0, 0);
     return all;
   }
   /// `visit(list)` with the offered values of a gene, ascending, in the type that the gene has.

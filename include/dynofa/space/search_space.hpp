@@ -49,11 +49,11 @@ inline constexpr bool is_given<not_given::with<Tag>> = false;
 template <class Tag, class... Policies>
 inline constexpr int times_given = (0 + ... + std::is_same_v<typename Policies::tag, Tag>);
 
-/// The values of a policy as an array, whatever their type.
+/// The values of a policy as an array, whatever their type. clang 19 takes a template of bool for one of int.
 template <class Policy>
 struct values_of;
 template <template <int...> class Policy, int... Values>
-struct values_of<Policy<Values...>> {
+requires(!std::is_same_v<Policy<Values...>, squeeze_excite<(Values != 0)...>>) struct values_of<Policy<Values...>> {
   static constexpr std::array<int, sizeof...(Values)> value{Values...};
 };
 template <bool... Values>

@@ -1,5 +1,6 @@
 // ctest: heavy
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/cpu/isa.hpp"
 #include "dynofa/model/round_to_half.hpp"
 #include "dynofa/space/search_space.hpp"
 #include "dynofa/testing/conformance.hpp"
@@ -88,7 +89,7 @@ TEST_CASE("weights in half precision stay within their rounding") {
   for (const std::string& isa : isas()) {
     const backend::cpu half{.isa = isa, .weights = "fp16"};
     // 2^-11 per weight, averaged over long sums; fp32 would be a hundred times closer
-    CHECK(check(half, s, {.block_tolerance = 2e-3, .logits_tolerance = 5e-3}).worst_block > 1e-4);
+    CHECK(check(half, s, {.block_tolerance = 3e-3, .logits_tolerance = 5e-3}).worst_block > 1e-4);
     CHECK(half.pack(s.net)->bytes() < backend::cpu{.isa = isa}.pack(s.net)->bytes());
   }
 }

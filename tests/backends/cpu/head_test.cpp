@@ -1,4 +1,5 @@
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/backend/cpu/isa.hpp"
 #include "dynofa/testing/networks.hpp"
 
 #include <doctest/doctest.h>

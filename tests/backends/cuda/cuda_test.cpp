@@ -167,7 +167,7 @@ TEST_CASE("pictures become inputs on the GPU as on the CPU") {
       for (std::size_t i = 0; i < got.size(); ++i) apart = std::max(apart, std::abs(got[i] - wanted[i]));
       CHECK(apart <= (mode == data::preprocessing_mode::exact ? 1e-5f : 0.f));
       std::vector<float> logits(static_cast<std::size_t>(net->space.classes));
-      pictures.run(level, runner.workspace(), picture, logits);
+      pictures.run(*level, runner.workspace(), picture, logits);
       CHECK(difference(logits, runner.run(level, wanted)) < 1e-4);
     }
   }
@@ -179,10 +179,10 @@ TEST_CASE("levels share the weights and one arena") {
   session on_gpu(backend::cuda{}, net);
   auto small = on_gpu.load(smallest(net->space));
   auto large = on_gpu.load(largest(net->space));
-  CHECK(small.weights == large.weights);
-  const std::vector<float> one = on_gpu.run(small, image_of(small.plan));
-  on_gpu.run(large, image_of(large.plan));
-  CHECK(on_gpu.run(small, image_of(small.plan)) == one);
+  CHECK(small->weights == large->weights);
+  const std::vector<float> one = on_gpu.run(small, image_of(small->plan));
+  on_gpu.run(large, image_of(large->plan));
+  CHECK(on_gpu.run(small, image_of(small->plan)) == one);
 }
 
 } // namespace dynofa_test::backends_cuda_cuda

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration_memory.hpp"
+#include "dynofa/backend/cpu/front.hpp"
 
 #include <algorithm>
 #include <cstddef>

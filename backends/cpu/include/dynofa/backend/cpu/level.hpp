@@ -62,7 +62,7 @@ struct level {
     for (const block& b : plan.blocks)
       if (!weights->part.holds(weights->layout, b))
         throw error(errc::mismatch, "cpu backend bind", "a plan that the super-network was packed for",
-                    text("one that reads more of unit ", b.unit, ", ", plan.arch));
+                    text("one that reads more of block ", network_layout::number_of(b.unit), ", ", plan.arch));
     for (const block& b : plan.blocks)
       if (b.act == activation::h_sigmoid || b.project_act == activation::h_sigmoid ||
           (weights->format == number_format::bf16 && b.project_act != activation::identity))

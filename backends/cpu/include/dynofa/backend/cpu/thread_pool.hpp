@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/backend/cpu/executor.hpp"
 #include "dynofa/core/error.hpp"
 
 #include <atomic>
@@ -8,16 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace dynofa::backend {
-
-/// Threads that a caller brings: `run` calls task(context, i) for every i below `tasks`, on whatever threads and in
-/// whatever order it likes, and returns when all are done. Tasks of one call never wait for each other.
-struct executor {
-  void* self = nullptr;
-  void (*run)(void* self, int tasks, void (*task)(void* context, int index), void* context) = nullptr;
-};
-
-namespace cpu_detail {
+namespace dynofa::backend::cpu_detail {
 
 /// n − 1 workers and the caller. A worker that finds nothing to do spins for some tens of microseconds, which is longer
 /// than the serial pieces of an image, and then sleeps in the kernel until the next image.
@@ -97,5 +89,4 @@ private:
   std::vector<std::thread> workers_;
 };
 
-} // namespace cpu_detail
-} // namespace dynofa::backend
+} // namespace dynofa::backend::cpu_detail

@@ -1,14 +1,14 @@
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/reactive.hpp"
-#include "dynofa/runtime/simulator.hpp"
-#include "dynofa/runtime/trace_io.hpp"
+#include "dynofa/simulate/simulator.hpp"
+#include "dynofa/simulate/trace_io.hpp"
 
 #include <doctest/doctest.h>
 
-#include "families.hpp"
+#include "runtime/families.hpp"
 #include <sstream>
 
-namespace dynofa_test::runtime_simulator {
+namespace dynofa_test::simulate_simulator {
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -81,4 +81,4 @@ TEST_CASE("hostile traces are refused in one sentence") {
   CHECK_THROWS_AS(read_trace(line, "long", paper_six), error);
 }
 
-} // namespace dynofa_test::runtime_simulator
+} // namespace dynofa_test::simulate_simulator

@@ -1,6 +1,6 @@
 #pragma once
 #include "dynofa/runtime/policy.hpp"
-#include "dynofa/runtime/trace.hpp"
+#include "dynofa/simulate/trace.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -5,8 +5,9 @@
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/run_log_io.hpp"
-#include "dynofa/runtime/simulator.hpp"
 #include "dynofa/runtime/slack.hpp"
+#include "dynofa/simulate/simulator.hpp"
+#include "dynofa/simulate/trace_io.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,7 +17,7 @@
 #include <fstream>
 #include <iostream>
 
-namespace dynofa_test::runtime_recorded_trace {
+namespace dynofa_test::simulate_recorded_trace {
 
 // A trace of this machine, recorded while co-runners of several shares come and go on the same core, then replayed for
 // every policy. With DYNOFA_TRACES=FOLDER the log stays there as recorded.jsonl, for `simulate --recorded`.
@@ -76,4 +77,4 @@ TEST_CASE("a trace recorded beside real co-runners replays for every policy") {
   std::cout << "oracle: late " << 100 * oracle.late_share() << " %, top-1 " << oracle.mean_top1() << '\n';
 }
 
-} // namespace dynofa_test::runtime_recorded_trace
+} // namespace dynofa_test::simulate_recorded_trace

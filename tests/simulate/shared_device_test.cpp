@@ -1,13 +1,13 @@
 #include "dynofa/runtime/coordination.hpp"
 #include "dynofa/runtime/forecast.hpp"
-#include "dynofa/runtime/shared_device.hpp"
+#include "dynofa/simulate/shared_device.hpp"
 
 #include <doctest/doctest.h>
 
-#include "families.hpp"
+#include "runtime/families.hpp"
 #include <vector>
 
-namespace dynofa_test::runtime_shared_device {
+namespace dynofa_test::simulate_shared_device {
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -122,4 +122,4 @@ TEST_CASE("the same seed gives the same story, another one another, policies and
   CHECK(first.size() > 1000);
 }
 
-} // namespace dynofa_test::runtime_shared_device
+} // namespace dynofa_test::simulate_shared_device

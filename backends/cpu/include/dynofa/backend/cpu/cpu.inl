@@ -1,0 +1,185 @@
+// The definitions of cpu.hpp: in each program that includes it, or once in dynofa::cpu_compiled (cpu.cpp).
+#include "dynofa/backend/cpu/blocks.hpp"
+#include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/head.hpp"
+#include "dynofa/backend/host_clock.hpp"
+#include "dynofa/core/half.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace dynofa::backend {
+
+namespace cpu_detail {
+
+// Between [pixels][channels] of floats, as images are, and the kernels' blocks of 16 channels.
+inline void assign(float& to, float value) { to = value; }
+inline void assign(bfloat16& to, float value) { to = bfloat16{float_to_bfloat16(value)}; }
+inline float widened(float value) { return value; }
+inline float widened(bfloat16 value) { return bfloat16_to_float(static_cast<std::uint16_t>(value)); }
+
+template <class Value>
+void to_blocked(const float* in, std::size_t pixels, std::size_t channels, Value* out) {
+  constexpr std::size_t width = lane_block;
+  for (std::size_t c = 0; c < (channels + width - 1) / width * width; ++c)
+    for (std::size_t p = 0; p < pixels; ++p)
+      assign(out[(c / width * pixels + p) * width + c % width], c < channels ? in[p * channels + c] : 0.f);
+}
+template <class Value>
+void to_interleaved(const Value* in, std::size_t pixels, std::size_t channels, float* out) {
+  constexpr std::size_t width = lane_block;
+  for (std::size_t p = 0; p < pixels; ++p)
+    for (std::size_t c = 0; c < channels; ++c)
+      out[p * channels + c] = widened(in[(c / width * pixels + p) * width + c % width]);
+}
+
+/// do_it(runner of the level's number format)
+template <class DoIt>
+void with_runner(const engine& engine, const level& level, arena& space, DoIt&& do_it) {
+  switch (level.weights->format) {
+  case number_format::bf16: return do_it(block_runner<bfloat16>{engine, level, space});
+  case number_format::fp16: return do_it(block_runner<float, float16>{engine, level, space});
+  default: return do_it(block_runner<float>{engine, level, space});
+  }
+}
+
+template <class Runner>
+void run_by(const engine& engine, const Runner& runner, const level& level, arena& space, std::span<const float> image,
+            std::span<float> logits) {
+  const batched_head head{engine, level, space};
+  const bool together = head.serves();
+  const std::size_t alone = level.steps.size() - (together ? head.steps : 0); // steps that each image runs
+  const std::size_t pixels = image.size() / static_cast<std::size_t>(level.plan.batch);
+  const std::size_t classes = logits.size() / static_cast<std::size_t>(level.plan.batch);
+  for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
+    const float* in = image.data() + n * pixels;
+    int to = 0;
+    std::size_t first = 0;
+    if (level.fused_front) {
+      runner.run_front(level.steps[0], level.steps[1], level.steps[2], in, space.image[to]);
+      in = space.image[to];
+      to ^= 1;
+      first = 3;
+    }
+    for (std::size_t i = first; i < alone; ++i) {
+      runner.run(level.steps[i], in, space.image[to]);
+      in = space.image[to];
+      to ^= 1;
+    }
+    if (together)
+      head.keep(n, in);
+    else
+      std::copy_n(in, classes, logits.data() + n * classes);
+  }
+  if (together) head.run(logits);
+}
+
+template <class Runner>
+void run_block_by(const Runner& runner, const level& level, arena& space, std::size_t b, std::span<const float> in,
+                  std::span<float> out) {
+  using value = typename Runner::value;
+  const step& s = level.steps[b];
+  const auto in_pixels = static_cast<std::size_t>(s.b.in_size) * static_cast<std::size_t>(s.b.in_size);
+  const auto out_pixels = static_cast<std::size_t>(s.b.out_size) * static_cast<std::size_t>(s.b.out_size);
+  const auto in_channels = static_cast<std::size_t>(s.b.in_channels);
+  const auto out_channels = static_cast<std::size_t>(s.b.out_channels);
+  const auto batch = static_cast<std::size_t>(level.plan.batch);
+  for (std::size_t n = 0; n < batch; ++n) {
+    const float* image = in.data() + n * (in.size() / batch);
+    if (Runner::takes_values(s.b.kind))
+      to_blocked(image, in_pixels, in_channels, reinterpret_cast<value*>(space.image[0]));
+    else if (s.b.kind != block_kind::stem)
+      to_blocked(image, in_pixels, in_channels, space.image[0]);
+    runner.run(s, s.b.kind == block_kind::stem ? image : space.image[0], space.image[1]);
+    float* const to = out.data() + n * (out.size() / batch);
+    if (Runner::gives_values(s.b.kind))
+      to_interleaved(reinterpret_cast<const value*>(space.image[1]), out_pixels, out_channels, to);
+    else
+      to_interleaved(space.image[1], out_pixels, out_channels, to);
+  }
+}
+
+inline number_format number_format_of(const std::string& name) {
+  if (name == "fp32") return number_format::fp32;
+  if (name == "fp16") return number_format::fp16;
+  if (name == "lossless") return number_format::lossless;
+  if (name == "bf16") return number_format::bf16;
+  throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless or bf16", name);
+}
+inline const char* format_suffix(number_format f) {
+  switch (f) {
+  case number_format::fp16: return " fp16 weights";
+  case number_format::lossless: return " lossless weights";
+  case number_format::bf16: return " bf16";
+  default: return "";
+  }
+}
+
+} // namespace cpu_detail
+
+DYNOFA_CPU_KERNELS_HERE std::string cpu::name() const {
+#ifdef __OPTIMIZE__
+  constexpr const char* built = "";
+#else
+  constexpr const char* built = ", not optimised";
+#endif
+  return text("cpu ", engine->isa_name(), cpu_detail::format_suffix(engine->format()), ", ", engine->threads(),
+              engine->threads() == 1 ? " thread" : " threads", built);
+}
+DYNOFA_CPU_KERNELS_HERE int cpu::thread_count() const { return engine->threads(); }
+DYNOFA_CPU_KERNELS_HERE std::string cpu::isa_name() const { return std::string(engine->isa_name()); }
+DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net) const {
+  return std::make_shared<const packed>(*net, engine->format());
+}
+DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
+                                                                     const std::string& format) const {
+  return std::make_shared<const packed>(*net, cpu_detail::number_format_of(format));
+}
+DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
+                                                                     std::span<const plan> plans) const {
+  return std::make_shared<const packed>(*net, engine->format(), supernet_part::of(*net, plans));
+}
+DYNOFA_CPU_KERNELS_HERE cpu::bound cpu::bind(const std::shared_ptr<const packed>& weights_of, const plan& p,
+                                             const scale_shift& norms) const {
+  return bound{weights_of, p, norms, engine->cache_sizes()};
+}
+DYNOFA_CPU_KERNELS_HERE cpu::workspace cpu::make_workspace(std::span<const plan> plans) const {
+  return workspace{plans, engine->threads(), engine->cache_sizes()};
+}
+DYNOFA_CPU_KERNELS_HERE bool cpu::fits(const workspace& space, const plan& p) const {
+  cpu_detail::arena_sizes wanted = space.sizes;
+  wanted.cover(p, engine->cache_sizes());
+  return wanted == space.sizes;
+}
+DYNOFA_CPU_KERNELS_HERE void cpu::run(const bound& level, workspace& space, std::span<const float> image,
+                                      std::span<float> logits) const {
+  const auto turn = engine->turn();
+  cpu_detail::with_runner(*engine, level, space, [&](const auto& runner) {
+    cpu_detail::run_by(*engine, runner, level, space, image, logits);
+  });
+}
+DYNOFA_CPU_KERNELS_HERE void cpu::run_block(const bound& level, workspace& space, std::size_t b,
+                                            std::span<const float> in, std::span<float> out) const {
+  const auto turn = engine->turn();
+  cpu_detail::with_runner(*engine, level, space,
+                          [&](const auto& runner) { cpu_detail::run_block_by(runner, level, space, b, in, out); });
+}
+DYNOFA_CPU_KERNELS_HERE double cpu::time_block(const bound& level, workspace& space, std::size_t b, int repeats) const {
+  const auto turn = engine->turn();
+  double ms = 0;
+  cpu_detail::with_runner(*engine, level, space, [&](const auto& runner) {
+    ms = milliseconds_per_run(repeats, [&] { runner.run(level.steps[b], space.image[0], space.image[1]); });
+  });
+  return ms;
+}
+DYNOFA_CPU_KERNELS_HERE double cpu::time_run(const bound& level, workspace& space, int repeats) const {
+  const std::vector<float> image(level.plan.image_values(), 0.5f);
+  std::vector<float> logits(level.plan.logit_values());
+  return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
+}
+DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu_detail::engine>
+cpu::start(const std::string& isa, int threads, const executor& brought, const std::string& weights) {
+  return std::make_shared<const cpu_detail::engine>(isa, threads, brought, cpu_detail::number_format_of(weights));
+}
+
+} // namespace dynofa::backend
