@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "support/allocations.hpp"
-#include <array>
+#include <memory>
 #include <string>
 
 namespace dynofa_test::backends_cpu_allocation {
@@ -16,7 +16,9 @@ using support::allocations;
 TEST_CASE("running an image allocates nothing") {
   using namespace dynofa;
   const long before_all = allocations.load();
-  const auto suite = conformance::suite::of_every_block(std::array{23});
+  conformance::suite suite(std::make_shared<const supernet>(random_supernet(conformance::every_block(), 2)));
+  suite.add(conformance::varied_arch(suite.net->space, 64, 1)); // two levels, one of them of two images
+  suite.add(conformance::varied_arch(suite.net->space, 23, 2), 2);
   CHECK(allocations.load() > before_all); // the hooks count
   for (const char* weights : {"fp32", "fp16", "bf16"})
     for (int threads : {1, 2, 3}) {
