@@ -7,7 +7,6 @@
 #include <xtensor/xview.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <span>
 #include <string>

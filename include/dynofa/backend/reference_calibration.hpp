@@ -1,7 +1,6 @@
 #pragma once
 #include "dynofa/backend/reference.hpp"
 
-#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>

@@ -6,10 +6,8 @@
 
 #include <cmath>
 #include <filesystem>
-#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 // Latency tables as JSON. Two forms are read: our own (with the circumstances of the measurement), and the plain

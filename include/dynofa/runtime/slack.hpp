@@ -1,7 +1,6 @@
 #pragma once
 #include "dynofa/runtime/lookup.hpp"
 
-#include <cmath>
 #include <vector>
 
 namespace dynofa::runtime {
