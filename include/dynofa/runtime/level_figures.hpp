@@ -28,10 +28,10 @@ inline void validate(std::span<const level_figures> levels) {
     require_argument(l.top1 >= 0 && l.top1 <= 100, where, "a top-1 accuracy of 0 to 100 %", l.top1, " %");
     require_argument(std::isfinite(l.energy_mj) && l.energy_mj >= 0, where, "a finite energy of at least 0 mJ",
                      l.energy_mj, " mJ");
-    require_argument(i == 0 || (l.latency_ms > levels[i - 1].latency_ms && l.top1 > levels[i - 1].top1), where,
+    const level_figures& before = levels[i > 0 ? i - 1 : 0];
+    require_argument(i == 0 || (l.latency_ms > before.latency_ms && l.top1 > before.top1), where,
                      "more latency and more top-1 than the level before (take only the front: `front_of`)",
-                     l.latency_ms, " ms, ", l.top1, " % after ", levels[i - 1].latency_ms, " ms, ", levels[i - 1].top1,
-                     " %");
+                     l.latency_ms, " ms, ", l.top1, " % after ", before.latency_ms, " ms, ", before.top1, " %");
   }
 }
 
