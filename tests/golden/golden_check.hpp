@@ -245,6 +245,10 @@ int run(const fs::path& dir, const std::string& sections, Backend backend, const
   if (wanted('A') && fs::exists(dir / "generator_vectors.json")) check_generator(dir / "generator_vectors.json", t);
   for (const fs::path& net_dir : networks(dir)) {
     const auto recipe = read_json(net_dir / "recipe.json");
+    if (!recipe.contains("width_mult")) {
+      std::cout << net_dir.filename().string() << ": left out, a network of another kind\n";
+      continue;
+    }
     const state_dict weights = random_checkpoint(space_of(recipe), recipe.at("seed"));
     const auto net = std::make_shared<const supernet>(make_supernet(space_of(recipe), weights));
 #ifndef DYNOFA_GOLDEN_KERNELS_ONLY
