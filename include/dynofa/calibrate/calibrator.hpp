@@ -72,11 +72,12 @@ public:
     batch_.load(n, image);
   }
 
-  /// Runs the first `count` loaded images as one batch and adds its statistics.
+  /// Runs the first `count` loaded images as one batch and adds its statistics: all of them, or none if it throws.
   void add(int count) {
     if (count < 1 || count > capacity_)
       throw error(errc::invalid_argument, "calibrator", text("1 to ", capacity_, " images"), text(count));
     std::vector<float> scale, shift;
+    calibration_state next = seen_;
     for (std::size_t b = 0; b < plan_.blocks.size(); ++b)
       for (int i = 0; i < plan_.blocks[b].norm_count(); ++i) {
         const backend::channel_sums sums = batch_.convolve(b, i, count);
@@ -87,16 +88,17 @@ public:
         for (std::size_t c = 0; c < sums.sum.size(); ++c) {
           const double mean = sums.sum[c] / sums.pixels;
           const double variance = std::max(0.0, sums.square[c] / sums.pixels - mean * mean);
-          seen_.mean[offset + c] += count * mean;
-          seen_.variance[offset + c] += count * variance;
-          seen_.square[offset + c] += count * mean * mean;
+          next.mean[offset + c] += count * mean;
+          next.variance[offset + c] += count * variance;
+          next.square[offset + c] += count * mean * mean;
           const double factor = n.weight[c] / std::sqrt(variance + plan_.space.bn_epsilon);
           scale[c] = static_cast<float>(factor);
           shift[c] = static_cast<float>(n.bias[c] - mean * factor);
         }
         batch_.normalise(b, i, scale, shift);
       }
-    seen_.images += count;
+    next.images += count;
+    seen_ = std::move(next);
   }
 
   /// Of all batches so far. Throws `error` before the first.
