@@ -52,12 +52,13 @@ template <accuracy_model Accuracy, cost_model Cost>
 class pareto_search {
 public:
   /// Goes on from `resume`, which brings its own limits and seed, where it is given. Throws errc::infeasible for a
-  /// limit that nothing in the space meets. The models must live as long as this object.
-  pareto_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, pareto_options options,
+  /// limit that nothing in the space meets.
+  pareto_search(const space_description& space, std::type_identity_t<Accuracy> accuracy,
+                std::type_identity_t<Cost> cost, pareto_options options,
                 std::optional<pareto_state> resume = std::nullopt)
       : space_{space}
-      , accuracy_{accuracy}
-      , cost_{cost}
+      , accuracy_{std::forward<Accuracy>(accuracy)}
+      , cost_{std::forward<Cost>(cost)}
       , options_{std::move(options)} {
     if (resume) {
       state_ = std::move(*resume);
@@ -118,7 +119,7 @@ private:
     const auto& mine = state_.limits[i];
     random_stream random(state_.seed, text("pareto ", i, " ", mine.round));
     found f;
-    improver<Accuracy, Cost> improve(space_, accuracy_, cost_);
+    improver improve(space_, accuracy_, cost_);
     f.optimum = improve(
         child(i, random), mine.limit,
         [&](const candidate& c) {
@@ -195,11 +196,14 @@ private:
   }
 
   space_description space_;
-  const Accuracy& accuracy_;
-  const Cost& cost_;
+  Accuracy accuracy_; ///< a value or a reference, see `kept_model`
+  Cost cost_;
   pareto_options options_;
   pareto_state state_;
 };
+template <class Accuracy, class Cost, class... Rest>
+pareto_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
+    -> pareto_search<kept_model<Accuracy>, kept_model<Cost>>;
 
 /// Runs a `pareto_search` to its end (or to a stop) and returns what it found.
 template <accuracy_model Accuracy, cost_model Cost>
