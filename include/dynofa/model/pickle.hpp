@@ -39,7 +39,7 @@ struct known_global {
   dtype type = dtype::f32;
 };
 
-constexpr known_global known_globals[] = {
+inline constexpr known_global known_globals[] = {
     {"collections", "OrderedDict", known_global::ordered_dict},
     {"torch._utils", "_rebuild_tensor_v2", known_global::rebuild_tensor},
     {"torch._utils", "_rebuild_parameter", known_global::rebuild_parameter},

@@ -29,7 +29,7 @@ struct safetensors_file {
 namespace detail::safetensors {
 
 /// The reference reader allows 100 MB of header; a super-network of 475 tensors needs 51 kB.
-constexpr std::uint64_t max_header_bytes = 16u << 20;
+inline constexpr std::uint64_t max_header_bytes = 16u << 20;
 
 struct entry {
   std::optional<dtype> type;

@@ -25,7 +25,7 @@ namespace dynofa::runtime {
 
 namespace detail {
 
-constexpr std::size_t most_log_images = 1'000'000;
+inline constexpr std::size_t most_log_images = 1'000'000;
 
 template <class T>
 constexpr bool is_optional = false;
