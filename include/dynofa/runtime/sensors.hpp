@@ -36,11 +36,12 @@ class kernel_file {
 public:
   kernel_file() = default;
   explicit kernel_file(const std::filesystem::path& path)
-      : file_{open(path.c_str(), O_RDONLY | O_CLOEXEC)} {}
+      : file_{dynofa::detail::uninterrupted([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); })} {}
 
   /// Its first 255 bytes, in `room`; empty if it cannot be read.
   std::string_view read(std::array<char, 256>& room) const noexcept {
-    const ssize_t got = pread(file_.get(), room.data(), room.size() - 1, 0);
+    const ssize_t got =
+        dynofa::detail::uninterrupted([&] { return pread(file_.get(), room.data(), room.size() - 1, 0); });
     room[static_cast<std::size_t>(std::max<ssize_t>(got, 0))] = '\0'; // ends what strtod reads
     return {room.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
   }

@@ -137,8 +137,8 @@ inline void require_runnable(const packed_layout& weights, const plan& p, std::i
         (b.kind == block_kind::separable && b.project_act != activation::identity))
       throw error(errc::unsupported, "cuda backend bind", "activations that its kernels compute",
                   text("another in unit ", b.unit));
-    const std::int64_t side = std::max(b.in_size, b.out_size);
-    most = std::min(most, std::numeric_limits<std::int32_t>::max() / (side * side));
+    const std::int64_t pixels = std::int64_t(b.out_size) * b.out_size;
+    most = std::min(most, std::numeric_limits<std::int32_t>::max() / pixels);
   }
   if (images > most)
     throw error(errc::unsupported, "cuda backend bind", text("a batch of at most ", most, " images"), text(images));
