@@ -124,6 +124,10 @@ private:
   std::string activate(const std::string& name, const std::string& x, activation act) {
     switch (act) {
     case activation::relu: return node("Relu", name + "relu", {x});
+    case activation::relu6:
+      return node(
+          "Clip", name + "relu6",
+          {x, constant(name + "relu6.min", std::array{0.0f}, {}), constant(name + "relu6.max", std::array{6.0f}, {})});
     case activation::h_swish: return node("HardSwish", name + "swish", {x});
     case activation::h_sigmoid:
       return node("HardSigmoid", name, {x}, {attribute("alpha", 1.0f / 6), attribute("beta", 0.5f)});

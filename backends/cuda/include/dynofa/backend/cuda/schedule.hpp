@@ -136,7 +136,7 @@ public:
                   text("a plan of another space, ", p.arch));
     for (const block& b : p.blocks) // the fused kernels have these built in
       if (b.se_act != activation::relu || b.se_gate != activation::h_sigmoid || b.act == activation::h_sigmoid ||
-          b.project_act == activation::h_sigmoid ||
+          b.act == activation::relu6 || b.project_act == activation::h_sigmoid ||
           (b.kind == block_kind::separable && b.project_act != activation::identity))
         throw error(errc::unsupported, "cuda backend bind", "activations that its kernels compute",
                     text("another in unit ", b.unit));
