@@ -29,6 +29,7 @@
 #include "dynofa/model/keys.hpp"
 #include "dynofa/model/layout.hpp"
 #include "dynofa/model/load.hpp"
+#include "dynofa/model/network_config.hpp"
 #include "dynofa/model/pickle.hpp"
 #include "dynofa/model/pickle_document.hpp"
 #include "dynofa/model/plan.hpp"

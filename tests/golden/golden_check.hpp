@@ -161,6 +161,9 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
 
     recorded.clear();
     const plan p = make_plan(net->space, a, batch);
+    if (c.contains("macs")) t.expect(key + " MACs", p.macs() == c.at("macs").template get<std::int64_t>());
+    if (c.contains("params"))
+      t.expect(key + " parameters", p.parameters() == c.at("params").template get<std::int64_t>());
     const auto level = session.load(a, stored_statistics(*net, p), batch);
     const auto logits = session.run(level, image);
     const double std = c.at("logits").at("std");

@@ -53,13 +53,12 @@ private:
           name, convolve(name + "conv", x, {b.in_channels, b.out_channels, 3, 2}, weight_role::output, i, 0), b.act);
     case block_kind::final_expand: {
       const auto y = convolve(name + "conv", x, {b.in_channels, b.out_channels}, weight_role::output, i, 0);
-      return node("GlobalAveragePool", name + "pool", {activate(name, y, b.act)});
+      const auto pooled = node("GlobalAveragePool", name + "pool", {activate(name, y, b.act)});
+      return plan_.blocks[i + 1].kind == block_kind::classifier ? flatten(name, pooled) : pooled;
     }
     case block_kind::feature_mix: {
       const auto w = constant(name + "weight", weights(b, weight_role::output), {b.out_channels, b.in_channels, 1, 1});
-      return node("Flatten", name + "flat",
-                  {activate(name, node("Conv", name + "conv", {x, w}, {of_one_pixel()}), b.act)},
-                  {attribute("axis", 1)});
+      return flatten(name, activate(name, node("Conv", name + "conv", {x, w}, {of_one_pixel()}), b.act));
     }
     case block_kind::classifier: {
       const auto w = constant(name + "weight", weights(b, weight_role::output), {b.out_channels, b.in_channels});
@@ -117,6 +116,9 @@ private:
     return node("Conv", name, {x, kernel, bias},
                 {attribute("kernel_shape", {k, k}), attribute("strides", {s, s}),
                  attribute("pads", {pad, pad, pad, pad}), attribute("group", c.depthwise ? c.out : 1)});
+  }
+  std::string flatten(const std::string& name, const std::string& x) {
+    return node("Flatten", name + "flat", {x}, {attribute("axis", 1)});
   }
   /// Optional in ONNX, but OpenCV's importer wants it.
   static protobuf_writer of_one_pixel() { return attribute("kernel_shape", {1, 1}); }
