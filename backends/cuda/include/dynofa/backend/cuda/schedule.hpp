@@ -26,12 +26,18 @@ template <class Visit>
 void for_each_tiling(const block& b, precision p, int batch, device_limits device, Visit&& visit) {
   const bool half = p == precision::fp16;
   const int slices = padded_depth(p, b.in_channels) / slice_of(p), chunks = ceil_div(b.mid_channels, channel_chunk);
-  // fp16: fitted to the times of 5000 cuts of 140 blocks (gpu_figures tilings); fp32: as read
+  // Where the numbers come from. fp16: least squares over the times of 5000 tilings of 140 blocks on an H100, which
+  // `gpu_figures tilings` prints. fp32: instructions counted in the compiled kernel, cycles as in fp16 but for what its
+  // products take more.
+  // Instructions of a warp: to expand 32 pixels (an epilogue, and the products of each slice of input channels), to
+  // begin, and to slide over four outputs (a window's rows: loads and multiply-adds, then the store).
   const double per_strip = half ? 145 + slices * 53 : 250 + slices * 590, setup = 290;
-  const double per_row = half ? (3 * b.stride + b.kernel) * 2.0 + 5.5 * b.kernel // of the window
+  const double per_row = half ? (3 * b.stride + b.kernel) * 2.0 + 5.5 * b.kernel
                               : (3 * b.stride + b.kernel) + 9.0 * b.kernel;
   const double per_run = b.kernel * per_row + (half ? 45 : 60);
-  const double alone = half ? 3.8 : 6.0, crowded = half ? 1.13 : 1.2, per_share = half ? 0.11 : 0.075; // cycles
+  // Cycles per instruction of a thread block that is alone on its multiprocessor, and of one that shares its four
+  // schedulers; and for each value of squeeze-excite's hidden layer that the gate kernel adds up.
+  const double alone = half ? 3.8 : 6.0, crowded = half ? 1.13 : 1.2, per_share = half ? 0.11 : 0.075;
   for (const int threads : {256, 128})
     for (int height = 1; height <= std::min(b.out_size, 16); ++height)
       for (int width = 4; width < std::min(b.out_size + 4, 32); width += 4) {
