@@ -32,8 +32,8 @@ void for_each_tiling(const block& b, precision p, int batch, device_limits devic
   // Instructions of a warp: to expand 32 pixels (an epilogue, and the products of each slice of input channels), to
   // begin, and to slide over four outputs (a window's rows: loads and multiply-adds, then the store).
   const double per_strip = half ? 145 + slices * 53 : 250 + slices * 590, setup = 290;
-  const double per_row = half ? (3 * b.stride + b.kernel) * 2.0 + 5.5 * b.kernel
-                              : (3 * b.stride + b.kernel) + 9.0 * b.kernel;
+  const double per_row =
+      half ? (3 * b.stride + b.kernel) * 2.0 + 5.5 * b.kernel : (3 * b.stride + b.kernel) + 9.0 * b.kernel;
   const double per_run = b.kernel * per_row + (half ? 45 : 60);
   // Cycles per instruction of a thread block that is alone on its multiprocessor, and of one that shares its four
   // schedulers; and for each value of squeeze-excite's hidden layer that the gate kernel adds up.
