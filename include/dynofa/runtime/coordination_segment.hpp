@@ -121,8 +121,8 @@ public:
   bool is_name_taken() const noexcept { return access(path_.c_str(), F_OK) == 0; }
   /// Whether its name stands for it: not if it is gone, or if somebody has removed the file by hand.
   bool is_named() const noexcept {
-    struct stat mine {
-    }, named{};
+    struct stat mine {};
+    struct stat named {};
     return fstat(file_.get(), &mine) == 0 && stat(path_.c_str(), &named) == 0 && mine.st_dev == named.st_dev &&
            mine.st_ino == named.st_ino;
   }
@@ -144,7 +144,7 @@ private:
     if (file_.get() < 0 || fstat(file_.get(), &facts) != 0) throw refused();
     if (facts.st_uid != geteuid() || (facts.st_mode & 077) != 0)
       throw error(errc::bad_file, where_, "a segment of this user that nobody else may write to",
-                  text("user ", facts.st_uid, ", mode ", std::oct, facts.st_mode & 0777));
+                  text("user ", facts.st_uid, ", mode ", in_base(8, facts.st_mode & 0777)));
     if (!S_ISREG(facts.st_mode) || facts.st_size != off_t{sizeof(coordination_segment)})
       throw error(errc::bad_file, where_, text("a coordination of ", sizeof(coordination_segment), " bytes"),
                   text(facts.st_size, " bytes: of another program or another version of dynofa"));

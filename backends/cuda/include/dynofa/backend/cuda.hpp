@@ -103,8 +103,8 @@ struct cuda {
     if (weights->device != open->info.index || weights->layout.values != open->values)
       throw error(errc::mismatch, "cuda backend bind", "weights packed for its device and precision",
                   "those of another backend");
+    check_bind("cuda backend bind", weights->layout.space, p, norms);
     cuda_detail::require_runnable(weights->layout, p, p.batch);
-    check_norms("cuda backend bind", p, norms);
     const std::vector<float> values = cuda_detail::interleave_norms(p, norms.scale, norms.shift);
     bound made{p, weights, cuda_detail::device_memory(open->info.index, values.size() * 4, "a level"), nullptr, {}};
     cuda_detail::upload(made.norms.get(), values.data(), values.size() * 4, open->stream.get());
