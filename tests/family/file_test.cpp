@@ -16,7 +16,9 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 #include <chrono>
+#include <cmath>
 #include <csignal>
+#include <limits>
 #include <thread>
 
 namespace dynofa_test::family_file {
@@ -190,6 +192,49 @@ TEST_CASE("truncated, altered and newer files are refused with a sentence") {
             .find("0 ≤ correct ≤ correct of five ≤ images") != std::string::npos);
   CHECK(says(sealed(replaced(whole, "level.1.mean", "level.7.mean"))).find("a tensor level.1.mean") !=
         std::string::npos);
+}
+
+TEST_CASE("a value that is infinite or NaN is refused with tensor and index, written or read") {
+  const scratch_folder folder;
+  const auto path = folder.path() / "f.dynofa";
+  const auto with = [&](bool as_halves, auto change) {
+    supernet net = as_halves ? round_to_half(*tiny_supernet()) : *tiny_supernet();
+    change(net);
+    return some_family(2, std::make_shared<const supernet>(std::move(net)));
+  };
+  const auto infinite =
+      with(false, [](supernet& net) { net.weights.front()[30] = -std::numeric_limits<float>::infinity(); });
+  CHECK(sentence([&] { save_family(path, infinite); }) ==
+        path.string() + ", tensor supernet.stem: expected finite values, got -inf at [1, 0, 1, 0]");
+  CHECK(folder.files() == 0);
+
+  // a file that another program wrote: known values replaced in the bytes
+  for (const bool as_halves : {false, true}) {
+    const float marker = 0x1.554p+9f; // a half, too
+    const auto marked = with(as_halves, [&](supernet& net) { net.weights.front()[30] = net.norms[1].var[2] = marker; });
+    save_family(path, marked);
+    const std::string whole = read_text(path);
+    const auto raw_of = [&](float v, bool half) {
+      const std::uint16_t h = float_to_half(v);
+      return half ? std::string(reinterpret_cast<const char*>(&h), 2)
+                  : std::string(reinterpret_cast<const char*>(&v), 4);
+    };
+    for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+      const auto altered = sealed(replaced(whole, raw_of(marker, as_halves), raw_of(bad, as_halves)));
+      const auto said = sentence([&] { read_family({std::as_bytes(std::span(altered)), nullptr}, "f"); });
+      CAPTURE(said);
+      CHECK(
+          (said == text("f, tensor supernet.stem: expected finite values, got ", shown(bad), " at [1, 0, 1, 0]") ||
+           said == text("f, tensor supernet.block.0.norm0.var: expected finite values, got ", shown(bad), " at [2]")));
+    }
+  }
+  family f = some_family(1);
+  auto level = some_level(*f.net(), 7, 10);
+  level.statistics.var[3] = std::nanf("");
+  CHECK(sentence([&] { f.add(level); })
+            .find("family level, first_conv.bn, channel 3: expected a finite mean, a finite "
+                  "variance of at least 0, got ") == 0);
+  CHECK(f.levels().size() == 1);
 }
 
 TEST_CASE("200 interrupted writes: the old file or the new one") {

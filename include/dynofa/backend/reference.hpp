@@ -25,6 +25,7 @@ namespace plain {
 using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using matrix_view = Eigen::Map<const matrix, 0, Eigen::OuterStride<>>;
 
+/// std::max and std::min give their first operand where one is NaN, so it stays NaN.
 inline float activate(activation act, float x) {
   switch (act) {
   case activation::relu: return std::max(x, 0.0f);
