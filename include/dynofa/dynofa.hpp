@@ -127,7 +127,6 @@
 #include "dynofa/runtime/slow_down_filter.hpp"
 #include "dynofa/runtime/surprise_distribution.hpp"
 #include "dynofa/runtime/target.hpp"
-#include "dynofa/data/batch.hpp"
 #include "dynofa/data/class_names.hpp"
 #include "dynofa/data/class_names_json.hpp"
 #include "dynofa/data/codec.hpp"

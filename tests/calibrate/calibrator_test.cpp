@@ -221,9 +221,9 @@ TEST_CASE(
   CHECK(said(net, a, 4, "resized to r x r") == "(no error)");
   CHECK(said(net, other, 4, "resized to r x r") ==
         text("calibrator: expected a state of architecture ", other.canonical(), ", got one of architecture ", a));
-  CHECK(said(retrained, a, 4, "resized to r x r") == text(std::hex, "calibrator: expected a state of super-network ",
-                                                          retrained->hash(), ", got one of super-network ",
-                                                          net->hash()));
+  CHECK(said(retrained, a, 4, "resized to r x r") == text("calibrator: expected a state of super-network ",
+                                                          in_base(16, retrained->hash()),
+                                                          ", got one of super-network ", in_base(16, net->hash())));
   CHECK(said(net, a, 5, "resized to r x r") == "calibrator: expected a state of batches of 5, got one of batches of 4");
   CHECK(said(net, a, 4, "cropped") ==
         "calibrator: expected a state of inputs cropped, got one of inputs resized to r x r");

@@ -149,7 +149,7 @@ public:
       if (!(own == other))
         throw error(errc::mismatch, "calibrator", text("a state of ", what, own), text("one of ", what, other));
     };
-    const auto hex = [](std::uint64_t hash) { return text(std::hex, hash); };
+    const auto hex = [](std::uint64_t hash) { return in_base(16, hash); };
     expect_same("architecture ", seen_.arch, state.arch);
     expect_same("super-network ", hex(seen_.supernet_hash), hex(state.supernet_hash));
     expect_same("batches of ", seen_.batch, state.batch);

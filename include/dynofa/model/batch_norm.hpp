@@ -75,8 +75,12 @@ inline void check_statistics(const plan& p, const bn_statistics& s, std::string_
                   "a finite mean, a finite variance of at least 0", text(shown(s.mean[i]), " and ", shown(s.var[i])));
 }
 
-/// Throws errc::mismatch unless there are as many scales and shifts as `p` has batch-norm channels.
-inline void check_norms(const char* where, const plan& p, const scale_shift& norms) {
+/// What every backend's `bind` asks: throws errc::mismatch unless `p` is a plan of the packed super-network's space and
+/// there are as many scales and shifts as it has batch-norm channels.
+inline void check_bind(const char* where, const space_description& packed, const plan& p, const scale_shift& norms) {
+  if (!(p.space == packed))
+    throw error(errc::mismatch, where, "a plan of the packed super-network's space",
+                text("a plan of another space, ", p.arch));
   const auto wanted = static_cast<std::size_t>(p.norm_values());
   if (norms.scale.size() != wanted || norms.shift.size() != wanted)
     throw error(errc::mismatch, where, text(wanted, " scales and shifts for ", p.arch),
