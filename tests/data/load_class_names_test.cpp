@@ -46,7 +46,11 @@ TEST_CASE("anything else is one sentence with the path") {
   CHECK(said("[3]") == "[0]: expected an object, got 3");
   CHECK(said("\x1f\x8b") == ": expected class names, a line each or as JSON, got a gzip archive");
   CHECK(said("<html>").starts_with(": expected the file itself, got an HTML page"));
-  CHECK(said("cat\n" + std::string(1025, 'x')).starts_with(" line 2: expected a class name of at most 1024 bytes"));
+  CHECK(said("cat\n" + std::string(1025, 'x')) == " line 2: expected a text of at most 1024 bytes, got string");
+  CHECK(said("caf\xe9\n") == " line 1: expected UTF-8, got other bytes"); // Latin-1
+  std::filesystem::create_directories(folder.path() / "latin1" / "caf\xe9");
+  CHECK(sentence([&] { load_class_names(folder.path() / "latin1"); }) ==
+        (folder.path() / "latin1").string() + ": expected UTF-8, got other bytes");
   std::filesystem::create_directory(folder.path() / "none");
   CHECK(sentence([&] { load_class_names(folder.path() / "none"); }) ==
         (folder.path() / "none").string() + ": expected a folder for each class, got none");

@@ -47,8 +47,8 @@ inline bool are_sound(const bn_statistics& s) {
          std::all_of(s.var.begin(), s.var.end(), [](float v) { return v >= 0; });
 }
 
-/// "blocks.7.conv.depth_conv.bn.bn, channel 3": the name in the super-network's checkpoint of the norm that value `at`
-/// of a plan's statistics belongs to.
+/// The norm that value `at` of a plan's statistics belongs to, by its name in the super-network's checkpoint, and the
+/// channel.
 inline std::string norm_channel(const plan& p, std::size_t at) {
   for (const block& b : p.blocks)
     for (int i = 0; i < b.norm_count(); ++i) {

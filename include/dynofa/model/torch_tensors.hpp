@@ -57,7 +57,7 @@ public:
         std::find_if(sets_.begin(), sets_.end(), [&](const set& s) { return name.empty() || s.name == name; });
     weight_set result;
     if (chosen == sets_.end()) {
-      note_left_out(document_.top(), nullptr, result.notes);
+      note_left_out(document_.top(), false, result.notes);
       std::string known;
       for (const set& s : sets_) known += (known.empty() ? "" : ", ") + shown_name(s.name);
       if (!name.empty() && !sets_.empty()) throw bad(text("one of the sets of weights ", known), printable(name));
@@ -68,8 +68,8 @@ public:
     result.notes.weights = chosen->name;
     for (const set& s : sets_)
       if (&s != &*chosen) result.notes.others.push_back(shown_name(s.name));
-    if (chosen->dict != &document_.top()) note_left_out(document_.top(), chosen->outermost, result.notes);
-    note_left_out(*chosen->dict, nullptr, result.notes);
+    if (chosen->outermost) note_left_out(document_.top(), false, result.notes);
+    note_left_out(*chosen->dict, true, result.notes);
     for (std::size_t i = 0; i < chosen->dict->items.size(); i += 2)
       add(document_[chosen->dict->items[i]], document_[chosen->dict->items[i + 1]], result);
     return result;
@@ -124,13 +124,17 @@ private:
     return 50;
   }
 
-  /// Notes the entries that are neither a tensor nor `taken`.
-  void note_left_out(const pickle::value& dict, const pickle::value* taken, reading_notes& notes) const {
+  bool is_set(const pickle::value& v) const {
+    return std::any_of(sets_.begin(), sets_.end(), [&](const set& s) { return s.dict == &v || s.outermost == &v; });
+  }
+  /// Notes what of a dict is in no set of weights: tensors too, unless they are what is `taken`.
+  void note_left_out(const pickle::value& dict, bool taken, reading_notes& notes) const {
     using pickle::kind;
     constexpr std::size_t most_notes = 64; // a hostile file has millions of entries
     for (std::size_t i = 0; i < dict.items.size() && notes.left_out.size() < most_notes; i += 2) {
       const auto &key = document_[dict.items[i]], &item = document_[dict.items[i + 1]];
-      if (&item == taken || (key.kind == kind::string && item.kind == kind::tensor)) continue;
+      if (taken && key.kind == kind::string && item.kind == kind::tensor) continue;
+      if (is_set(item)) continue;
       const std::string name = key.kind == kind::string ? printable(key.text) : text('"', name_of(key.kind), '"');
       notes.left_out.push_back(text(name.substr(1, name.size() - 2), " (", document_.describe(item), ')'));
     }
