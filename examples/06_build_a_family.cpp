@@ -18,6 +18,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "own_checkpoint.hpp"
 #include <algorithm>
 #include <fstream>
 #include <iomanip>
@@ -57,8 +58,12 @@ struct job {
                                   images && images < validation.size() ? validation.subset(images, 1) : validation,
                                   classifier.preprocessing, {.threads = threads, .progress = std::ref(evaluating)});
     std::vector<family_level> measured;
-    for (std::size_t i = 0; i < levels.size(); ++i)
+    for (std::size_t i = 0; i < levels.size(); ++i) {
+      if (results[i].not_finite > 0)
+        std::cout << "  " << levels[i].arch << ": " << results[i].not_finite
+                  << " images gave infinite or NaN logits and count as wrong\n";
       measured.push_back({levels[i].arch, std::move(levels[i].statistics), results[i].accuracy, {}});
+    }
     return measured;
   }
 };
@@ -153,7 +158,9 @@ int main(int argc, char** argv) try {
   int threads = hardware_threads(), rounds = 3;
   std::size_t levels = 18, samples = 80;
   double profile_seconds = 60;
-  app.add_option("--supernet", asset, "safetensors with space, preprocessing and class names inside");
+  checkpoint_options told;
+  app.add_option("--supernet", asset, "checkpoint: what 03_load_a_checkpoint wrote, or any other with what it reads");
+  told.add_to(app);
   app.add_option("--calib", calib, "training images for the batch norm, a folder per class")->required();
   app.add_option("--images", images, "labelled images that decide, a folder per class")->required();
   app.add_option("--out", out, "folder for the family and what each stage left");
@@ -166,7 +173,7 @@ int main(int argc, char** argv) try {
   CLI11_PARSE(app, argc, argv);
 
   fs::create_directories(out);
-  image_classifier c = load_classifier(asset);
+  image_classifier c = told.classifier(asset);
   c.net = std::make_shared<const supernet>(round_to_half(*c.net)); // what the file will hold is what is measured
   const space_description space = c.net->space;
   std::cout << "1. profile\n";

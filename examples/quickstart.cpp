@@ -54,6 +54,7 @@ void classify(const family& f, std::size_t i, const data::image& picture) {
   session runner(one_core, f.net());
   auto level = runner.load(l.arch, l.statistics);
   auto scores = runner.run(level, image);
+  if (argmax(scores) == scores.size()) throw error(errc::device, text("level ", i), "logits", "NaN");
   const float top = *std::max_element(scores.begin(), scores.end());
   double sum = 0;
   for (float& s : scores) sum += s = std::exp(s - top);

@@ -110,6 +110,8 @@ int main(int argc, char** argv) try {
               << ratio(calibrated[0].images, calibration_seconds) << " of " << threads << " x " << rate
               << " images/s; evaluation " << got.images << " in " << evaluation_seconds << " s, "
               << ratio(got.images, evaluation_seconds) << "; both " << ratios.back() << std::endl;
+    if (result[0].not_finite > 0)
+      std::cout << "    " << result[0].not_finite << " images gave infinite or NaN logits and count as wrong\n";
     t.check("top-1 of " + wanted.at("name").get<std::string>(), std::abs(got.top1() - expected) / 0.4);
   }
   t.end();

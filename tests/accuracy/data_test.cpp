@@ -37,7 +37,7 @@ TEST_CASE("a fault is one sentence with its line") {
   const auto fault = [](const std::string& source) {
     return sentence([&] { parse_accuracy_data(source, "a.jsonl"); });
   };
-  CHECK(fault("") == "a.jsonl: expected at least one line, got none");
+  CHECK(fault("") == "a.jsonl: expected at least one line, got an empty file");
   CHECK(fault(good + "\n{\n") == "a.jsonl line 2: expected a JSON text, got something else");
   CHECK(fault("\n[]") == "a.jsonl line 2: expected an object, got array");
   CHECK(fault(with(good, R"("top1":0.5)", R"("top":0.5)")) == "a.jsonl line 1: expected a field top1, got none");

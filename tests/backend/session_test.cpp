@@ -181,4 +181,13 @@ TEST_CASE("levels that come and go settle on one workspace, and only the level t
   CHECK(backend.seen->workspaces == 2);
 }
 
+TEST_CASE("the largest logit is the answer, NaN is none") {
+  const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
+  CHECK(argmax(std::vector<float>{1, 3, 3, 2}) == 1);
+  CHECK(argmax(std::vector<float>{-infinity, -2, infinity}) == 2);
+  CHECK(argmax(std::vector<float>{nan, 1, 2}) == 3);
+  CHECK(argmax(std::vector<float>{1, 2, nan}) == 3);
+  CHECK(argmax(std::vector<float>{nan}) == 1);
+}
+
 } // namespace dynofa_test::backend_session

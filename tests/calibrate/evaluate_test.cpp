@@ -10,6 +10,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <cmath>
+#include <limits>
 
 namespace dynofa_test::calibrate_evaluate {
 
@@ -75,6 +77,33 @@ TEST_CASE("evaluation counts what single runs count, on any number of threads, l
     CHECK(results[l].per_class == singly[l].per_class);
   }
   CHECK(results[0].per_class[0].images == 3);
+}
+
+TEST_CASE("images whose logits are no numbers count as wrong and are counted") {
+  const support::scratch_folder scratch;
+  write_pictures(scratch.path());
+  const data::image_folder folder(scratch.path());
+  const backend::cpu one;
+  const auto results_with = [&](auto change) {
+    supernet broken = *support::tiny_supernet();
+    change(broken.weights.back()); // the classifier's bias
+    const auto net = std::make_shared<const supernet>(std::move(broken));
+    const evaluated_level level{smallest(net->space), stored_statistics(*net, smallest(net->space))};
+    return evaluate(one, net, one.pack(net), std::span(&level, 1), folder, rule, {.batch = 7}).front();
+  };
+  const auto healthy = results_with([](auto&) {});
+  CHECK(healthy.not_finite == 0);
+  CHECK(healthy.accuracy.correct5 > 0);
+  for (float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+    CAPTURE(bad);
+    const auto all = results_with([&](auto& bias) { bias.assign(bias.size(), bad); });
+    CHECK(all.accuracy == measured_accuracy{30, 0, 0});
+    CHECK(all.not_finite == 30);
+    const auto one_class = results_with([&](auto& bias) { bias[4] = bad; });
+    CHECK(one_class.accuracy == measured_accuracy{30, 0, 0});
+    CHECK(one_class.not_finite == 30);
+    CHECK(one_class.per_class[4] == measured_accuracy{3, 0, 0});
+  }
 }
 
 TEST_CASE("the interval of top-1 is Wilson's") {

@@ -52,6 +52,7 @@ TEST_CASE("lines that are not blank, with their numbers") {
   const auto note = [&](std::string_view line, const std::string& where) { seen.push_back(text(where, ": ", line)); };
   for_each_line("a\n \t\r\n\nb c\r\nd", "f", note);
   CHECK(seen == std::vector<std::string>{"f line 1: a", "f line 4: b c\r", "f line 5: d"});
+  CHECK(sentence([&] { for_each_line("", "f", note); }) == "f: expected at least one line, got an empty file");
   const std::string longest(65536, 'x');
   for_each_line(longest + "\n", "f", note);
   CHECK(sentence([&] { for_each_line("a\n" + longest + " ", "f", note); }) ==

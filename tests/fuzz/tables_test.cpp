@@ -3,6 +3,7 @@
 // under AddressSanitizer and UBSan too; what loads is used.
 #include "dynofa/accuracy/data.hpp"
 #include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/data/load_class_names.hpp"
 #include "dynofa/latency/model.hpp"
 #include "dynofa/latency/table_io.hpp"
 #include "dynofa/search/state_json.hpp"
@@ -190,6 +191,25 @@ TEST_CASE("accuracy lines") {
   t.report("accuracy lines");
   CHECK(t.refused > 3000);
   CHECK(t.loaded > 300);
+}
+
+TEST_CASE("class names") {
+  const std::string texts[] = {"n01443537 goldfish, Carassius auratus\ncat\ndog\ta good one\n",
+                               R"([{"wnid": "n1", "name": "caf\u00e9"}, "cat", {"name": "dog", "wnid": "n2"}])"};
+  mutator mutate(9);
+  for (const std::string& whole : texts) {
+    tally counts;
+    for (int n = 0; n < 5000; ++n) {
+      const auto altered = n == 0 ? whole : mutate(whole, texts[mutate.below(2)]);
+      counts.read([&] {
+        for (const auto& c : data::parse_class_names(altered, "f")) (void)nlohmann::json(c.id + c.name).dump();
+      });
+    }
+    counts.report("class names");
+    CHECK(counts.loaded > 100);
+    CHECK(counts.refused > 100);
+    CHECK(counts.slowest_s < 2);
+  }
 }
 
 TEST_CASE("search states") {

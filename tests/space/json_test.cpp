@@ -90,7 +90,7 @@ TEST_CASE("whatever is wrong with an architecture is one sentence that names the
 
 TEST_CASE("a text that is not JSON, too deep or too long is refused") {
   const auto fault = [](std::string_view source) { return support::sentence([&] { parse_arch(source); }); };
-  CHECK(fault("") == "architecture: expected a JSON text, got something else");
+  CHECK(fault("") == "architecture: expected a JSON text, got an empty file");
   CHECK(fault("{\"ks\": [3,") == "architecture: expected a JSON text, got something else");
   CHECK(fault("{\"r\": 1e999}") == "architecture: expected a JSON text, got something else");
   CHECK(fault("{\"r\": \"\xff\"}") == "architecture: expected a JSON text, got something else");

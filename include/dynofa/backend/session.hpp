@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -209,9 +210,14 @@ private:
   std::uint64_t id_ = next_id();
 };
 
-/// The index of the largest logit.
+/// The index of the largest logit, the lowest of equal ones; `logits.size()`, which is no class, if one of them is NaN.
 inline std::size_t argmax(std::span<const float> logits) {
-  return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  std::size_t best = 0;
+  for (std::size_t c = 0; c < logits.size(); ++c) {
+    if (std::isnan(logits[c])) return logits.size();
+    if (logits[c] > logits[best]) best = c;
+  }
+  return best;
 }
 
 } // namespace dynofa

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/file_kind.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -89,6 +90,12 @@ inline std::pair<descriptor, std::string> make_beside(const std::filesystem::pat
   }
 }
 
+/// Refuses what stands for a file and is not the file.
+inline void expect_the_file_itself(std::string_view content, const std::filesystem::path& path) {
+  if (std::string kind = stand_in(content); !kind.empty())
+    throw error(errc::bad_file, path.string(), "the file itself", std::move(kind));
+}
+
 /// A regular file, open for reading, and its size. Throws errc::io.
 inline std::pair<descriptor, std::size_t> open_to_read(const std::filesystem::path& path) {
   const auto refused = [&](std::string got) {
@@ -109,7 +116,7 @@ inline std::pair<descriptor, std::size_t> open_to_read(const std::filesystem::pa
 ///
 /// The mapping follows the inode, so replacing the file (as `replace_file` does) leaves it intact; truncating the file
 /// in place under a living mapping is undefined, as for every mapped file. An empty file gives no bytes. Throws
-/// errc::io.
+/// errc::io, and errc::bad_file for a git-lfs pointer or an HTML page in the file's place.
 inline file_bytes map_file(const std::filesystem::path& path) {
   const auto opened = detail::open_to_read(path);
   const std::size_t size = opened.second;
@@ -117,11 +124,13 @@ inline file_bytes map_file(const std::filesystem::path& path) {
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, opened.first.get(), 0);
   if (data == MAP_FAILED) throw error(errc::io, path.string(), "a readable file", detail::errno_text());
   std::shared_ptr<const void> owner(data, [size](void* mapped) { ::munmap(mapped, size); });
-  return {{static_cast<const std::byte*>(data), size}, std::move(owner)};
+  file_bytes file{{static_cast<const std::byte*>(data), size}, std::move(owner)};
+  detail::expect_the_file_itself(file.text(), path);
+  return file;
 }
 
 /// The bytes of a regular file of at most `limit` bytes: a copy, which a file that shrinks meanwhile does not harm.
-/// Throws errc::io, or errc::bad_file for a larger one.
+/// Throws errc::io, or errc::bad_file for a larger one and for a git-lfs pointer or an HTML page in its place.
 inline std::vector<std::byte> read_bytes(const std::filesystem::path& path, std::size_t limit = 256u << 20) {
   const auto opened = detail::open_to_read(path);
   const std::size_t size = opened.second;
@@ -136,13 +145,15 @@ inline std::vector<std::byte> read_bytes(const std::filesystem::path& path, std:
                   got < 0 ? detail::errno_text() : "one that became shorter");
     done += static_cast<std::size_t>(got);
   }
+  detail::expect_the_file_itself({reinterpret_cast<const char*>(bytes.data()), size}, path);
   return bytes;
 }
 
 /// `visit(line, where)` for every line of `source` that is not blank; `where` is "NAME line 7". Throws errc::bad_file
-/// for a line above 64 KiB.
+/// for a line above 64 KiB and for no text at all.
 template <class Visit>
 void for_each_line(std::string_view source, std::string_view name, Visit visit) {
+  if (source.empty()) throw error(errc::bad_file, name, "at least one line", "an empty file");
   for (std::size_t number = 1; !source.empty(); ++number) {
     const auto end = source.find('\n');
     const std::string_view line = source.substr(0, end);

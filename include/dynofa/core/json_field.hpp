@@ -174,7 +174,10 @@ inline nlohmann::json parse_bounded(std::string_view source, std::string_view na
     return true;
   };
   nlohmann::json parsed = nlohmann::json::parse(source.begin(), source.end(), check, false);
-  if (parsed.is_discarded()) throw error(errc::bad_file, name, "a JSON text", "something else");
+  if (parsed.is_discarded()) {
+    const std::string kind = kind_of_content(source);
+    throw error(errc::bad_file, name, "a JSON text", kind.empty() ? "something else" : kind);
+  }
   return parsed;
 }
 

@@ -73,6 +73,8 @@ private:
 inline nlohmann::json parse_table_yaml(std::string_view source, std::string_view where) {
   if (source.size() > max_table_bytes)
     throw error(errc::bad_file, where, text("at most ", max_table_bytes, " bytes"), text(source.size(), " bytes"));
+  if (std::string kind = kind_of_content(source); !kind.empty())
+    throw error(errc::bad_file, where, "a YAML map", std::move(kind));
   yaml_reader reader(where);
   try {
     std::istringstream in{std::string(source)};

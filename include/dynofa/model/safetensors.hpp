@@ -168,6 +168,9 @@ inline safetensors_file read_safetensors(const file_bytes& file, std::string_vie
   };
   const std::uint64_t file_size = file.bytes.size();
   std::uint64_t header_size = 0;
+  if (file_size < 9 || file.text()[8] != '{') // a header's length may look like anything
+    if (std::string kind = kind_of_content(file.text()); !kind.empty())
+      throw bad("a safetensors file", std::move(kind));
   if (file_size < 8) throw bad("a header length of 8 bytes", text(file_size, " bytes"));
   std::memcpy(&header_size, file.bytes.data(), 8);
   if (header_size > max_header_bytes)

@@ -16,6 +16,7 @@
 
 #include "support/tiny_space.hpp"
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 #include <string>
@@ -230,6 +231,27 @@ TEST_CASE("a weight beyond half precision is refused in fp16, never made infinit
                        "cuda backend, classifier.linear.weight: expected weights that fit half precision, got 70000",
                        error);
   CHECK_NOTHROW(packed_layout{net, precision::fp32});
+}
+
+TEST_CASE("a NaN stays NaN through every activation, and shows in the logits of its image alone") {
+  for (const float nan : {std::bit_cast<float>(0x7FFFFFFFu), std::bit_cast<float>(0xFFC00000u)}) {
+    for (activation act : {activation::identity, activation::relu, activation::h_swish})
+      CHECK(std::isnan(activate(act, nan)));
+    CHECK(std::isnan(h_sigmoid(nan)));
+  }
+  const auto net = support::tiny_supernet();
+  const plan p = make_plan(net->space, smallest(net->space), 2);
+  const bn_statistics statistics = stored_statistics(*net, p);
+  std::vector<float> images = normals(2 * static_cast<std::size_t>(p.blocks[0].in_values()), 8);
+  images[700] = std::nanf("");
+  for (const precision values : {precision::fp32, precision::fp16}) {
+    emulated_level level(*net, p, fold(*net, p, statistics), values, {96 * 1024, 16});
+    level.put(level.layout.image, images, false);
+    run_emulated(level.steps.network());
+    const auto logits = level.get(level.layout.logits, 20, false);
+    CHECK(std::all_of(logits.begin(), logits.begin() + 10, [](float v) { return std::isnan(v); }));
+    CHECK(std::none_of(logits.begin() + 10, logits.end(), [](float v) { return std::isnan(v); }));
+  }
 }
 
 TEST_CASE("batches, odd sizes and little shared memory") {

@@ -1,7 +1,8 @@
 // The kernels, once for every instruction set: included inside the namespace and the target region of one (isa_*.hpp),
 // which defines before
 //   vec, lanes            a register of `lanes` floats (lanes divides 16)
-//   load, store, broadcast, zero, fma(a, b, c) = a·b + c, accumulate(c, a, b): c += a·b, add, mul, max, min, load_half
+//   load, store, broadcast, zero, fma(a, b, c) = a·b + c, accumulate(c, a, b): c += a·b, add, mul, load_half
+//   max, min              give the second operand where that is NaN
 //   tile_pixels[V]        how many pixels times V registers of output one pointwise tile holds
 //   tile_vectors          the largest V
 //   depthwise_tile        output pixels of one depthwise strip
@@ -10,12 +11,13 @@
 
 inline constexpr int vectors_per_block = lane_block / lanes;
 
+/// NaN stays NaN: it is the second operand of every max and min.
 DYNOFA_CPU_FN vec activate(vec y, epilogue act) {
   switch (act) {
-  case epilogue::relu: return max(y, zero());
-  case epilogue::relu6: return min(max(y, zero()), broadcast(6.f));
-  case epilogue::h_swish: return mul(y, min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f)));
-  case epilogue::h_sigmoid: return min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f));
+  case epilogue::relu: return max(zero(), y);
+  case epilogue::relu6: return min(broadcast(6.f), max(zero(), y));
+  case epilogue::h_swish: return mul(y, min(broadcast(1.f), max(zero(), fma(y, broadcast(1.f / 6), broadcast(.5f)))));
+  case epilogue::h_sigmoid: return min(broadcast(1.f), max(zero(), fma(y, broadcast(1.f / 6), broadcast(.5f))));
   default: return y;
   }
 }
@@ -40,10 +42,11 @@ DYNOFA_CPU_FN vec load(const bfloat16* p) {
   __builtin_memcpy(&h, p, sizeof(h));
   return (vec)(__builtin_convertvector(h, words) << 16);
 }
-/// Rounded to nearest even in the upper half of each word; the lower half is of no meaning.
+/// Rounded to nearest even in the upper half of each word; the lower half is of no meaning. A NaN is cut off instead:
+/// one whose bits are all ones would be rounded to −0.
 DYNOFA_CPU_FN words rounded(vec v) {
   const words w = (words)v;
-  return w + 0x7fff + (w >> 16 & 1);
+  return w + ((words)(v == v) & (0x7fff + (w >> 16 & 1)));
 }
 DYNOFA_CPU_FN void store(bfloat16* p, vec v) {
   const halves h = __builtin_convertvector(rounded(v) >> 16, halves);
