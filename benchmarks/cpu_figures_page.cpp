@@ -48,11 +48,7 @@ const json& row(const std::map<std::string, json>& rows, const std::string& name
   return found->second;
 }
 
-std::string fixed(double v, int digits = 2) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << v;
-  return out.str();
-}
+std::string fixed(double v, int digits = 2) { return text(std::fixed, std::setprecision(digits), v); }
 
 struct geometric_mean {
   double logs = 0;

@@ -23,10 +23,12 @@ enum class errc {
   cancelled,        ///< the caller asked to stop
 };
 
-/// Joins its arguments into one string with `operator<<`; the library's only text formatting.
+/// Joins its arguments into one string with `operator<<`; the library's only text formatting. Numbers look as in C
+/// whatever the global locale, since what is joined goes into files and names.
 template <class... Parts>
 std::string text(const Parts&... parts) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   (out << ... << parts);
   return std::move(out).str();
 }

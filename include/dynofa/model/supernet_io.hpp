@@ -42,8 +42,7 @@ public:
     norm_parameters n{take(key + ".weight", shape), take(key + ".bias", shape), take(key + ".running_mean", shape),
                       take(key + ".running_var", shape)};
     for (float v : n.var)
-      if (!(v >= 0))
-        throw error(errc::bad_file, "checkpoint tensor " + key + ".running_var", "values ≥ 0", std::to_string(v));
+      if (!(v >= 0)) throw error(errc::bad_file, "checkpoint tensor " + key + ".running_var", "values ≥ 0", text(v));
     ignore(key + ".num_batches_tracked");
     return n;
   }

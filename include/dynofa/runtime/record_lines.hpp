@@ -1,9 +1,9 @@
 #pragma once
 #include "dynofa/core/file.hpp"
+#include "dynofa/core/number.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include <cctype>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -24,7 +24,7 @@ inline std::vector<std::string> csv_columns(std::string_view line) {
   for (char c : line) {
     if (c == ',')
       columns.emplace_back();
-    else if (!std::isspace(static_cast<unsigned char>(c)))
+    else if (c != ' ' && c != '\t' && c != '\r') // whatever the locale takes for blank
       columns.back() += c;
   }
   return columns;
@@ -43,6 +43,7 @@ inline void read_records(std::string_view source, std::string_view name,
   for_each_line(source, name, [&](std::string_view line, const std::string& where) {
     record_fields fields;
     if (json) {
+      const dynofa::detail::classic_numbers here;
       const auto object = nlohmann::ordered_json::parse(line, nullptr, false);
       if (!object.is_object()) throw error(errc::bad_file, where, "a JSON object", "something else");
       for (const auto& [key, value] : object.items())

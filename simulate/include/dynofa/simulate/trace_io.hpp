@@ -1,10 +1,10 @@
 #pragma once
+#include "dynofa/core/number.hpp"
 #include "dynofa/runtime/record_lines.hpp"
 #include "dynofa/simulate/trace.hpp"
 
 #include <cmath>
 #include <cstddef>
-#include <cstdlib>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -32,9 +32,9 @@ inline trace read_trace(std::string_view source, const std::string& name, std::s
     for (const auto& [key, content] : fields) {
       double* value = key == "level" ? &level : key == "latency_ms" ? &latency : key == "limit_ms" ? &limit : nullptr;
       if (!value) continue;
-      char* end = nullptr;
-      *value = std::strtod(content.c_str(), &end);
-      if (*end != 0) throw fail(text("a number as ", key), "\"" + content.substr(0, 40) + "\"");
+      const auto number = parse_number<double>(content);
+      if (!number) throw fail(text("a number as ", key), printable(content));
+      *value = *number;
     }
     if (!(level >= 0 && level < static_cast<double>(levels.size()) && level == std::floor(level)))
       throw fail(text("a level of 0 to ", levels.size() - 1), text(level));
