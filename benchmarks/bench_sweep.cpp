@@ -1,14 +1,3 @@
-// Latency of sub-networks on this machine over resolution × depth × kernel × expand.
-//
-//   bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds S] [--points N] [--out
-//   PREFIX]
-//
-// The networks that make the same choice everywhere (135 at the paper's five resolutions, 459 with --full), and with
-// --random N (default 0; --full 500) as many that do not, in an order drawn from the seed, so that a drift of the clock
-// does not look like a trend. Writes PREFIX.csv while it runs, then PREFIX.json and, where there is a gnuplot,
-// PREFIX.png. Stop it when you like (Ctrl-C): the same command goes on where it stopped. --quick, the default, gives
-// each network a quarter of a second, --full two. The first network of each resolution is compared with the reference
-// backend before it is timed.
 #include "dynofa/core/number.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/report/progress.hpp"
@@ -24,6 +13,19 @@
 #include <sstream>
 
 namespace {
+
+constexpr const char* usage =
+    R"(bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds S] [--points N]
+    [--out PREFIX]
+
+Latency of sub-networks on this machine over resolution × depth × kernel × expand.
+
+The networks that make the same choice everywhere (135 at the paper's five resolutions, 459 with --full), and
+with --random N (default 0; --full 500) as many that do not, in an order drawn from the seed, so that a drift of
+the clock does not look like a trend. Writes PREFIX.csv while it runs, then PREFIX.json and, where there is a
+gnuplot, PREFIX.png. Stop it when you like (Ctrl-C): the same command goes on where it stopped. --quick, the
+default, gives each network a quarter of a second, --full two. The first network of each resolution is compared
+with the reference backend before it is timed.)";
 
 using namespace bench;
 
@@ -207,6 +209,7 @@ int sweep(const options& o) {
 } // namespace
 
 int main(int argc, char** argv) try {
+  if (printed_help(argc, argv, usage)) return 0;
   options o;
   bool& full = o.full;
   for (int i = 1; i < argc; ++i)
@@ -230,9 +233,7 @@ int main(int argc, char** argv) try {
   o.seed = static_cast<std::uint64_t>(number("--seed", 1, 0, 1e15));
   o.seconds = number("--seconds", full ? 2 : .25, .001, 600);
   if (argc > 1) {
-    std::cerr << "usage: bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds "
-                 "S] [--points N]"
-                 " [--out PREFIX]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
   return sweep(o);
