@@ -48,8 +48,6 @@ const json& row(const std::map<std::string, json>& rows, const std::string& name
   return found->second;
 }
 
-std::string fixed(double v, int digits = 2) { return text(std::fixed, std::setprecision(digits), v); }
-
 struct geometric_mean {
   double logs = 0;
   int n = 0;

@@ -254,7 +254,7 @@ int main(int argc, char** argv) try {
   const std::size_t dropped = f.keep_front(device);
   set_provenance(f, {{"origin", c.origin},
                      {"made_by", "examples/06_build_a_family"},
-                     {"supernet_hash", text(std::hex, c.net->hash())},
+                     {"supernet_hash", in_base(16, c.net->hash())},
                      {"calibration", "2000 training images, batches of 100, variance within batches"}});
   set_table(f, load_latency_table(j.out / "table.json"));
   save_family(j.out / "family.dynofa", f);

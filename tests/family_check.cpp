@@ -35,7 +35,7 @@ int main(int argc, char** argv) try {
                                 {.threads = hardware_threads(), .progress = std::ref(bar)});
   const auto here = measure_latencies(one_core, f);
   int passed = 0, failed = 0;
-  std::cout << images.size() << " images; here: " << here.at(0).device
+  std::cout << images.to_string() << "; here: " << here.at(0).device
             << "\nlevel   r  top-1 claimed  here   difference  "
             << "claimed ms  here ms\n"
             << std::fixed;

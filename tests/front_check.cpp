@@ -235,7 +235,7 @@ int main(int argc, char** argv) try {
   };
   const auto ours = points_of(levels), others = points_of(random), plain = points_of(uniform);
 
-  std::cout << device << ", " << images.size() << " images, " << others.size() << " random and " << plain.size()
+  std::cout << device << ", " << images.to_string() << "; " << others.size() << " random and " << plain.size()
             << " uniform sub-networks\n   ms  top-1  best random  best uniform within this latency\n"
             << std::fixed;
   bool rises = true;

@@ -98,8 +98,7 @@ void check_levels(const material& m) {
   std::vector<arch> archs;
   std::vector<evaluated_level> stored;
   for (const auto& l : m.f.levels()) archs.push_back(l.arch), stored.push_back({l.arch, l.statistics});
-  std::cout << archs.size() << " levels, " << m.images.size() << " labelled images, " << m.calibration.count
-            << " to calibrate\n";
+  std::cout << archs.size() << " levels, " << m.images.to_string() << "; " << m.calibration.count << " to calibrate\n";
   stopwatch gpu_watch;
   const auto on_gpu = calibrated(m, m.exact, archs);
   const double gpu_seconds = gpu_watch.seconds();

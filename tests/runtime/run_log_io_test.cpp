@@ -176,7 +176,11 @@ TEST_CASE("files that no manager wrote are refused with the line") {
 }
 
 TEST_CASE("cut and changed files: read, or refused with an error") {
-  const run_log log = some_log(2, 4);
+  run_log log = some_log(2, 4);
+  std::vector<level_figures> levels;
+  for (int l = 0; l < 7; ++l) levels.push_back({1.5 + l, 50.0 + l, 0});
+  log.set_levels(levels);
+  std::size_t traces = 0;
   random_stream random(3, "fuzz");
   for (const std::string& whole : {as_json(log), as_csv(log)})
     for (int i = 0; i < 3000; ++i) {
@@ -189,7 +193,14 @@ TEST_CASE("cut and changed files: read, or refused with an error") {
         CHECK(images <= 8);
       } catch (const error&) { // any other exception fails the test
       }
+      try {
+        const std::size_t images = read_trace(s, "f").images();
+        CHECK(images <= 8);
+        ++traces;
+      } catch (const error&) {
+      }
     }
+  CHECK(traces > 600);
 }
 
 } // namespace dynofa_test::runtime_run_log_io

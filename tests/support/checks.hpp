@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <iomanip>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -20,9 +19,7 @@ inline void check(bool good, const std::string& what) {
   std::cout << (good ? "pass  " : "FAIL  ") << what << std::endl;
 }
 
-inline std::string fixed(double value, int digits = 2) {
-  return dynofa::text(std::fixed, std::setprecision(digits), value);
-}
+using dynofa::fixed;
 
 /// Runs the cases and prints the last line. Returns the program's exit status: 0 where all passed, 2 where it could not
 /// go on.

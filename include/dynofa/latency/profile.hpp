@@ -139,8 +139,8 @@ private:
   /// Makes room for all samples and refuses a state that belongs to something else.
   void adopt_state() {
     const std::string backend = runner_.backend().name();
-    const std::string space = text(std::hex, fnv1a64(nlohmann::json(net_->space).dump()), std::dec, " seed ",
-                                   options_.seed, options_.quick ? " quick" : " full");
+    const std::string space = text(in_base(16, fnv1a64(nlohmann::json(net_->space).dump())), " seed ", options_.seed,
+                                   options_.quick ? " quick" : " full");
     if (!state_.backend.empty()) {
       if (state_.backend != backend) throw error(errc::mismatch, "stored profile", backend, state_.backend);
       if (state_.space != space) throw error(errc::mismatch, "stored profile", "one of space " + space, state_.space);

@@ -77,7 +77,7 @@ public:
   void OnMapEnd() override { open_.pop_back(); }
 
 private:
-  static constexpr std::size_t most_levels = 5, most_copied = 1 << 20;
+  static constexpr std::size_t most_levels = 5, most_copied = 1 << 18;
 
   nlohmann::json* put(const YAML::Mark& mark, nlohmann::json value, YAML::anchor_t anchor) {
     if (open_.empty() || !name_) refuse(mark, "a value without a name");
