@@ -161,6 +161,9 @@ void register_rows(const fixture& f) {
 } // namespace
 
 int main(int argc, char** argv) try {
+  bench::printed_help(
+      argc, argv,
+      "DYNOFA_GOLDEN_DIR=FOLDER bench_search [options of Google Benchmark]: FOLDER has published tables and predictor");
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   const char* dir = std::getenv("DYNOFA_GOLDEN_DIR");

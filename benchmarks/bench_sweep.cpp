@@ -1,14 +1,4 @@
-// Latency of sub-networks on this machine over resolution × depth × kernel × expand.
-//
-//   bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds S] [--points N] [--out
-//   PREFIX]
-//
-// The networks that make the same choice everywhere (135 at the paper's five resolutions, 459 with --full), and with
-// --random N (default 0; --full 500) as many that do not, in an order drawn from the seed, so that a drift of the clock
-// does not look like a trend. Writes PREFIX.csv while it runs, then PREFIX.json and, where there is a gnuplot,
-// PREFIX.png. Stop it when you like (Ctrl-C): the same command goes on where it stopped. --quick, the default, gives
-// each network a quarter of a second, --full two. The first network of each resolution is compared with the reference
-// backend before it is timed.
+#include "dynofa/core/number.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/space/sampling.hpp"
@@ -23,6 +13,19 @@
 #include <sstream>
 
 namespace {
+
+constexpr const char* usage =
+    R"(bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds S] [--points N]
+    [--out PREFIX]
+
+Latency of sub-networks on this machine over resolution × depth × kernel × expand.
+
+The networks that make the same choice everywhere (135 at the paper's five resolutions, 459 with --full), and
+with --random N (default 0; --full 500) as many that do not, in an order drawn from the seed, so that a drift of
+the clock does not look like a trend. Writes PREFIX.csv while it runs, then PREFIX.json and, where there is a
+gnuplot, PREFIX.png. Stop it when you like (Ctrl-C): the same command goes on where it stopped. --quick, the
+default, gives each network a quarter of a second, --full two. The first network of each resolution is compared
+with the reference backend before it is timed.)";
 
 using namespace bench;
 
@@ -126,11 +129,9 @@ void write_json(const options& o, const backend::cpu& b, const std::map<std::str
     std::istringstream in(row);
     std::string cell[8];
     for (auto& c : cell) std::getline(in, c, ',');
+    const auto number = [&](int i) { return parse_number<double>(cell[i]).value_or(0); };
     nlohmann::json j = nlohmann::json::parse(arch_text);
-    j.update({{"mmacs", std::stod(cell[4])},
-              {"median_ms", std::stod(cell[5])},
-              {"min_ms", std::stod(cell[6])},
-              {"runs", std::stoi(cell[7])}});
+    j.update({{"mmacs", number(4)}, {"median_ms", number(5)}, {"min_ms", number(6)}, {"runs", int(number(7))}});
     for (int i : {1, 2, 3}) j[i == 1 ? "depth" : i == 2 ? "kernel" : "expand"] = cell[i];
     all["points"].push_back(j);
   }
@@ -208,6 +209,7 @@ int sweep(const options& o) {
 } // namespace
 
 int main(int argc, char** argv) try {
+  if (printed_help(argc, argv, usage)) return 0;
   options o;
   bool& full = o.full;
   for (int i = 1; i < argc; ++i)
@@ -219,11 +221,9 @@ int main(int argc, char** argv) try {
   auto number = [&](const char* name, double otherwise, double least, double most) {
     const std::string given = take_option(argc, argv, name);
     if (given.empty()) return otherwise;
-    char* end = nullptr;
-    const double v = std::strtod(given.c_str(), &end);
-    if (*end != '\0' || !(v >= least && v <= most))
-      throw error(errc::invalid_argument, name, text(least, " … ", most), given);
-    return v;
+    const auto v = parse_number<double>(given);
+    if (!v || !(*v >= least && *v <= most)) throw error(errc::invalid_argument, name, text(least, " … ", most), given);
+    return *v;
   };
   o.isa = take_option(argc, argv, "--isa");
   o.out = take_option(argc, argv, "--out", "sweep");
@@ -233,9 +233,7 @@ int main(int argc, char** argv) try {
   o.seed = static_cast<std::uint64_t>(number("--seed", 1, 0, 1e15));
   o.seconds = number("--seconds", full ? 2 : .25, .001, 600);
   if (argc > 1) {
-    std::cerr << "usage: bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds "
-                 "S] [--points N]"
-                 " [--out PREFIX]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
   return sweep(o);

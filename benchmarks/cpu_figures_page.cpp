@@ -48,12 +48,6 @@ const json& row(const std::map<std::string, json>& rows, const std::string& name
   return found->second;
 }
 
-std::string fixed(double v, int digits = 2) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << v;
-  return out.str();
-}
-
 struct geometric_mean {
   double logs = 0;
   int n = 0;
@@ -184,8 +178,12 @@ void peers_table(std::ostream& out, const std::string& file) {
 
 int main(int argc, char** argv) try {
   const std::string peers = take_option(argc, argv, "--peers");
+  constexpr const char* usage =
+      "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n"
+      "Writes the figures of bench_subnets, bench_blocks and bench_ops into PAGE.md.";
+  if (printed_help(argc, argv, usage)) return 0;
   if (argc != 5) {
-    std::cerr << "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
   const auto subnets = rows_of(argv[2]), blocks = rows_of(argv[3]), ops = rows_of(argv[4]);

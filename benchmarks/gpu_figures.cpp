@@ -103,6 +103,9 @@ void print_tilings(const named_network& network, const options& o, std::vector<b
 } // namespace
 
 int main(int argc, char** argv) try {
+  constexpr const char* usage =
+      "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]";
+  if (printed_help(argc, argv, usage)) return 0;
   const options o{take_option(argc, argv, "--only", "gpu"), take_option(argc, argv, "--precision", "fp16"),
                   std::atoi(take_option(argc, argv, "--batch", "1").c_str())};
   const std::string what = argc == 2 ? argv[1] : "";
@@ -120,7 +123,7 @@ int main(int argc, char** argv) try {
     for (const auto& n : networks({}))
       if (n.name.starts_with(o.only)) print_tilings(n, o, seen);
   } else {
-    std::cerr << "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
 } catch (const std::exception& e) {

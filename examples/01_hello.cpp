@@ -7,8 +7,10 @@
 
 #include <iostream>
 
-int main() {
+int main(int argc, char**) {
   using namespace dynofa;
+  if (argc > 1) // --help
+    return std::cout << "01_hello: the class of a grey image by a sub-network of random weights; no options\n", 0;
   using choice = subnet<ofa_w1_2, depth<2>, kernel<3>, expand<3>, resolution<160>>; // checked by the compiler
   auto net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 42));
   session session(backend::reference{}, net);

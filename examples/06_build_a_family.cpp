@@ -124,6 +124,7 @@ std::vector<arch> sample(const space_description& space, std::size_t count) {
 void write_report(const job& j, const family& f, const std::string& device, const std::vector<measured_arch>& others,
                   const calibrated_model& latency) {
   std::ostringstream table;
+  table.imbue(std::locale::classic()); // it goes into a file
   table << "| level | r | M MACs | top-1 (95 %) | top-5 | ms | KB |\n|--|--|--|--|--|--|--|\n" << std::fixed;
   report::series front{"this family, measured", {}, report::series::look::line_and_points}, macs = front;
   for (std::size_t i = 0; i < f.levels().size(); ++i) {
@@ -156,6 +157,7 @@ int main(int argc, char** argv) try {
   CLI::App app("Builds a family of sub-networks for this device");
   std::string asset = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", calib, images, out = "family", measured;
   int threads = hardware_threads(), rounds = 3;
+  bool skip_bad = false;
   std::size_t levels = 18, samples = 80;
   double profile_seconds = 60;
   checkpoint_options told;
@@ -170,6 +172,7 @@ int main(int argc, char** argv) try {
   app.add_option("--levels", levels, "candidates of the last round");
   app.add_option("--profile-seconds", profile_seconds, "time for the profile");
   app.add_option("--threads", threads, "cores to use");
+  app.add_flag("--skip-bad-pictures", skip_bad, "leave out those that cannot be read, and count them");
   CLI11_PARSE(app, argc, argv);
 
   fs::create_directories(out);
@@ -177,7 +180,10 @@ int main(int argc, char** argv) try {
   c.net = std::make_shared<const supernet>(round_to_half(*c.net)); // what the file will hold is what is measured
   const space_description space = c.net->space;
   std::cout << "1. profile\n";
-  job j{c, out, decoded_source(c.images(calib), c.preprocessing, threads), c.images(images), threads};
+  data::image_folder calibration_images = c.images(calib), validation_images = c.images(images);
+  if (skip_bad) calibration_images.skip_bad_pictures(), validation_images.skip_bad_pictures();
+  job j{c, out, decoded_source(calibration_images, c.preprocessing, threads), validation_images, threads};
+  std::cout << "  to calibrate: " << calibration_images.to_string() << '\n';
   j.validation.keep_decoded(std::size_t{1} << 30);
   const calibrated_model latency = profile(j, profile_seconds);
 
@@ -261,6 +267,7 @@ int main(int argc, char** argv) try {
   save_family(j.out / "family.dynofa", f);
   std::cout << f.levels().size() << " levels, " << dropped << " dominated ones dropped; "
             << fs::file_size(j.out / "family.dynofa") / 1e6 << " MB\n";
+  std::cout << "  evaluated: " << j.validation.to_string() << '\n';
   write_report(j, f, device, known, latency);
   return 0;
 } catch (const std::exception& e) {

@@ -1,10 +1,3 @@
-// accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]
-//
-// Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
-// measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together, from decoded
-// pictures to statistics and counts, against one image at a time on one thread. --figure draws how the statistics of
-// the first and the last sub-network settle. SUPERNET is a safetensors file with its space, preprocessing and classes
-// inside (03_load_a_checkpoint writes one).
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/classifier.hpp"
@@ -12,11 +5,21 @@
 #include "dynofa/report/figure.hpp"
 
 #include "golden/golden.hpp"
+#include "support/help.hpp"
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
 
 namespace {
+
+constexpr const char* help =
+    R"(accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]
+
+Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
+measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together, from
+decoded pictures to statistics and counts, against one image at a time on one thread. --figure draws how the
+statistics of the first and the last sub-network settle. SUPERNET is a safetensors file with its space,
+preprocessing and classes inside (03_load_a_checkpoint writes one).)";
 
 using namespace dynofa;
 using steady = std::chrono::steady_clock;
@@ -54,6 +57,7 @@ void draw_settling(const std::vector<std::pair<std::string, std::vector<calibrat
 } // namespace
 
 int main(int argc, char** argv) try {
+  if (support::printed_help(argc, argv, help)) return 0;
   std::vector<std::string> names;
   std::string figure;
   int threads = hardware_threads(), limit = 0;

@@ -13,6 +13,7 @@
 #include "dynofa/core/half.hpp"
 #include "dynofa/core/inline_vector.hpp"
 #include "dynofa/core/json_field.hpp"
+#include "dynofa/core/number.hpp"
 #include "dynofa/core/parallel_for.hpp"
 #include "dynofa/core/pareto_front.hpp"
 #include "dynofa/core/random.hpp"
