@@ -39,7 +39,7 @@ void run(benchmark::State& state, const std::string& isa, const block& b, const 
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   const std::string isa = take_option(argc, argv, "--isa");
   std::set<std::string> seen;
   for (const auto& network : networks(take_option(argc, argv, "--subnets")))
@@ -54,7 +54,6 @@ int main(int argc, char** argv) try {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "bench_ops: %s\n", e.what());
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }
