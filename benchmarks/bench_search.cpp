@@ -6,9 +6,8 @@
 // DYNOFA_GOLDEN_DIR names. Rows:
 //   latency/table, accuracy/official, accuracy/ensemble   architectures per second, drawn beforehand
 //   score/million                                         latency and accuracy of 1 000 000 architectures
-//   pareto/DEVICE/LIMIT/evaluations:N                     one limit; accuracy (mean and worst of 5 seeds), and
-//   `margin`,
-//                                                         the worst less the recorded best of the reference's evolution
+//   pareto/DEVICE/LIMIT/evaluations:N                     one limit; accuracy, mean and worst of 5 seeds
+//                                                         `margin`: the worst less the reference's recorded best
 //   family/DEVICE                                         all limits of a device in one run
 //   evolution/DEVICE/LIMIT                                once-for-all's algorithm with its own hyper-parameters
 #include "dynofa/accuracy/predictor.hpp"

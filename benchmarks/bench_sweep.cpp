@@ -53,7 +53,7 @@ constexpr const char* columns[] = {"resolution", "depth",  "kernel", "expand", "
 named_inputs inputs(const options& o, const backend::cpu& b) {
   return {{"backend", b.name()},
           {"processor", read_machine_facts().processor},
-          {"build", text("hash ", std::hex, fnv1a64(map_file("/proc/self/exe").text()))},
+          {"build", text("hash ", in_base(16, fnv1a64(map_file("/proc/self/exe").text())))},
           {"--seed", text(o.seed)},
           {"--seconds", text(o.seconds)},
           {"--random", text(o.random)},

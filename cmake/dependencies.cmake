@@ -7,7 +7,7 @@ find_dependency(Boost 1.74 CONFIG)    # headers only: Hana, Interprocess
 find_dependency(PkgConfig)
 pkg_check_modules(dynofa_xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash) # checksums
 if(NOT dynofa_runtime_only)
-  find_dependency(Eigen3 3.4 NO_MODULE) # predictor, least squares, kernel transforms, reference products
+  find_dependency(Eigen3 3.4 NO_MODULE) # predictor, least squares
   find_dependency(xtl)
   find_dependency(xtensor 0.23)         # host tensors
   find_dependency(nlohmann_json 3.10)   # architectures, tables, reports

@@ -59,8 +59,8 @@ static int program(int argc, char** argv) {
   c.net = std::make_shared<const supernet>(round_to_half(*c.net)); // what the file will hold is what is measured
   const data::image_folder calibration = c.images(calib);
   data::image_folder validation = c.images(images);
-  const named_inputs sources = {{"super-network", text("hash ", std::hex, c.net->hash())},
-                                {"space", text("hash ", std::hex, fnv1a64(nlohmann::json(c.net->space).dump()))},
+  const named_inputs sources = {{"super-network", text("hash ", in_base(16, c.net->hash()))},
+                                {"space", text("hash ", in_base(16, fnv1a64(nlohmann::json(c.net->space).dump())))},
                                 {"preprocessing", c.preprocessing.to_string()},
                                 {"calibration images", fingerprint(calibration, threads)},
                                 {"labelled images", fingerprint(validation, threads)}};

@@ -65,9 +65,8 @@ static int program(int argc, char** argv) {
       m.run([](int, std::span<float>) {}, logits); // the image lies there already
     const std::size_t level = m.last().level;
     std::cout << std::setprecision(2)
-              << (wish.latency_ms < runtime::target::none
-                      ? text("<= ", std::fixed, std::setprecision(2), wish.latency_ms, " ms")
-                      : text(">= ", std::fixed, std::setprecision(2), wish.min_top1, " %"))
+              << (wish.latency_ms < runtime::target::none ? text("<= ", fixed(wish.latency_ms, 2), " ms")
+                                                          : text(">= ", fixed(wish.min_top1, 2), " %"))
               << std::setw(13) << level << std::setw(9) << levels[level].top1 << std::setw(8)
               << m.monitor().mean_ms(level) << " (" << m.monitor().percentile_ms(level, 0.95) << ")" << std::setw(12)
               << first << std::endl;

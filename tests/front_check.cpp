@@ -156,7 +156,7 @@ static int program(int argc, char** argv) {
   const auto random = random_archs(f.space(), count), uniform = uniform_archs(f.space());
   family all(f.net(), f.preprocessing(), f.classes());
   const data::image_folder calibration(names[2], ids);
-  const named_inputs inputs = {{"super-network", text("hash ", std::hex, f.net()->hash())},
+  const named_inputs inputs = {{"super-network", text("hash ", in_base(16, f.net()->hash()))},
                                {"preprocessing", f.preprocessing().to_string()},
                                {"images", fingerprint(images, threads)},
                                {"calibration images", fingerprint(calibration, threads)},

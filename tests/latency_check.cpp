@@ -103,8 +103,8 @@ agreement compare(const Model& model, const std::vector<arch>& archs, const std:
   return {spearman(predicted, {measured.begin(), measured.begin() + unseen}), at(0.5), at(0.95)};
 }
 std::string words(const agreement& a) {
-  return text(std::fixed, std::setprecision(4), "Spearman ", a.spearman, std::setprecision(2), ", median error ",
-              100 * a.median, " %, 95th percentile ", 100 * a.p95, " %");
+  return text("Spearman ", fixed(a.spearman, 4), ", median error ", fixed(100 * a.median, 2), " %, 95th percentile ",
+              fixed(100 * a.p95, 2), " %");
 }
 
 } // namespace

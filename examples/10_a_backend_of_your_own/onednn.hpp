@@ -1,16 +1,13 @@
 #pragma once
-#include <dynofa/backend/concept.hpp>
+#include <dynofa/backend/concept.hpp> // with what its interface is made of: <memory>, <span>, <string>, <vector>
 #include <dynofa/backend/host_clock.hpp>
 
 #include <algorithm>
 #include <array>
 #include <dnnl.hpp>
-#include <memory>
-#include <span>
-#include <string>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 // A backend outside the library: sub-networks on oneDNN 2.6. It satisfies `dynofa::inference_backend` and nothing else,
 // and all that is written over a backend (sessions, profiles, searches, managers) takes it as it is.
@@ -18,20 +15,22 @@
 namespace lesson {
 
 using namespace dynofa;
-using dnnl::algorithm, dnnl::memory, backend::milliseconds_per_run;
+using dnnl::algorithm, dnnl::memory;
 using tag = memory::format_tag;
 
-/// Where activations lie. A block reads `in` and writes `out`; the next five are its own, `picture` is for timing.
-enum place { in, out, expanded, filtered, pooled, hidden, gate, scratch, picture, places };
+/// Where activations lie. A block reads `in` and writes `out`; the next five are its own.
+enum place { in, out, expanded, filtered, pooled, hidden, gate, scratch, places };
 
 /// A primitive with what it reads and writes; `moving` are the arguments that lie in a workspace.
 struct step {
   dnnl::primitive primitive;
+  dnnl::post_ops after; ///< what follows inside the primitive, by which it is made
   std::unordered_map<int, memory> arguments;
   std::vector<std::pair<int, place>> moving;
+  int next() const { return DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len()) | DNNL_ARG_SRC_1; }
 };
 
-struct onednn {
+struct onednn : backend::timed_by_host<onednn> {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0}; ///< a handle: copies share it. Threads: OMP_NUM_THREADS
 
   struct packed {
@@ -46,18 +45,17 @@ struct onednn {
     std::shared_ptr<const packed> weights;
     scale_shift norms;
     std::vector<std::vector<step>> blocks;
-    std::size_t scratch_values = 0, steps = 0;
+    std::size_t scratch_values = 0, steps = 0; ///< scratch memory: oneDNN says how much when primitives are made
     std::size_t bytes() const { return 4 * (norms.scale.size() + norms.shift.size()) + steps * sizeof(step); }
   };
   struct workspace {
     dnnl::stream stream;
     std::array<std::vector<float>, places> values;
     std::size_t bytes() const {
-      std::size_t n = 0;
-      return std::for_each(values.begin(), values.end(), [&](const auto& v) { n += 4 * v.size(); }), n;
+      return std::transform_reduce(values.begin(), values.end(), std::size_t{0}, std::plus{},
+                                   [](const auto& v) { return 4 * v.size(); });
     }
   };
-
   std::string name() const { return text("onednn ", dnnl_version()->major, '.', dnnl_version()->minor); }
 
   /// Reorders the k×k kernels once. All other arrays stay where the super-network has them.
@@ -80,9 +78,7 @@ struct onednn {
 
   /// Makes the primitives of a level: some milliseconds, so that a run makes none.
   bound bind(const std::shared_ptr<const packed>& weights, const plan& p, const scale_shift& norms) const try {
-    if (!(p.space == weights->net->space))
-      throw error(errc::mismatch, "onednn bind", "a plan of the packed weights' space", text("another, ", p.arch));
-    check_norms("onednn bind", p, norms);
+    check_bind("onednn bind", weights->net->space, p, norms);
     bound made{p, weights, norms, {}};
     for (std::size_t b = 0; b < p.blocks.size(); ++b) made.blocks.emplace_back(), bind_block(made, b, p.blocks[b]);
     return made;
@@ -91,108 +87,95 @@ struct onednn {
   }
 
   workspace make_workspace(std::span<const plan> plans) const {
-    std::int64_t between = 0, wide = 0, narrow = 0;
+    std::int64_t wide = 0, narrow = 0; // values of an image, and of a vector
     for (const plan& p : plans)
       for (const block& b : p.blocks) {
-        const std::int64_t n = p.batch,
-                           inner = b.kind == block_kind::stem ? 0 : std::max(b.mid_channels, b.out_channels);
-        between = std::max({between, n * b.in_values(), n * b.out_values()});
-        wide = std::max(wide, n * b.in_size * b.in_size * inner), narrow = std::max(narrow, n * inner);
+        const std::int64_t inner = b.kind == block_kind::stem ? 0 : std::max(b.mid_channels, b.out_channels);
+        wide = std::max(
+            {wide, p.batch * std::max(b.in_values(), b.out_values()), p.batch * b.in_size * b.in_size * inner});
+        narrow = std::max(narrow, p.batch * inner);
       }
     workspace made{dnnl::stream(engine), {}};
-    for (const place p : {in, out, picture}) made.values[p].resize(std::size_t(between), 0.5f);
-    for (const place p : {expanded, filtered}) made.values[p].resize(std::size_t(wide));
+    for (const place p : {in, out, expanded, filtered}) made.values[p].resize(std::size_t(wide));
     for (const place p : {pooled, hidden, gate}) made.values[p].resize(std::size_t(narrow));
     return made;
   }
-  /// oneDNN says what scratch memory it wants when primitives are made.
   void prepare(bound& level, workspace& space) const {
     if (space.values[scratch].size() < level.scratch_values) space.values[scratch].resize(level.scratch_values);
   }
 
   void run(bound& level, workspace& space, std::span<const float> images, std::span<float> logits) const {
-    const float* from = images.data();
     for (std::size_t b = 0; b < level.blocks.size(); ++b) {
-      float* to = b + 1 == level.blocks.size() ? logits.data() : space.values[b % 2 == 0 ? out : in].data();
-      execute(level, space, b, from, to);
-      from = to;
+      const std::span<float> to =
+          b + 1 == level.blocks.size() ? logits : std::span(space.values[b % 2 == 0 ? out : in]);
+      run_block(level, space, b, images, to);
+      images = to;
     }
   }
+  /// oneDNN itself allocates a table of arguments each time; nothing else does.
   void run_block(bound& level, workspace& space, std::size_t b, std::span<const float> x, std::span<float> y) const {
-    execute(level, space, b, x.data(), y.data());
-  }
-  double time_block(bound& level, workspace& space, std::size_t b, int repeats) const {
-    return milliseconds_per_run(repeats, [&] { run_block(level, space, b, space.values[picture], space.values[out]); });
-  }
-  double time_run(bound& level, workspace& space, int repeats) const {
-    std::vector<float> logits(level.plan.logit_values());
-    return milliseconds_per_run(repeats, [&] { run(level, space, space.values[picture], logits); });
+    prepare(level, space);
+    for (step& s : level.blocks[b]) {
+      for (const auto& [id, p] : s.moving)
+        s.arguments[id].set_data_handle(p == in ? read(x.data()) : p == out ? y.data() : space.values[p].data());
+      s.primitive.execute(space.stream, s.arguments);
+    }
+    space.stream.wait();
   }
 
 private:
+  static constexpr auto forward = dnnl::prop_kind::forward_inference;
   // Shapes. oneDNN says N, C, H, W whatever the order in memory; activations are NHWC, and as matrices [pixels][C].
-
   static memory::desc floats(const memory::dims& shape, tag t) { return {shape, memory::data_type::f32, t}; }
   static memory::desc image(int n, int size, int channels) { return floats({n, channels, size, size}, tag::nhwc); }
   static memory::desc matrix(int pixels, int channels) { return floats({pixels, channels}, tag::ab); }
-  /// Kernels of the stem, or of a depthwise convolution: as many groups as channels.
   static memory::desc kernels(const block& b, tag t) {
-    if (b.mid_channels > 0) return floats({b.mid_channels, 1, 1, b.kernel, b.kernel}, t);
+    if (b.mid_channels > 0) return floats({b.mid_channels, 1, 1, b.kernel, b.kernel}, t); // depthwise: a group each
     return floats({b.out_channels, b.in_channels, b.kernel, b.kernel}, t);
   }
   /// The layouts that oneDNN has kernels for. Of depthwise ones that whose front is a sub-network's, [C/16][k][k][16]:
   /// left alone it would pick hwioG16g here, of which every sub-network needed a copy.
   static tag layout(const block& b) {
-    const bool wide =
-        (int(dnnl::get_effective_cpu_isa()) & int(dnnl::cpu_isa::avx512_core)) == int(dnnl::cpu_isa::avx512_core);
+    const bool wide = int(dnnl::get_effective_cpu_isa()) & 0x20; // what avx512_core adds
     return b.mid_channels > 0 ? (wide ? tag::Goihw16g : tag::Goihw8g) : (wide ? tag::Ohwi16o : tag::Ohwi8o);
   }
   static void* read(const float* p) { return const_cast<float*>(p); } // oneDNN asks for void*
 
-  /// A primitive in the making: its post-ops, and a step with their arguments.
-  struct draft {
-    dnnl::post_ops ops;
-    step made;
-    int next() const { return DNNL_ARG_ATTR_MULTIPLE_POST_OP(ops.len()) | DNNL_ARG_SRC_1; }
-  };
   /// What follows a convolution inside its primitive: values per channel, then the activation.
-  draft after(const memory::desc& shape, std::initializer_list<std::pair<algorithm, const float*>> channel_values,
-              activation act) const {
-    using enum activation;
-    draft d;
+  step after(const memory::desc& shape, std::initializer_list<std::pair<algorithm, const float*>> channel_values,
+             activation act) const {
+    step s;
     for (const auto& [what, values] : channel_values) {
-      d.made.arguments[d.next()] = memory(shape, engine, read(values));
-      d.ops.append_binary(what, shape);
+      s.arguments[s.next()] = memory(shape, engine, read(values));
+      s.after.append_binary(what, shape);
     }
-    if (act == relu) d.ops.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
-    if (act == h_swish) d.ops.append_eltwise(1, algorithm::eltwise_hardswish, 0, 0);
-    if (act == h_sigmoid) d.ops.append_eltwise(1, algorithm::eltwise_linear, 1 / 6.f, 0.5f);
-    if (act == h_sigmoid) d.ops.append_eltwise(1, algorithm::eltwise_clip, 0, 1);
-    return d;
+    if (act == activation::relu) s.after.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
+    if (act == activation::h_swish) s.after.append_eltwise(1, algorithm::eltwise_hardswish, 0, 0);
+    if (act == activation::h_sigmoid) s.after.append_eltwise(1, algorithm::eltwise_linear, 1 / 6.f, 0.5f);
+    if (act == activation::h_sigmoid) s.after.append_eltwise(1, algorithm::eltwise_clip, 0, 1);
+    return s;
   }
   /// Batch norm i of block b, then its activation. Images have four axes, matrices two.
-  draft norm(const bound& level, std::size_t b, int i, bool of_image) const {
-    const auto at = level.plan.norms[std::size_t(level.plan.first_norm(b) + i)];
-    const float *scale = &level.norms.scale[std::size_t(at.offset)],
-                *shift = &level.norms.shift[std::size_t(at.offset)];
-    return after(of_image ? image(1, 1, at.channels) : matrix(1, at.channels),
+  step norm(const bound& level, std::size_t b, int i, bool of_image) const {
+    const auto [at, channels] = level.plan.norms[std::size_t(level.plan.first_norm(b) + i)];
+    const float *scale = level.norms.scale.data() + at, *shift = level.norms.shift.data() + at;
+    return after(of_image ? image(1, 1, channels) : matrix(1, channels),
                  {{algorithm::binary_mul, scale}, {algorithm::binary_add, shift}}, level.plan.blocks[b].norm_act(i));
   }
-  draft bias(const bound& level, const block& b, weight_role role, int channels, activation act) const {
+  step bias(const bound& level, const block& b, weight_role role, int channels, activation act) const {
     const supernet& net = *level.weights->net;
-    if (!net.layout.find(b, role)) return after({}, {}, act);
+    if (!net.layout.find(b, role)) return after({}, {}, act); // the feature mix has none
     return after(matrix(1, channels), {{algorithm::binary_add, net.array(b, role).data()}}, act);
   }
 
   template <class Primitive>
-  void add(bound& level, const typename Primitive::desc& desc, draft d,
+  void add(bound& level, const typename Primitive::desc& desc, step s,
            std::initializer_list<std::pair<int, place>> moving, const memory& weights = {}) const {
     dnnl::primitive_attr attributes;
-    attributes.set_post_ops(d.ops);
+    attributes.set_post_ops(s.after);
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user); // else only the thread that made it may run it
     const typename Primitive::primitive_desc chosen(desc, attributes, engine);
     ++level.steps;
-    step& s = level.blocks.back().emplace_back(std::move(d.made));
     s.primitive = Primitive(chosen);
     s.moving.insert(s.moving.end(), moving);
     s.moving.emplace_back(DNNL_ARG_SCRATCHPAD, scratch);
@@ -200,35 +183,33 @@ private:
       s.arguments[id] = memory(chosen.query_md(dnnl::query::exec_arg_md, id), engine, nullptr);
     if (weights) s.arguments[DNNL_ARG_WEIGHTS] = weights;
     level.scratch_values = std::max(level.scratch_values, chosen.scratchpad_desc().get_size() / 4 + 1);
+    level.blocks.back().push_back(std::move(s));
   }
   /// 1×1 convolution of `rows` pixels, or products with a vector per image. A sub-network's matrix is the top left of
   /// the super-network's: the same memory, its rows as far apart as they are there.
-  void multiply(bound& level, const block& b, weight_role role, int rows, place from, place to, draft d) const {
+  void multiply(bound& level, const block& b, weight_role role, int rows, place from, place to, step s) const {
     const supernet& net = *level.weights->net;
     const std::size_t i = net.layout.find(b, role).value();
     const weight_extent part = net.layout.weights[i].extent_in(b);
     const memory::desc shape({part.columns, part.rows}, memory::data_type::f32, memory::dims{1, part.pitch});
-    add<dnnl::matmul>(level, {matrix(rows, part.columns), shape, matrix(rows, part.rows)}, std::move(d),
+    add<dnnl::matmul>(level, {matrix(rows, part.columns), shape, matrix(rows, part.rows)}, std::move(s),
                       {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}}, {shape, engine, read(net.weights[i].data())});
   }
-  void convolve(bound& level, const block& b, weight_role role, place from, place to, draft d) const {
+  void convolve(bound& level, const block& b, weight_role role, place from, place to, step s) const {
     const memory& whole = level.weights->kernels[level.weights->net->layout.find(b, role).value()];
     const int n = level.plan.batch, channels = b.mid_channels > 0 ? b.mid_channels : b.out_channels;
-    const int size = (b.in_size - 1) / b.stride + 1, before = b.kernel / 2;
-    const int behind = (size - 1) * b.stride + b.kernel - b.in_size - before;
-    const memory::desc part = kernels(b, layout(b)), y = image(n, size, channels),
+    const int before = b.kernel / 2, behind = (b.out_size - 1) * b.stride + b.kernel - b.in_size - before;
+    const memory::desc part = kernels(b, layout(b)), y = image(n, b.out_size, channels),
                        x = image(n, b.in_size, b.mid_channels > 0 ? channels : b.in_channels);
     const memory::dims strides{b.stride, b.stride}, above{before, before}, below{behind, behind};
-    const auto forward = dnnl::prop_kind::forward_inference;
     add<dnnl::convolution_forward>(level, {forward, algorithm::convolution_direct, x, part, y, strides, above, below},
-                                   std::move(d), {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}},
+                                   std::move(s), {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}},
                                    {part, engine, whole.get_data_handle()});
   }
   void mean(bound& level, int size, int channels, place from, place to) const {
     const memory::desc x = image(level.plan.batch, size, channels), y = image(level.plan.batch, 1, channels);
-    const memory::dims all{size, size}, none{0, 0};
-    const auto forward = dnnl::prop_kind::forward_inference;
-    add<dnnl::pooling_forward>(level, {forward, algorithm::pooling_avg, x, y, all, all, none, none}, {},
+    const memory::dims all{size, size};
+    add<dnnl::pooling_forward>(level, {forward, algorithm::pooling_avg, x, y, all, all, {0, 0}, {0, 0}}, {},
                                {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, to}});
   }
 
@@ -246,16 +227,16 @@ private:
       convolve(l, b, role::depthwise, i > 0 ? expanded : in, filtered, norm(l, index, i, true)), ++i;
       if (b.se_channels > 0) {
         const int mid = b.mid_channels;
-        const memory::desc x = image(n, b.out_size, mid);
         mean(l, b.out_size, mid, filtered, pooled);
         multiply(l, b, role::se_reduce, n, pooled, hidden, bias(l, b, role::se_reduce_bias, b.se_channels, b.se_act));
         multiply(l, b, role::se_expand, n, hidden, gate, bias(l, b, role::se_expand_bias, mid, b.se_gate));
+        const memory::desc x = image(n, b.out_size, mid);
         add<dnnl::binary>(l, {algorithm::binary_mul, x, image(n, 1, mid), x}, {},
                           {{DNNL_ARG_SRC_0, filtered}, {DNNL_ARG_SRC_1, gate}, {DNNL_ARG_DST, filtered}});
       }
-      draft last = norm(l, index, i, false);
-      if (b.residual) last.made.moving.emplace_back(last.next(), in);
-      if (b.residual) last.ops.append_binary(algorithm::binary_add, matrix(behind, b.out_channels));
+      step last = norm(l, index, i, false);
+      if (b.residual) last.moving.emplace_back(last.next(), in);
+      if (b.residual) last.after.append_binary(algorithm::binary_add, matrix(behind, b.out_channels));
       return multiply(l, b, role::output, behind, filtered, out, std::move(last));
     }
     case kind::final_expand:
@@ -263,17 +244,6 @@ private:
       return mean(l, b.in_size, b.out_channels, expanded, out);
     default: return multiply(l, b, role::output, n, in, out, bias(l, b, role::output_bias, b.out_channels, b.act));
     }
-  }
-
-  /// oneDNN itself allocates a table of arguments each time; nothing else does.
-  void execute(bound& level, workspace& space, std::size_t b, const float* from, float* to) const {
-    prepare(level, space);
-    for (step& s : level.blocks[b]) {
-      for (const auto& [id, p] : s.moving)
-        s.arguments[id].set_data_handle(p == in ? read(from) : p == out ? to : space.values[p].data());
-      s.primitive.execute(space.stream, s.arguments);
-    }
-    space.stream.wait();
   }
 };
 

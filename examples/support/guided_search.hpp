@@ -77,7 +77,7 @@ public:
     sources.insert(more.begin(), more.end());
     sources["samples"] = text(o.samples), sources["rounds"] = text(o.rounds), sources["levels"] = text(o.levels);
     sources["quick"] = o.quick ? "yes" : "no";
-    sources["accuracies given"] = given.empty() ? "none" : text("hash ", std::hex, fnv1a64(map_file(given).text()));
+    sources["accuracies given"] = given.empty() ? "none" : text("hash ", in_base(16, fnv1a64(map_file(given).text())));
     candidates_.emplace(folder / "candidates.json", sources);
     if (const auto stored = candidates_->load())
       detail::json_field(*stored, "candidates.json").each(1 << 16, [&](const detail::json_field& one) {

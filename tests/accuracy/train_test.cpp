@@ -27,8 +27,8 @@ training_options brief() {
 
 TEST_CASE("a network in training goes downhill, and is what it saves") {
   random_stream random(1, "net");
-  detail::training_network net(6, 3, {16, 8}, random);
-  detail::training_network::matrix x(64, 6);
+  detail::training_network<> net(6, 3, {16, 8}, random);
+  detail::training_network<>::matrix x(64, 6);
   Eigen::VectorXf y(64);
   for (Eigen::Index i = 0; i < 64; ++i) {
     for (Eigen::Index c = 0; c < 6; ++c) x(i, c) = static_cast<float>(random.below(2));

@@ -8,6 +8,12 @@ using namespace dynofa;
 
 TEST_CASE("text joins whatever streams can print") { CHECK(text("r", 160, ' ', 1.5, std::string("!")) == "r160 1.5!"); }
 
+TEST_CASE("numbers with a chosen number of places, or in another base") {
+  CHECK(fixed(2.345678, 3) == "2.346");
+  CHECK(in_base(16, 0x8f0c) + ' ' + in_base(8, 0644) == "8f0c 644");
+  CHECK(fixed(-1e300, 0).size() == 302);
+}
+
 TEST_CASE("an error is one sentence and its parts") {
   const error e(errc::missing_key, "checkpoint", "a key \"x\"", "none");
   CHECK(std::string(e.what()) == "checkpoint: expected a key \"x\", got none");

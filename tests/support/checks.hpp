@@ -4,9 +4,7 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <iomanip>
 #include <iostream>
-#include <sstream>
 #include <string>
 
 // What the programs `tests/<name>_check.cpp` have in common: a line per case, then "N passed, N failed".
@@ -20,11 +18,7 @@ inline void check(bool good, const std::string& what) {
   std::cout << (good ? "pass  " : "FAIL  ") << what << std::endl;
 }
 
-inline std::string fixed(double value, int digits = 2) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << value;
-  return out.str();
-}
+using dynofa::fixed;
 
 /// Runs the cases and prints the last line. Returns the program's exit status: 0 where all passed, 2 where it could not
 /// go on.

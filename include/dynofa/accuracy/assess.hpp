@@ -29,9 +29,9 @@ prediction_quality assess(const Model& model, std::span<const measured_arch> dat
 
 /// k-fold cross validation: trains on all but one of `folds` seeded parts and assesses on that one, for each. Costs
 /// `folds` trainings. Throws errc::invalid_argument for fewer than 2 folds or folds of fewer than 10.
-inline std::vector<prediction_quality> cross_validate(const space_description& space,
-                                                      std::span<const measured_arch> data, int folds,
-                                                      const training_options& options = {}) {
+template <class Scalar = float>
+std::vector<prediction_quality> cross_validate(const space_description& space, std::span<const measured_arch> data,
+                                               int folds, const training_options& options = {}) {
   require_argument(folds >= 2 && data.size() / 10 >= static_cast<std::size_t>(folds), "cross validation",
                    "2 or more folds of at least 10 architectures", folds, " folds of ", data.size());
   const auto shuffled = split(data, 1, mix64(options.seed)).first; // not the order in which members hold back
@@ -40,7 +40,8 @@ inline std::vector<prediction_quality> cross_validate(const space_description& s
     const std::size_t begin = shuffled.size() * f / n, end = shuffled.size() * (f + 1) / n;
     std::vector<measured_arch> rest(shuffled.begin(), shuffled.begin() + static_cast<std::ptrdiff_t>(begin));
     rest.insert(rest.end(), shuffled.begin() + static_cast<std::ptrdiff_t>(end), shuffled.end());
-    result.push_back(assess(train_predictor(space, rest, options), std::span(shuffled).subspan(begin, end - begin)));
+    result.push_back(
+        assess(train_predictor<Scalar>(space, rest, options), std::span(shuffled).subspan(begin, end - begin)));
   }
   return result;
 }

@@ -19,12 +19,17 @@
 namespace dynofa {
 
 namespace detail {
-using matrix_d = Eigen::MatrixXd;
-using matrix_f = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class Real>
+using columns_of = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic>;
+template <class Real>
+using rows_of_samples = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class Real>
+using vector_of = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
 
 /// [n, features]
-inline matrix_f smooth_feature_rows(const smooth_features& features, std::span<const arch> archs) {
-  matrix_f x(static_cast<Eigen::Index>(archs.size()), static_cast<Eigen::Index>(features.size()));
+template <class Single>
+rows_of_samples<Single> smooth_feature_rows(const smooth_features& features, std::span<const arch> archs) {
+  rows_of_samples<Single> x(static_cast<Eigen::Index>(archs.size()), static_cast<Eigen::Index>(features.size()));
   for (std::size_t i = 0; i < archs.size(); ++i)
     features(archs[i], std::span(x.data() + i * features.size(), features.size()));
   return x;
@@ -41,16 +46,20 @@ struct covariance_options {
 /// How alike the accuracies of two architectures are, in units of the data's variance:
 /// constant + Σ linear_d x_d y_d + smooth · exp(−½ Σ rate_d (x_d − y_d)²) over `smooth_features`, plus `noise` on the
 /// diagonal. Every feature has a weight of its own in both sums (automatic relevance determination).
-struct arch_covariance {
-  Eigen::VectorXd linear, rate;
-  double constant = 1, smooth = 1, noise = 0.01;
+template <class Real>
+struct basic_arch_covariance {
+  using vector = detail::vector_of<Real>;
+  using matrix = detail::columns_of<Real>;
+
+  vector linear, rate;
+  Real constant = 1, smooth = 1, noise = 0.01;
 
   /// Weights that make the data likely: gradient ascent (Adam on logarithms) of the marginal likelihood of `points`
   /// measurements at a time, with a wide log-normal prior so that ten measurements do not run away with 130 weights.
   /// Rasmussen and Williams, Gaussian Processes for Machine Learning, 5.9. Costs about 3 s with plain SSE2 code.
   /// Throws errc::cancelled when asked to stop.
-  static arch_covariance fit(const space_description& space, std::span<const measured_arch> data,
-                             const covariance_options& options = {}) {
+  static basic_arch_covariance fit(const space_description& space, std::span<const measured_arch> data,
+                                   const covariance_options& options = {}) {
     const smooth_features features(space);
     const auto dims = static_cast<Eigen::Index>(features.size());
     std::vector<measured_arch> shuffled = split(data, 1, options.seed).first;
@@ -60,15 +69,15 @@ struct arch_covariance {
 
     // logarithms of: rate, linear, smooth, noise, constant
     const Eigen::Index smooth_at = 2 * dims, noise_at = smooth_at + 1, constant_at = smooth_at + 2;
-    Eigen::VectorXd start(constant_at + 1);
+    vector start(constant_at + 1);
     start.head(dims).setConstant(std::log(0.01));
     start.segment(dims, dims).setConstant(std::log(0.02));
     start.segment(dims - 3, 3) << std::log(0.2), std::log(0.05), std::log(0.05);
     start[smooth_at] = 0, start[noise_at] = std::log(0.01), start[constant_at] = 0;
 
-    Eigen::VectorXd now = start, m = Eigen::VectorXd::Zero(now.size()), v = m, gradient(now.size());
+    vector now = start, m = vector::Zero(now.size()), v = m, gradient(now.size());
     std::vector<arch> archs(static_cast<std::size_t>(part));
-    Eigen::VectorXd z(part);
+    vector z(part);
     Eigen::Index next = 0;
     for (int step = 1; step <= options.steps; ++step) {
       if (options.stop.stop_requested())
@@ -78,18 +87,18 @@ struct arch_covariance {
         archs[static_cast<std::size_t>(i)] = one.arch;
         z[i] = (one.accuracy - mean) / scale;
       }
-      const detail::matrix_d x = detail::smooth_feature_rows(features, archs).cast<double>();
-      const arch_covariance c = of_logarithms(now);
-      const detail::matrix_d near = c.smooth_part(x, x);
-      detail::matrix_d k = near + c.linear_part(x, x);
+      const matrix x = detail::smooth_feature_rows<float>(features, archs).template cast<Real>();
+      const basic_arch_covariance c = of_logarithms(now);
+      const matrix near = c.smooth_part(x, x);
+      matrix k = near + c.linear_part(x, x);
       k.diagonal().array() += c.noise + jitter;
-      const Eigen::LLT<detail::matrix_d> factor(k);
-      const Eigen::VectorXd weights = factor.solve(z);
+      const Eigen::LLT<matrix> factor(k);
+      const vector weights = factor.solve(z);
       // d likelihood / d k, twice
-      detail::matrix_d slope = -factor.solve(detail::matrix_d::Identity(part, part));
+      matrix slope = -factor.solve(matrix::Identity(part, part));
       slope.noalias() += weights * weights.transpose();
-      const detail::matrix_d by_near = slope.cwiseProduct(near), by_near_x = by_near * x, slope_x = slope * x;
-      const Eigen::VectorXd row_sums = by_near.rowwise().sum();
+      const matrix by_near = slope.cwiseProduct(near), by_near_x = by_near * x, slope_x = slope * x;
+      const vector row_sums = by_near.rowwise().sum();
       for (Eigen::Index d = 0; d < dims; ++d) {
         const double spread =
             2 * (x.col(d).array().square() * row_sums.array()).sum() - 2 * x.col(d).dot(by_near_x.col(d));
@@ -112,14 +121,14 @@ struct arch_covariance {
   }
 
   /// exp(…) of every pair of rows [a, b].
-  detail::matrix_d smooth_part(const detail::matrix_d& a, const detail::matrix_d& b) const {
-    const detail::matrix_d as = a * rate.cwiseSqrt().asDiagonal(), bs = b * rate.cwiseSqrt().asDiagonal();
-    detail::matrix_d d = as * bs.transpose();
+  matrix smooth_part(const matrix& a, const matrix& b) const {
+    const matrix as = a * rate.cwiseSqrt().asDiagonal(), bs = b * rate.cwiseSqrt().asDiagonal();
+    matrix d = as * bs.transpose();
     d.colwise() -= 0.5 * as.rowwise().squaredNorm();
     d.rowwise() -= 0.5 * bs.rowwise().squaredNorm().transpose();
     return smooth * d.array().exp();
   }
-  detail::matrix_d linear_part(const detail::matrix_d& a, const detail::matrix_d& b) const {
+  matrix linear_part(const matrix& a, const matrix& b) const {
     return (a * linear.asDiagonal() * b.transpose()).array() + constant;
   }
 
@@ -135,47 +144,49 @@ struct arch_covariance {
 
 private:
   static constexpr double prior_deviation = 3; // of logarithms
-  static arch_covariance of_logarithms(const Eigen::VectorXd& l) {
+  static basic_arch_covariance of_logarithms(const vector& l) {
     const Eigen::Index dims = (l.size() - 3) / 2;
     return {l.segment(dims, dims).array().exp(), l.head(dims).array().exp(), std::exp(l[2 * dims + 2]),
             std::exp(l[2 * dims]), std::exp(l[2 * dims + 1])};
   }
 };
+using arch_covariance = basic_arch_covariance<double>;
 
 /// The accuracy that measurements of other architectures make most likely (Gaussian process regression): exact, smooth,
 /// and on 2500 measurements nearer the truth than a network trained on them. Costs points³ / 3 multiply-adds to make
 /// and points · (features + an exponential) per prediction, so it is the teacher of the small networks that a search
-/// uses (train.hpp).
-class gaussian_process {
+/// uses (train.hpp). Made in `Real`, answers in `Single`.
+template <class Real, class Single>
+class basic_gaussian_process {
 public:
   /// Throws errc::invalid_arch for an architecture that the space does not contain, errc::invalid_argument for fewer
   /// than 2 measurements or more than 20000 (3.2 GB of matrix).
-  gaussian_process(const space_description& space, const arch_covariance& covariance,
-                   std::span<const measured_arch> data)
+  basic_gaussian_process(const space_description& space, const basic_arch_covariance<Real>& covariance,
+                         std::span<const measured_arch> data)
       : features_{space}
-      , smooth_{static_cast<float>(covariance.smooth)} {
+      , smooth_{static_cast<Single>(covariance.smooth)} {
     require_argument(data.size() >= 2 && data.size() <= 20000, "Gaussian process", "2 to 20000 measurements",
                      data.size());
-    std::tie(mean_, scale_) = arch_covariance::mean_and_deviation(data);
+    std::tie(mean_, scale_) = basic_arch_covariance<Real>::mean_and_deviation(data);
     noise_ = std::sqrt(covariance.noise) * scale_;
     std::vector<arch> archs;
-    Eigen::VectorXd z(static_cast<Eigen::Index>(data.size()));
+    detail::vector_of<Real> z(static_cast<Eigen::Index>(data.size()));
     for (const auto& one : data) {
       z[static_cast<Eigen::Index>(archs.size())] = (one.accuracy - mean_) / scale_;
       archs.push_back(one.arch);
     }
-    const detail::matrix_d x = detail::smooth_feature_rows(features_, archs).cast<double>();
-    detail::matrix_d k = covariance.smooth_part(x, x) + covariance.linear_part(x, x);
-    k.diagonal().array() += covariance.noise + arch_covariance::jitter;
-    const Eigen::VectorXd weights = Eigen::LLT<detail::matrix_d>(k).solve(z);
+    const detail::columns_of<Real> x = detail::smooth_feature_rows<Single>(features_, archs).template cast<Real>();
+    detail::columns_of<Real> k = covariance.smooth_part(x, x) + covariance.linear_part(x, x);
+    k.diagonal().array() += covariance.noise + basic_arch_covariance<Real>::jitter;
+    const detail::vector_of<Real> weights = Eigen::LLT<detail::columns_of<Real>>(k).solve(z);
     require_argument(weights.allFinite(), "Gaussian process", "measurements that differ", "a singular covariance");
     // the linear part of a prediction is one vector of coefficients
-    linear_ = (covariance.linear.asDiagonal() * (x.transpose() * weights)).cast<float>();
-    constant_ = static_cast<float>(covariance.constant * weights.sum());
-    root_rate_ = covariance.rate.cwiseSqrt().cast<float>();
-    points_ = (x.cast<float>() * root_rate_.asDiagonal()).transpose();
-    half_norms_ = 0.5f * points_.colwise().squaredNorm();
-    weights_ = weights.cast<float>();
+    linear_ = (covariance.linear.asDiagonal() * (x.transpose() * weights)).template cast<Single>();
+    constant_ = static_cast<Single>(covariance.constant * weights.sum());
+    root_rate_ = covariance.rate.cwiseSqrt().template cast<Single>();
+    points_ = (x.template cast<Single>() * root_rate_.asDiagonal()).transpose();
+    half_norms_ = Single(0.5) * points_.colwise().squaredNorm();
+    weights_ = weights.template cast<Single>();
   }
 
   double operator()(const arch& a) const { return predict_one(*this, a); }
@@ -186,13 +197,13 @@ public:
     for (std::size_t begin = 0; begin < archs.size(); begin += rows) {
       const std::size_t n = std::min(rows, archs.size() - begin);
       for (std::size_t i = 0; i < rows; ++i) block[i] = archs[begin + std::min(i, n - 1)];
-      const detail::matrix_f x = detail::smooth_feature_rows(features_, block);
-      const detail::matrix_f scaled = x * root_rate_.asDiagonal();
-      detail::matrix_f near = scaled * points_;
+      const detail::rows_of_samples<Single> x = detail::smooth_feature_rows<Single>(features_, block);
+      const detail::rows_of_samples<Single> scaled = x * root_rate_.asDiagonal();
+      detail::rows_of_samples<Single> near = scaled * points_;
       near.rowwise() -= half_norms_;
-      near.colwise() -= 0.5f * scaled.rowwise().squaredNorm();
+      near.colwise() -= Single(0.5) * scaled.rowwise().squaredNorm();
       near = near.array().exp();
-      const Eigen::VectorXf value = (smooth_ * (near * weights_)).array() + (x * linear_).array() + constant_;
+      const detail::vector_of<Single> value = (smooth_ * (near * weights_)).array() + (x * linear_).array() + constant_;
       for (std::size_t i = 0; i < n; ++i) out[begin + i] = double(value[static_cast<Eigen::Index>(i)]) * scale_ + mean_;
     }
   }
@@ -201,11 +212,12 @@ public:
 
 private:
   smooth_features features_;
-  float smooth_, constant_ = 0;
+  Single smooth_, constant_ = 0;
   double mean_ = 0, scale_ = 1, noise_ = 0;
-  Eigen::VectorXf linear_, root_rate_, weights_;
-  detail::matrix_f points_; // [features, points]
-  Eigen::RowVectorXf half_norms_;
+  detail::vector_of<Single> linear_, root_rate_, weights_;
+  detail::rows_of_samples<Single> points_; // [features, points]
+  Eigen::Matrix<Single, 1, Eigen::Dynamic> half_norms_;
 };
+using gaussian_process = basic_gaussian_process<double, float>;
 
 } // namespace dynofa

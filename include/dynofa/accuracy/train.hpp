@@ -52,8 +52,9 @@ struct training_report {
 /// Inactive genes do not count. Deterministic by seed for one program on one kind of processor. Throws
 /// errc::invalid_arch for an architecture that the space does not contain, errc::invalid_argument for fewer than 10
 /// measurements or impossible options, errc::cancelled when asked to stop.
-inline accuracy_predictor train_predictor(const space_description& space, std::span<const measured_arch> data,
-                                          const training_options& options = {}, training_report* report = nullptr) {
+template <class Scalar = float>
+accuracy_predictor train_predictor(const space_description& space, std::span<const measured_arch> data,
+                                   const training_options& options = {}, training_report* report = nullptr) {
   const char* const where = "predictor training";
   require_argument(data.size() >= 10, where, "at least 10 measured architectures", data.size());
   require_argument(options.members >= 1 && options.epochs >= 1 && options.batch >= 1 && options.taught >= 0 &&
@@ -65,16 +66,16 @@ inline accuracy_predictor train_predictor(const space_description& space, std::s
   for (const auto& one : data) validate(space, one.arch.canonical());
   const feature_layout layout = feature_layout::of_space(space);
   double mean = 0, scale = 1;
-  std::tie(mean, scale) = arch_covariance::mean_and_deviation(data);
-  arch_covariance covariance;
+  basic_arch_covariance<double> covariance;
+  std::tie(mean, scale) = covariance.mean_and_deviation(data);
   if (options.taught > 0) {
     covariance_options how;
     how.seed = options.seed, how.stop = options.stop;
-    covariance = arch_covariance::fit(space, data, how);
+    covariance = decltype(covariance)::fit(space, data, how);
     if (report) report->noise = std::sqrt(covariance.noise) * scale;
   }
 
-  using network = detail::training_network;
+  using network = detail::training_network<Scalar>;
   struct sample {
     feature_layout::ones ones;
     float target;
@@ -82,7 +83,7 @@ inline accuracy_predictor train_predictor(const space_description& space, std::s
   const auto sample_of = [&](const arch& a, double accuracy) {
     return sample{layout(a), static_cast<float>((accuracy - mean) / scale)};
   };
-  const auto fill = [&](std::span<const sample> from, network::matrix& x, Eigen::VectorXf& y) {
+  const auto fill = [&](std::span<const sample> from, typename network::matrix& x, typename network::column& y) {
     x.setZero(static_cast<Eigen::Index>(from.size()), static_cast<Eigen::Index>(layout.size()));
     y.resize(x.rows());
     for (Eigen::Index i = 0; i < x.rows(); ++i) {
@@ -123,8 +124,8 @@ inline accuracy_predictor train_predictor(const space_description& space, std::s
     for (const auto& one : own) samples.push_back(sample_of(one.arch, one.accuracy));
 
     network net(layout.size(), layout(order.front().arch).size(), options.hidden, random);
-    network::matrix x, validation_x;
-    Eigen::VectorXf y, validation_y;
+    typename network::matrix x, validation_x;
+    typename network::column y, validation_y;
     fill(held_back, validation_x, validation_y);
     training_report::member progress;
     double best = std::numeric_limits<double>::infinity();
@@ -141,10 +142,10 @@ inline accuracy_predictor train_predictor(const space_description& space, std::s
         const double done = (epoch + static_cast<double>(b) / static_cast<double>(batches)) / options.epochs;
         const double rate = options.learning_rate * 0.5 * (1 + std::cos(3.14159265358979 * done));
         fill(std::span(samples).subspan(b * batch, std::min(batch, samples.size() - b * batch)), x, y);
-        sum += net.step(x, y, static_cast<float>(rate), static_cast<float>(options.weight_decay));
+        sum += net.step(x, y, static_cast<Scalar>(rate), static_cast<Scalar>(options.weight_decay));
       }
       const double validated =
-          std::sqrt((net.forward(validation_x) - validation_y).squaredNorm() / static_cast<float>(held_back.size()));
+          std::sqrt((net.forward(validation_x) - validation_y).squaredNorm() / static_cast<Scalar>(held_back.size()));
       progress.epochs = epoch + 1;
       if (!(validated < best)) continue;
       best = validated;

@@ -29,31 +29,27 @@ namespace dynofa {
 /// Activations are float NHWC at this interface, whatever a device uses inside. `session` checks sizes, owners and
 /// indices before it calls; a backend may take them as right. Operations:
 ///
-///  * `pack(net)`                        → `shared_ptr<const packed>`; throws `dynofa::error` for weights it cannot
-///  hold
-///  * `bind(packed, plan, scale_shift)`  → `bound`; throws `dynofa::error` if the plan is of another space or reads
-///  what
-///                                       was not packed, if there are not as many scales and shifts as the plan has
-///                                       channels, and for batches, activations or widths that the device cannot run.
-///                                       Batches of 1 must run; whoever cannot run others refuses them here.
-///  * `make_workspace(plans)`            → `workspace` that fits every plan of the span
+///  * `pack(net)` → `shared_ptr<const packed>`; throws `dynofa::error` for weights it cannot hold
+///  * `bind(packed, plan, scale_shift)` → `bound`; throws `dynofa::error` for a plan of another space or one that reads
+///    what was not packed, for scales and shifts of another number than the plan's channels, and for batches,
+///    activations or widths that the device cannot run. Batches of 1 must run.
+///  * `make_workspace(plans)` → `workspace` that fits every plan of the span
 ///  * `run(bound, workspace, image, logits)`: image [N,r,r,3] → logits [N,classes]; allocates nothing, throws nothing
 ///    on a CPU, blocks until the logits are there. The same input gives the same bits.
 ///  * `run_block(bound, workspace, b, in, out)`: block b alone, in [N,in,in,C] → out [N,out,out,C'], for tests and for
 ///    profiling; `in` and `out` are host memory and do not overlap
 ///  * `time_block(bound, workspace, b, repeats)` → milliseconds per run of block b on whatever activations the
 ///    workspace holds, without the transfers that `run_block` makes
-///  * `time_run(bound, workspace, repeats)` → the same for the whole network, by the device's own clock where it has
-///  one
-///  * `name()`                           → "cpu avx512, 2 threads": goes into tables and reports
+///  * `time_run(bound, workspace, repeats)` → the same for the whole network, by the device's own clock if it has one
+///    (`backend::timed_by_host` gives both by the host's)
+///  * `name()` → "cpu avx512, 2 threads": goes into tables and reports
 ///
 /// A backend may offer more, which is used where it is there:
 ///
-///  * `pack(net, plans)`                 → what these plans read of the super-network, and no more; `bind` throws for a
-///                                       plan that needs another part
-///  * `prepare(bound, workspace)`        does what would make the first run on this workspace slower than the next
-///  * `fits(workspace, plan)`            whether a workspace is big enough for a plan that it was not made for
-///  * `isa_name()`, `thread_count()`     for the header of a latency table
+///  * `pack(net, plans)` → what these plans read of the super-network, and no more; `bind` throws for other plans
+///  * `prepare(bound, workspace)` does what would make the first run on this workspace slower than the next
+///  * `fits(workspace, plan)`: whether a workspace is big enough for a plan that it was not made for
+///  * `isa_name()`, `thread_count()`: for the header of a latency table
 template <class B>
 concept inference_backend = requires(B& backend, const supernet_ptr& net, const plan& p, const scale_shift& norms,
                                      std::size_t block, int repeats, std::shared_ptr<const typename B::packed> packed,
@@ -96,13 +92,12 @@ struct channel_sums {
 
 /// A batch of images in the middle of a network, convolution by convolution:
 ///
-///  * `load(n, image)`            image [r,r,3] becomes picture n of the batch
-///  * `convolve(b, i, count)`     convolution i of block b on pictures 0 … count − 1 → the sums of its raw output, the
-///                                same bit for bit on any number of threads
-///  * `normalise(b, i, scale, shift)` what follows it: batch norm, activation and, at their places, squeeze-excite and
-///                                residual
-///  * `logits(n, out)`            after the last norm: pool, feature mix and classifier of picture n
-///  * `bytes()`                   of memory that the batch takes
+///  * `load(n, image)`: image [r,r,3] becomes picture n of the batch
+///  * `convolve(b, i, count)`: convolution i of block b on pictures 0 … count − 1 → the sums of its raw output, the
+///  same
+///    bit for bit on any number of threads
+///  * `normalise(b, i, scale, shift)`: batch norm, activation and, in their places, squeeze-excite and residual
+///  * `logits(n, out)`: after the last norm: pool, feature mix and classifier of picture n; `bytes()` of memory
 template <class C>
 concept calibration_batch = requires(C& c, std::size_t i, int count, std::span<const float> in, std::span<float> out) {
   c.load(i, in);

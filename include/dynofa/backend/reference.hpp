@@ -2,9 +2,7 @@
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/host_clock.hpp"
 
-#include <Eigen/Core>
 #include <xtensor/xtensor.hpp>
-#include <xtensor/xview.hpp>
 
 #include <algorithm>
 #include <functional>
@@ -22,12 +20,10 @@ using image_tensor = xt::xtensor<float, 3>;
 
 namespace plain {
 
-using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using matrix_view = Eigen::Map<const matrix, 0, Eigen::OuterStride<>>;
-
 inline float activate(activation act, float x) {
   switch (act) {
   case activation::relu: return std::max(x, 0.0f);
+  case activation::relu6: return std::min(std::max(x, 0.0f), 6.0f);
   case activation::h_swish: return x * std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f;
   case activation::h_sigmoid: return std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f;
   default: return x;
@@ -65,12 +61,25 @@ inline image_tensor stem(const image_tensor& in, std::span<const float> weights,
 /// 1×1 convolution: in [H, W, Cin] → out [H, W, Cout]. `weights` points to Cout rows, `row_stride` apart: a prefix of
 /// the super-network's matrix.
 inline image_tensor pointwise(const image_tensor& in, const float* weights, int out_channels, int row_stride) {
-  const auto pixels = static_cast<Eigen::Index>(in.shape(0) * in.shape(1)),
-             channels = static_cast<Eigen::Index>(in.shape(2));
-  image_tensor out = image_tensor::from_shape({in.shape(0), in.shape(1), static_cast<std::size_t>(out_channels)});
-  const Eigen::Map<const matrix> x(in.data(), pixels, channels);
-  const matrix_view w(weights, out_channels, channels, Eigen::OuterStride<>(row_stride));
-  Eigen::Map<matrix>(out.data(), pixels, out_channels).noalias() = x * w.transpose();
+  // Sixteen outputs at a time, so that the compiler sees vectors; each is one sum in the order of the inputs.
+  struct outputs {
+    float of __attribute__((vector_size(64)));
+  };
+  const std::size_t pixels = in.shape(0) * in.shape(1), channels = in.shape(2),
+                    rows = static_cast<std::size_t>(out_channels), pitch = static_cast<std::size_t>(row_stride);
+  image_tensor out = image_tensor::from_shape({in.shape(0), in.shape(1), rows});
+  std::vector<outputs> columns(channels); // of sixteen rows of the matrix
+  for (std::size_t first = 0; first < rows; first += 16) {
+    const std::size_t count = std::min<std::size_t>(16, rows - first);
+    for (std::size_t c = 0; c < channels; ++c)
+      for (std::size_t i = 0; i < count; ++i) columns[c].of[i] = weights[(first + i) * pitch + c];
+    for (std::size_t p = 0; p < pixels; ++p) {
+      const float* const x = in.data() + p * channels;
+      outputs sum{};
+      for (std::size_t c = 0; c < channels; ++c) sum.of += x[c] * columns[c].of;
+      for (std::size_t i = 0; i < count; ++i) out.data()[p * rows + first + i] = sum.of[i];
+    }
+  }
   return out;
 }
 
@@ -125,10 +134,10 @@ inline void squeeze_excite(image_tensor& x, const supernet& net, const block& b)
 
 } // namespace plain
 
-/// The oracle: every block as plain loops over xtensor and products by Eigen, nothing fused, nothing packed. It judges
+/// The oracle: every block as plain loops over xtensor, nothing fused, nothing packed. It judges
 /// every other backend and is where a reader sees what a block computes. It allocates as it goes and makes no claim on
 /// speed.
-struct reference {
+struct reference : timed_by_host<reference> {
   /// Called with (name, tensor) after every step of a run: the units' names in a checkpoint ("blocks.3"), "pooled" and
   /// "logits". For tests.
   std::function<void(std::string_view, const image_tensor&)> tap = {};
@@ -155,10 +164,7 @@ struct reference {
   }
 
   bound bind(std::shared_ptr<const packed> weights, const plan& p, scale_shift norms) const {
-    if (!(weights->net->space == p.space))
-      throw error(errc::mismatch, "reference backend bind", "a plan of the packed super-network's space",
-                  text("a plan of another space, ", p.arch));
-    check_norms("reference backend bind", p, norms);
+    check_bind("reference backend bind", weights->net->space, p, norms);
     return {std::move(weights), p, std::move(norms)};
   }
   workspace make_workspace(std::span<const plan> plans) const {
@@ -190,14 +196,6 @@ struct reference {
       std::copy(y.begin(), y.end(), out.begin() + static_cast<std::ptrdiff_t>(n * out_values));
     }
   }
-  double time_block(bound& level, workspace& space, std::size_t b, int repeats) const {
-    return milliseconds_per_run(repeats, [&] { run_block(level, space, b, space.in, space.out); });
-  }
-  double time_run(bound& level, workspace& space, int repeats) const {
-    const std::vector<float> image(level.plan.image_values(), 0.5f);
-    std::vector<float> logits(level.plan.logit_values());
-    return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
-  }
 
 private:
   static image_tensor load(std::span<const float> values, int size, int channels) {
@@ -219,7 +217,7 @@ private:
     auto report = [&](std::string_view name, const image_tensor& x) {
       if (tap) tap(name, x);
     };
-    const auto name = [&] { return network_layout::key(b, index - 1); }; // the stem is first
+    const auto name = [&] { return net.layout.key(b, index - 1); }; // the stem is first
     switch (b.kind) {
     case block_kind::stem: {
       image_tensor x = plain::stem(in, net.array(b, weight_role::output), b.out_channels, b.stride);

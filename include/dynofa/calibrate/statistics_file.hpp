@@ -30,7 +30,7 @@ inline void save_statistics(const std::filesystem::path& path, const bound_stati
   write_safetensors(
       path, {{"mean", tensor::of_floats(s.statistics.mean, {n})}, {"var", tensor::of_floats(s.statistics.var, {n})}},
       {{"dynofa.statistics", "1"},
-       {"dynofa.supernet_hash", text(std::hex, s.supernet_hash)},
+       {"dynofa.supernet_hash", in_base(16, s.supernet_hash)},
        {"dynofa.arch", nlohmann::json(s.arch).dump()},
        {"dynofa.preprocessing", nlohmann::json(s.preprocessing).dump()},
        {"dynofa.images", text(s.images)}});
@@ -62,8 +62,8 @@ inline bound_statistics load_statistics(const std::filesystem::path& path, const
   s.preprocessing = detail::parse_bounded(metadata("dynofa.preprocessing"), where).get<data::preprocessing>();
 
   if (s.supernet_hash != net.hash())
-    throw error(errc::mismatch, where, text("statistics of super-network ", std::hex, net.hash()),
-                text("of ", std::hex, s.supernet_hash));
+    throw error(errc::mismatch, where, text("statistics of super-network ", in_base(16, net.hash())),
+                text("of ", in_base(16, s.supernet_hash)));
   const plan wanted = make_plan(net.space, a);
   if (!(s.arch == wanted.arch))
     throw error(errc::mismatch, where, text("statistics of ", wanted.arch), text("of ", s.arch));

@@ -1,4 +1,7 @@
 #pragma once
+#include <charconv>
+#include <cstdint>
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -23,12 +26,25 @@ enum class errc {
   cancelled,        ///< the caller asked to stop
 };
 
-/// Joins its arguments into one string with `operator<<`; the library's only text formatting.
+/// Joins its arguments into one string with `operator<<` under the classic locale, whatever the global one is.
 template <class... Parts>
-std::string text(const Parts&... parts) {
+[[gnu::cold]] std::string text(const Parts&... parts) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   (out << ... << parts);
   return std::move(out).str();
+}
+
+/// `v` with so many decimal places.
+inline std::string fixed(double v, int places = 2) {
+  char digits[400]; // 309 before the point
+  return {digits, std::to_chars(digits, digits + sizeof digits, v, std::chars_format::fixed, places).ptr};
+}
+
+/// The digits of `v` in a base of 2 to 36: hashes are written in base 16.
+inline std::string in_base(int base, std::uint64_t v) {
+  char digits[64];
+  return {digits, std::to_chars(digits, digits + sizeof digits, v, base).ptr};
 }
 
 /// Text of a file as it may stand in an error sentence: at most 60 characters, control and non-ASCII bytes as '?'.
@@ -44,7 +60,7 @@ inline std::string printable(std::string_view s) {
 class error : public std::runtime_error {
 public:
   /// `what()` becomes "WHERE: expected EXPECTED, got GOT".
-  error(errc code, std::string_view where, std::string expected, std::string got)
+  [[gnu::cold, gnu::noinline]] error(errc code, std::string_view where, std::string expected, std::string got)
       : std::runtime_error(text(where, ": expected ", expected, ", got ", got))
       , code_{code}
       , where_{where}

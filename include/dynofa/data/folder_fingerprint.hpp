@@ -5,7 +5,6 @@
 #include "dynofa/data/image_folder.hpp"
 
 #include <cstdint>
-#include <ios>
 #include <string>
 #include <vector>
 
@@ -22,7 +21,7 @@ inline std::string fingerprint(const image_folder& images, int threads = 1) {
   });
   std::uint64_t hash = 0;
   for (const std::uint64_t part : parts) hash = mix64(hash + part);
-  return text(images.size(), " pictures, hash ", std::hex, hash);
+  return text(images.size(), " pictures, hash ", in_base(16, hash));
 }
 
 } // namespace dynofa::data

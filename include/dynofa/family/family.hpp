@@ -76,8 +76,7 @@ public:
       if (other.arch == level.arch)
         throw error(errc::mismatch, "family", "each architecture once", text("a second ", level.arch));
     level.arch = p.arch;
-    levels_.push_back(std::move(level));
-    sort();
+    insert(std::move(level));
   }
   void remove(std::size_t i) {
     require(i);
@@ -87,8 +86,10 @@ public:
   /// Replaces what was measured of level i; latency: of the same device. The order of levels may change with accuracy.
   void set_accuracy(std::size_t i, const measured_accuracy& accuracy) {
     require(i), check(accuracy);
-    levels_[i].accuracy = accuracy;
-    sort();
+    family_level level = std::move(levels_[i]);
+    level.accuracy = accuracy;
+    remove(i);
+    insert(std::move(level));
   }
   void set_latency(std::size_t i, measured_latency latency) {
     require(i), check(latency);
@@ -116,13 +117,10 @@ public:
   }
   /// Removes the levels that are not on that front; returns how many.
   std::size_t keep_front(std::string_view device) {
-    const auto kept = front(device);
-    std::vector<family_level> levels;
-    for (std::size_t i : kept) levels.push_back(levels_[i]);
-    const std::size_t removed = levels_.size() - levels.size();
-    levels_ = std::move(levels);
-    sort();
-    return removed;
+    std::vector<family_level> kept;
+    for (std::size_t i : front(device)) kept.push_back(std::move(levels_[i]));
+    levels_.swap(kept);
+    return kept.size() - levels_.size();
   }
 
 private:
@@ -141,14 +139,15 @@ private:
         throw error(errc::invalid_argument, "measured latency", "finite milliseconds of at least 0", text(ms));
     if (l.images < 0) throw error(errc::invalid_argument, "measured latency", "a count of images", text(l.images));
   }
-  void sort() {
+  void insert(family_level level) {
     const auto macs = [&](const family_level& l) { return make_plan(net_->space, l.arch).macs(); };
-    std::sort(levels_.begin(), levels_.end(), [&](const family_level& a, const family_level& b) {
-      const double x = a.accuracy.top1(), y = b.accuracy.top1();
+    const auto before = [&](const family_level& l) {
+      const double x = l.accuracy.top1(), y = level.accuracy.top1();
       if (x != y) return x < y;
-      const auto m = macs(a), n = macs(b);
-      return m != n ? m < n : a.arch < b.arch;
-    });
+      const auto m = macs(l), n = macs(level);
+      return m != n ? m < n : l.arch < level.arch;
+    };
+    levels_.insert(std::find_if_not(levels_.begin(), levels_.end(), before), std::move(level));
   }
 
   supernet_ptr net_;

@@ -53,13 +53,12 @@ private:
           name, convolve(name + "conv", x, {b.in_channels, b.out_channels, 3, 2}, weight_role::output, i, 0), b.act);
     case block_kind::final_expand: {
       const auto y = convolve(name + "conv", x, {b.in_channels, b.out_channels}, weight_role::output, i, 0);
-      return node("GlobalAveragePool", name + "pool", {activate(name, y, b.act)});
+      const auto pooled = node("GlobalAveragePool", name + "pool", {activate(name, y, b.act)});
+      return plan_.blocks[i + 1].kind == block_kind::classifier ? flatten(name, pooled) : pooled;
     }
     case block_kind::feature_mix: {
       const auto w = constant(name + "weight", weights(b, weight_role::output), {b.out_channels, b.in_channels, 1, 1});
-      return node("Flatten", name + "flat",
-                  {activate(name, node("Conv", name + "conv", {x, w}, {of_one_pixel()}), b.act)},
-                  {attribute("axis", 1)});
+      return flatten(name, activate(name, node("Conv", name + "conv", {x, w}, {of_one_pixel()}), b.act));
     }
     case block_kind::classifier: {
       const auto w = constant(name + "weight", weights(b, weight_role::output), {b.out_channels, b.in_channels});
@@ -118,12 +117,19 @@ private:
                 {attribute("kernel_shape", {k, k}), attribute("strides", {s, s}),
                  attribute("pads", {pad, pad, pad, pad}), attribute("group", c.depthwise ? c.out : 1)});
   }
+  std::string flatten(const std::string& name, const std::string& x) {
+    return node("Flatten", name + "flat", {x}, {attribute("axis", 1)});
+  }
   /// Optional in ONNX, but OpenCV's importer wants it.
   static protobuf_writer of_one_pixel() { return attribute("kernel_shape", {1, 1}); }
 
   std::string activate(const std::string& name, const std::string& x, activation act) {
     switch (act) {
     case activation::relu: return node("Relu", name + "relu", {x});
+    case activation::relu6:
+      return node(
+          "Clip", name + "relu6",
+          {x, constant(name + "relu6.min", std::array{0.0f}, {}), constant(name + "relu6.max", std::array{6.0f}, {})});
     case activation::h_swish: return node("HardSwish", name + "swish", {x});
     case activation::h_sigmoid:
       return node("HardSigmoid", name, {x}, {attribute("alpha", 1.0f / 6), attribute("beta", 0.5f)});

@@ -6,9 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iomanip>
 #include <span>
-#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -19,19 +17,17 @@ namespace dynofa {
 /// The levels as a table in Markdown, with their latencies on `device`. Throws errc::missing_key for a level that was
 /// not measured there.
 inline std::string markdown_table(const family& f, std::string_view device) {
-  std::ostringstream table;
-  table << "| level | r | M MACs | top-1 (95 %) | top-5 | ms | KB |\n|--|--|--|--|--|--|--|\n" << std::fixed;
+  std::string table = "| level | r | M MACs | top-1 (95 %) | top-5 | ms | KB |\n|--|--|--|--|--|--|--|\n";
   for (std::size_t i = 0; i < f.levels().size(); ++i) {
     const auto& l = f.levels()[i];
     const auto* latency = f.latency_on(i, device);
     if (!latency) throw error(errc::missing_key, text("level ", l.arch), text("a latency on ", device), "none");
     const auto [low, high] = l.accuracy.top1_interval();
-    table << std::setprecision(1) << "| " << i << " | " << l.arch.r << " | "
-          << double(make_plan(f.space(), l.arch).macs()) / 1e6 << " | " << std::setprecision(2) << l.accuracy.top1()
-          << " (" << low << "-" << high << ") | " << l.accuracy.top5() << " | " << std::setprecision(3)
-          << latency->median_ms << " | " << f.level_bytes(i) / 1000 << " |\n";
+    table += text("| ", i, " | ", l.arch.r, " | ", fixed(double(make_plan(f.space(), l.arch).macs()) / 1e6, 1), " | ",
+                  fixed(l.accuracy.top1()), " (", fixed(low), "-", fixed(high), ") | ", fixed(l.accuracy.top5()), " | ",
+                  fixed(latency->median_ms, 3), " | ", f.level_bytes(i) / 1000, " |\n");
   }
-  return table.str();
+  return table;
 }
 
 /// Whether one accuracy lies in the 95 % intervals of all levels: then their order may be chance, and more labelled

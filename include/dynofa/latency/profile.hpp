@@ -142,7 +142,7 @@ private:
     for (int r : measured_) resolutions += text(resolutions.empty() ? "" : " ", r);
     return {{"backend", runner_.backend().name()},
             {"processor", read_machine_facts().processor},
-            {"space", text("hash ", std::hex, fnv1a64(nlohmann::json(net_->space).dump()))},
+            {"space", text("hash ", in_base(16, fnv1a64(nlohmann::json(net_->space).dump())))},
             {"resolutions", resolutions},
             {"extent", options_.quick ? "quick" : "full"},
             {"runs per sample", text(options_.runs_per_sample)},

@@ -54,8 +54,12 @@ inline bool are_sound(const bn_statistics& s) {
          std::all_of(s.var.begin(), s.var.end(), [&](float v) { return finite(v) && v >= 0; });
 }
 
-/// Throws errc::mismatch unless there are as many scales and shifts as `p` has batch-norm channels.
-inline void check_norms(const char* where, const plan& p, const scale_shift& norms) {
+/// What every backend's `bind` asks: throws errc::mismatch unless `p` is a plan of the packed super-network's space and
+/// there are as many scales and shifts as it has batch-norm channels.
+inline void check_bind(const char* where, const space_description& packed, const plan& p, const scale_shift& norms) {
+  if (!(p.space == packed))
+    throw error(errc::mismatch, where, "a plan of the packed super-network's space",
+                text("a plan of another space, ", p.arch));
   const auto wanted = static_cast<std::size_t>(p.norm_values());
   if (norms.scale.size() != wanted || norms.shift.size() != wanted)
     throw error(errc::mismatch, where, text(wanted, " scales and shifts for ", p.arch),
@@ -83,7 +87,7 @@ inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics&
 
 /// The checkpoint name of batch norm i of block b of a plan, with the indices of the extracted sub-network.
 inline std::string norm_name(const plan& p, std::size_t b, int i) {
-  return network_layout::norm_key(p.blocks[b], i, key_form::extracted, b - 1); // the stem is first
+  return network_layout(p.space).norm_key(p.blocks[b], i, key_form::extracted, b - 1); // the stem is first
 }
 
 } // namespace dynofa

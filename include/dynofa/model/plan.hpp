@@ -29,6 +29,10 @@ struct plan {
   /// Of all images of a run: [N,r,r,3] and [N,classes].
   std::size_t image_values() const { return of_batch(blocks.front().in_values()); }
   std::size_t logit_values() const { return of_batch(blocks.back().out_values()); }
+  /// Of all images of a run, if one has so many.
+  std::size_t of_batch(std::int64_t values) const {
+    return static_cast<std::size_t>(batch) * static_cast<std::size_t>(values);
+  }
 
   std::int64_t macs() const {
     return sum([](const block& b) { return b.macs(); });
@@ -47,9 +51,6 @@ struct plan {
   }
 
 private:
-  std::size_t of_batch(std::int64_t values) const {
-    return static_cast<std::size_t>(batch) * static_cast<std::size_t>(values);
-  }
   template <class Count>
   std::int64_t sum(Count count) const {
     std::int64_t total = 0;

@@ -91,18 +91,15 @@ inline supernet make_supernet(const space_description& space, const state_dict& 
   const bool has_transforms = std::any_of(layout.weights.begin(), layout.weights.end(), [&](const weight_array& w) {
     return w.made_from >= 0 && in.has(layout.transform_key(w));
   });
-  for (std::size_t i = 0; i < layout.weights.size(); ++i)
-    if (const weight_array& w = layout.weights[i]; w.made_from < 0)
-      net.weights[i] = in.take(layout.key(w), network_layout::checkpoint_shape(w));
-  for (std::size_t i = layout.weights.size(); i-- > 0;) { // 7 → 5 → 3
+  for (std::size_t i = 0; i < layout.weights.size(); ++i) {
     const weight_array& w = layout.weights[i];
-    if (w.made_from < 0) continue;
-    const auto from = static_cast<std::size_t>(w.made_from);
-    const int to = w.kernel;
-    std::vector<float> matrix;
-    if (has_transforms) matrix = in.take(layout.transform_key(w), {to * to, to * to});
-    net.weights[i] = shrink_kernels(net.weights[from], layout.weights[from].kernel, to, matrix);
+    const int taps = w.kernel * w.kernel;
+    if (w.made_from < 0)
+      net.weights[i] = in.take(layout.key(w), network_layout::checkpoint_shape(w));
+    else if (has_transforms)
+      net.weights[i] = in.take(layout.transform_key(w), {taps, taps});
   }
+  make_smaller_kernels(net);
   for (std::size_t i = 0; i < layout.norms.size(); ++i)
     net.norms[i] = in.take_norm(layout.key(layout.norms[i]), layout.norms[i].channels);
   in.expect_nothing_left();

@@ -153,7 +153,7 @@ private:
       throw error(errc::io, where, "a look at it", std::generic_category().message(errno));
     if (facts.st_uid != geteuid() || (facts.st_mode & 077) != 0)
       throw error(errc::bad_file, where, "a segment of this user that nobody else may write to",
-                  text("user ", facts.st_uid, ", mode ", std::oct, facts.st_mode & 0777));
+                  text("user ", facts.st_uid, ", mode ", in_base(8, facts.st_mode & 0777)));
     const auto size = static_cast<std::uint64_t>(facts.st_size);
     if (size == 0) memory_.truncate(sizeof(coordination_segment));
     if (size != 0 && size != sizeof(coordination_segment))

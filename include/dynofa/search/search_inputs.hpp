@@ -26,7 +26,7 @@ named_inputs search_inputs(const space_description& space, const Accuracy& accur
     accuracies += text(accuracy(a), ' ');
     if constexpr (!varies_between_runs<Cost>) costs += text(' ', cost(a));
   }
-  const auto hash = [](const std::string& of) { return text("hash ", std::hex, fnv1a64(of)); };
+  const auto hash = [](const std::string& of) { return text("hash ", in_base(16, fnv1a64(of))); };
   return {{"space", hash(nlohmann::json(space).dump())},
           {"accuracy model", hash(accuracies)},
           {"cost model", text(cost.unit(), ' ', hash(costs))}};

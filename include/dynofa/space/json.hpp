@@ -28,7 +28,14 @@ nlohmann::json numbers(const Values& values) {
   return list;
 }
 
-inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish"}; // in the order of the enumeration
+inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish", "h_sigmoid",
+                                                   "relu6"}; // in the order of the enumeration
+inline const char* word_of(activation a) { return activation_words[static_cast<int>(a)]; }
+inline activation read_activation(const json_field& field) {
+  for (const activation a : {activation::identity, activation::relu, activation::h_swish, activation::relu6})
+    if (field.is_word(word_of(a))) return a;
+  throw field.fault("identity, relu, h_swish or relu6", "something else");
+}
 
 } // namespace detail
 
@@ -64,7 +71,7 @@ inline void from_json(const nlohmann::json& json, arch& a) { a = read_arch(json)
 inline void to_json(nlohmann::json& json, const stage_description& s) {
   json = {{"width", s.width},
           {"stride", s.stride},
-          {"activation", detail::activation_words[static_cast<int>(s.act)]},
+          {"activation", detail::word_of(s.act)},
           {"squeeze_excite", s.squeeze_excite},
           {"depths", detail::numbers(s.depths)},
           {"expands", detail::numbers(s.expands)},
@@ -72,7 +79,7 @@ inline void to_json(nlohmann::json& json, const stage_description& s) {
   if (s.blocks > 0) json["blocks"] = s.blocks;
 }
 
-/// Every field of a space, under its own name.
+/// Every field of a space, under its own name; what is as in a MobileNetV3 of once-for-all's is left out.
 inline void to_json(nlohmann::json& json, const space_description& space) {
   json = {{"width_multiplier", space.width_multiplier},
           {"stem_width", space.stem_width},
@@ -82,6 +89,12 @@ inline void to_json(nlohmann::json& json, const space_description& space) {
           {"classes", space.classes},
           {"bn_epsilon", space.bn_epsilon},
           {"resolutions", detail::numbers(space.resolutions)}};
+  const space_description usual;
+  if (space.stem_act != usual.stem_act) json["stem_activation"] = detail::word_of(space.stem_act);
+  if (space.first_width != usual.first_width) json["first_width"] = space.first_width;
+  if (space.first_act != usual.first_act) json["first_activation"] = detail::word_of(space.first_act);
+  if (space.first_residual != usual.first_residual) json["first_residual"] = space.first_residual;
+  if (space.head_act != usual.head_act) json["head_activation"] = detail::word_of(space.head_act);
 }
 
 /// A space that is sound in itself: choices ascending, not empty and within the limits that `search_space` has at
@@ -104,11 +117,7 @@ inline space_description read_space(const nlohmann::json& json) {
     stage_description stage;
     stage.width = channels(f["width"]);
     stage.stride = f["stride"].whole_number(1, 2);
-    const auto act = f["activation"];
-    const auto* word = std::find_if(std::begin(detail::activation_words), std::end(detail::activation_words),
-                                    [&](const char* w) { return act.is_word(w); });
-    if (word == std::end(detail::activation_words)) throw act.fault("identity, relu or h_swish", "something else");
-    stage.act = static_cast<activation>(word - std::begin(detail::activation_words));
+    stage.act = detail::read_activation(f["activation"]);
     stage.squeeze_excite = f["squeeze_excite"].boolean();
     stage.depths = f["depths"].ascending<choices>(1, 8);
     stage.expands = f["expands"].ascending<ratios>(1, 8);
@@ -123,7 +132,14 @@ inline space_description read_space(const nlohmann::json& json) {
   if (space.stages.empty()) throw stages.fault("at least one stage", "an empty list");
   if (space.block_count() > max_blocks)
     throw stages.fault(text("at most ", max_blocks, " blocks in all stages"), std::to_string(space.block_count()));
-  space.final_width = channels(all["final_width"]);
+  if (all.has("stem_activation")) space.stem_act = detail::read_activation(all["stem_activation"]);
+  if (all.has("first_width")) space.first_width = channels(all["first_width"]);
+  if (all.has("first_activation")) space.first_act = detail::read_activation(all["first_activation"]);
+  if (all.has("first_residual")) space.first_residual = all["first_residual"].boolean();
+  if (space.first_residual && space.width_of_first() != space.stem_width)
+    throw all["first_residual"].fault("false, as block 0 changes the number of channels", "true");
+  if (all.has("head_activation")) space.head_act = detail::read_activation(all["head_activation"]);
+  space.final_width = all["final_width"].value() == 0 ? 0 : channels(all["final_width"]);
   space.mix_width = channels(all["mix_width"]);
   space.classes = all["classes"].whole_number(1, most_classes);
   space.bn_epsilon = static_cast<float>(std::max(1e-30, all["bn_epsilon"].positive(1))); // a float above 0

@@ -17,8 +17,7 @@
 
 // Judges any backend by the reference backend. Not a test framework: a report with a sentence for each fault.
 //
-//     for (const std::string& finding : dynofa::conformance::judge(my_backend{}).findings) std::cout << finding <<
-//     '\n';
+//     for (const std::string& finding : dynofa::conformance::judge(my_backend{}).findings) puts(finding.c_str());
 
 namespace dynofa::conformance {
 

@@ -209,6 +209,19 @@ TEST_CASE("every block and whole networks agree with the reference, fp32 and fp1
   }
 }
 
+TEST_CASE("ProxylessNAS: a stem of more channels than a thread block keeps, and a first block without residual") {
+  space_description d = support::tiny_proxyless()->space;
+  d.stem_width = 40, d.first_width = 24;
+  const auto net = std::make_shared<const supernet>(random_supernet(d, 5));
+  random_stream random(4, "archs");
+  for (const precision values : {precision::fp32, precision::fp16})
+    for (const int batch : {1, 3}) {
+      arch a = random_arch(net->space, random);
+      a.r = 37;
+      compare(net, make_plan(net->space, a, batch, true), values, {96 * 1024, 16}, nullptr);
+    }
+}
+
 TEST_CASE("a weight beyond half precision is refused in fp16, never made infinite") {
   supernet net = *support::tiny_supernet();
   const std::size_t last = net.layout.find(net.layout.units.back(), weight_role::output).value();
@@ -290,7 +303,9 @@ TEST_CASE("every shape of a matrix product, with gates, norm, activation and res
 }
 
 TEST_CASE("calibration collects what the reference collects, and repeats bit for bit") {
-  const auto net = support::tiny_supernet();
+  supernet_ptr net;
+  SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
+  SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
   random_stream random(6, "archs");
   arch a = random_arch(net->space, random);
   a.r = 32;
@@ -322,7 +337,9 @@ TEST_CASE("calibration collects what the reference collects, and repeats bit for
 }
 
 TEST_CASE("the logits of a batch under calibration are those of the network with its statistics") {
-  const auto net = support::tiny_supernet();
+  supernet_ptr net;
+  SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
+  SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
   arch a = smallest(net->space);
   a.r = 32;
   const plan p = make_plan(net->space, a);

@@ -94,10 +94,7 @@ struct cuda {
 
   bound bind(const std::shared_ptr<const packed>& weights, const plan& p, const scale_shift& norms) const {
     const std::lock_guard turn(open->turn);
-    if (!(p.space == weights->layout.space))
-      throw error(errc::mismatch, "cuda backend bind", "a plan of the packed super-network's space",
-                  text("a plan of another space, ", p.arch));
-    check_norms("cuda backend bind", p, norms);
+    check_bind("cuda backend bind", weights->layout.space, p, norms);
     const std::vector<float> values = cuda_detail::interleave_norms(p, norms.scale, norms.shift);
     bound made{p, weights, cuda_detail::device_memory(open->info.index, values.size() * 4, "a level"), nullptr,
                nullptr};

@@ -13,6 +13,7 @@ constexpr int vectors_per_block = lane_block / lanes;
 DYNOFA_CPU_FN vec activate(vec y, epilogue act) {
   switch (act) {
   case epilogue::relu: return max(y, zero());
+  case epilogue::relu6: return min(max(y, zero()), broadcast(6.f));
   case epilogue::h_swish: return mul(y, min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f)));
   case epilogue::h_sigmoid: return min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f));
   default: return y;
@@ -101,6 +102,8 @@ static void depthwise_strip(const depthwise_args& g, int x, int lane) {
     }
     if (g.act == epilogue::relu) {
       DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::relu);
+    } else if (g.act == epilogue::relu6) {
+      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::relu6);
     } else if (g.act == epilogue::h_swish) {
       DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::h_swish);
     } else {

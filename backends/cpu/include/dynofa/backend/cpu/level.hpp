@@ -33,6 +33,7 @@ struct step {
 constexpr epilogue epilogue_of(activation a) {
   switch (a) {
   case activation::relu: return epilogue::relu;
+  case activation::relu6: return epilogue::relu6;
   case activation::h_swish: return epilogue::h_swish;
   case activation::h_sigmoid: return epilogue::h_sigmoid;
   default: return epilogue::identity;
@@ -55,9 +56,7 @@ struct level {
   level(std::shared_ptr<const packed_supernet> w, const dynofa::plan& p, const scale_shift& affine, const caches& c)
       : plan{p}
       , weights{std::move(w)} {
-    if (!(plan.space == weights->space))
-      throw error(errc::mismatch, "cpu backend bind", "a plan of the packed super-network's space",
-                  text("a plan of another space, ", plan.arch));
+    check_bind("cpu backend bind", weights->space, plan, affine);
     for (const block& b : plan.blocks)
       if (!weights->part.holds(weights->layout, b))
         throw error(errc::mismatch, "cpu backend bind", "a plan that the super-network was packed for",
@@ -67,7 +66,6 @@ struct level {
           (weights->format == number_format::bf16 && b.project_act != activation::identity))
         throw error(errc::unsupported, "cpu backend bind", "activations that its stores compute",
                     text("another in unit ", b.unit));
-    check_norms("cpu backend bind", plan, affine);
     std::size_t total = 0;
     for (const auto& n : plan.norms) total += 2 * static_cast<std::size_t>(padded(n.channels));
     norms = aligned_bytes{total * sizeof(float)};

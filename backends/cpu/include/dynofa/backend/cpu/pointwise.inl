@@ -26,6 +26,7 @@ DYNOFA_CPU_FN void store_tile(const vec (&acc)[P][V], Out* out, std::size_t plan
   if constexpr (sizeof(Out) == sizeof(float)) {
     if (act == epilogue::relu) return store_tile<P, V, epilogue::relu>(acc, out, plane, scale, shift);
     if (act == epilogue::h_swish) return store_tile<P, V, epilogue::h_swish>(acc, out, plane, scale, shift);
+    if (act == epilogue::relu6) return store_tile<P, V, epilogue::relu6>(acc, out, plane, scale, shift);
   }
   store_tile<P, V, epilogue::identity>(acc, out, plane, scale, shift);
 }

@@ -43,6 +43,7 @@ static void normalise_with(const normalise_args& g) {
 static void normalise(const normalise_args& g) {
   if (g.act == epilogue::relu) return normalise_with<epilogue::relu>(g);
   if (g.act == epilogue::h_swish) return normalise_with<epilogue::h_swish>(g);
+  if (g.act == epilogue::relu6) return normalise_with<epilogue::relu6>(g);
   normalise_with<epilogue::identity>(g);
 }
 

@@ -16,12 +16,10 @@ constexpr int next_chunk(int left) { return left == 4 ? 2 : std::min(left, chunk
 
 /// How a block that has a depthwise convolution is cut so that its widest tensor never leaves the L2 cache.
 ///
-/// * Whole images, chunk after chunk of channels: when the expanded rows of one chunk fit. Each weight is read once;
-/// the
-///   depthwise output of the whole image is kept for the projection. This is how all blocks of 28×28 and below run.
-/// * Bands of output rows, all channels: otherwise. A ring of expanded rows is kept per channel block, each input row
-/// is
-///   expanded once, and unless squeeze-excite has to see the whole image first, the band is projected at once.
+/// Whole images, chunk after chunk of channels: when the expanded rows of one chunk fit. Each weight is read once; the
+/// depthwise output of the whole image is kept for the projection. This is how all blocks of 28×28 and below run.
+/// Bands of output rows, all channels: otherwise. A ring of expanded rows is kept per channel block, each input row is
+/// expanded once, and unless squeeze-excite has to see the whole image first, the band is projected at once.
 struct tiling {
   bool banded = false;
   int band_rows = 0;                        ///< output rows per band

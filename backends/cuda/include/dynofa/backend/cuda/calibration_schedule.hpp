@@ -116,13 +116,18 @@ public:
   /// Picture n after the last batch norm → its logits.
   std::vector<step> logits(std::size_t n) const {
     std::vector<step> steps;
-    const std::size_t last = plan_.blocks.size() - 3;
+    std::size_t last = 0;
+    while (plan_.blocks[last].kind != block_kind::final_expand) ++last;
     const block& expand = plan_.blocks[last];
     const int pixels = expand.in_size * expand.in_size;
     steps.push_back(pool(last, at(layout_.expanded) + n * static_cast<std::size_t>(pixels * expand.out_channels),
                          pixels, expand.out_channels, 1));
-    steps.push_back(dense(last + 1, at_.arena + layout_.means, at_.arena + layout_.mixed));
-    steps.push_back(dense(last + 2, at_.arena + layout_.mixed, at_.arena + layout_.logits));
+    std::size_t in = layout_.means;
+    for (std::size_t b = last + 1; b < plan_.blocks.size(); ++b) {
+      const std::size_t out = b + 1 < plan_.blocks.size() ? layout_.mixed : layout_.logits;
+      steps.push_back(dense(b, at_.arena + in, at_.arena + out));
+      in = out;
+    }
     return steps;
   }
 

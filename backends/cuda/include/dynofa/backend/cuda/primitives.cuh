@@ -107,6 +107,7 @@ DYNOFA_DEVICE float h_sigmoid(float x) { return saturate(x * (1.f / 6.f) + 0.5f)
 DYNOFA_DEVICE float activate(activation act, float x) {
   if (act == activation::relu) return x > 0.f ? x : 0.f;
   if (act == activation::h_swish) return x * h_sigmoid(x);
+  if (act == activation::relu6) return 6.f * saturate(x * (1.f / 6.f));
   return x;
 }
 
@@ -121,6 +122,8 @@ DYNOFA_DEVICE void with_activation(activation act, Work work) {
     work(constant_activation<activation::relu>{});
   else if (act == activation::h_swish)
     work(constant_activation<activation::h_swish>{});
+  else if (act == activation::relu6)
+    work(constant_activation<activation::relu6>{});
   else
     work(constant_activation<activation::identity>{});
 }

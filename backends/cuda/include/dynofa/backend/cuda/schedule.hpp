@@ -70,6 +70,12 @@ inline tiles tiles_of(const block& b, precision p, int batch, device_limits devi
   return best;
 }
 
+/// Whether block 0 is one launch: its kernel keeps 32 channels and adds its input to its output.
+inline bool is_one_launch(const block& separable) {
+  return separable.residual && separable.in_channels == separable.out_channels &&
+         separable.mid_channels <= channel_chunk;
+}
+
 /// Where the activations of one stream lie: offsets into one allocation that serves every level.
 struct arena_layout {
   std::size_t image = 0, ping = 0, pong = 0, middle = 0, partials = 0, gates = 0, logits = 0, bytes = 0;
@@ -93,7 +99,7 @@ struct arena_layout {
         if (b.kind == block_kind::stem) image_size = std::max(image_size, batch * std::size_t(b.in_values()) * 4);
         for (const auto values : {b.kind == block_kind::stem ? 0 : b.in_values(), b.out_values()})
           activation = std::max(activation, batch * std::size_t(values) * value_bytes(p));
-        if (b.kind != block_kind::inverted_residual) continue;
+        if (b.kind != block_kind::inverted_residual && (b.kind != block_kind::separable || is_one_launch(b))) continue;
         const auto channels = static_cast<std::size_t>(b.mid_channels);
         mid = std::max(mid, batch * std::size_t(b.out_size) * std::size_t(b.out_size) * channels * value_bytes(p));
         if (b.se_channels == 0) continue;
@@ -122,7 +128,7 @@ struct addresses {
 };
 
 /// The launches of a level. Blocks read one of two activation buffers and write the other; stem and block 0 are one
-/// launch, an inverted residual two, or three with squeeze-excite, the head three.
+/// launch where it can be, an inverted residual two, or three with squeeze-excite, the head three.
 class schedule {
 public:
   schedule(const packed_layout& weights, const plan& p, const arena_layout& arena, addresses at, device_limits device)
@@ -145,9 +151,10 @@ public:
   /// The whole network: image → logits, both in the arena.
   std::vector<step> network() const {
     std::vector<step> steps;
-    steps.push_back(front(0, true, true, nullptr, buffer(0)));
+    const bool together = is_one_launch(plan_.blocks[1]);
+    steps.push_back(front(0, true, together, nullptr, buffer(0)));
     int from = 0;
-    for (std::size_t b = 2; b < plan_.blocks.size(); ++b, from ^= 1) {
+    for (std::size_t b = together ? 2 : 1; b < plan_.blocks.size(); ++b, from ^= 1) {
       const bool last = b + 1 == plan_.blocks.size();
       add_block(steps, b, buffer(from), last ? at_.arena + arena_.logits : buffer(from ^ 1));
     }
@@ -209,7 +216,7 @@ protected: // calibration makes its launches of the same parts
     const block& b = plan_.blocks[index];
     switch (b.kind) {
     case block_kind::stem: steps.push_back(front(index, true, false, nullptr, out)); break;
-    case block_kind::separable: steps.push_back(front(index, false, true, in, out)); break;
+    case block_kind::separable: add_separable(steps, index, in, out); break;
     case block_kind::inverted_residual:
       add_inverted_residual(steps, index, in, out, tiles_of(b, weights_.values, plan_.batch, device_));
       break;
@@ -242,6 +249,8 @@ protected: // calibration makes its launches of the same parts
     const block& b = plan_.blocks[index];
     const int tiles_across = ceil_div(b.out_size, front_tile);
     step s = new_step(kernel_id::front, index, 128, tiles_across * tiles_across, plan_.batch);
+    const int channels = with_stem ? b.out_channels : b.mid_channels;
+    s.grid[2] = grid(ceil_div(channels, channel_chunk));
     front_args& a = s.front;
     a = {};
     a.image = reinterpret_cast<const float*>(at_.arena + arena_.image);
@@ -253,20 +262,34 @@ protected: // calibration makes its launches of the same parts
     }
     if (with_separable) {
       const block& second = plan_.blocks[separable];
-      const auto& project = weights_.of(second, weight_role::output);
       a.depthwise = floats(weights_.of(second, weight_role::depthwise));
-      a.project = at_.weights + project.offset;
-      a.project_pitch = project.pitch;
+      if (is_one_launch(second)) {
+        const auto& project = weights_.of(second, weight_role::output);
+        a.project = at_.weights + project.offset;
+        a.project_pitch = project.pitch;
+      }
       for (int i = 0; i < 2; ++i) a.scale[i + 1] = scale(separable, i), a.shift[i + 1] = shift(separable, i);
       a.act = second.act;
     }
     a.image_size = b.in_size;
     a.size = b.out_size;
-    a.channels = b.out_channels;
+    a.channels = channels;
     a.tiles_across = tiles_across;
     a.with_stem = with_stem, a.with_separable = with_separable;
     s.shared_bytes = front_room(weights_.values).bytes;
     return s;
+  }
+
+  void add_separable(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out) const {
+    const block& b = plan_.blocks[index];
+    if (is_one_launch(b)) return steps.push_back(front(index, false, true, in, out));
+    auto* middle = at_.arena + arena_.middle;
+    steps.push_back(front(index, false, true, in, middle));
+    const auto& project = weights_.of(b, weight_role::output);
+    const int pixels = b.out_size * b.out_size;
+    steps.push_back(product(index, {middle, at_.weights + project.offset, nullptr, scale(index, 1), shift(index, 1),
+                                    b.residual ? in : nullptr, out, plan_.batch * pixels, b.mid_channels,
+                                    b.out_channels, project.pitch, pixels, b.project_act, false}));
   }
 
   void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out,
