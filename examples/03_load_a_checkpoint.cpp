@@ -3,6 +3,7 @@
 #include "dynofa/data/class_names_json.hpp"
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"
+#include "dynofa/report/program.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -16,7 +17,7 @@
 //
 //   03_load_a_checkpoint ofa_mbv3_d234_e346_k357_w1.2 --space w1.2 --out w1.2.safetensors --fp16
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   CLI::App app("Loads a once-for-all super-network and converts it to safetensors");
   std::string in = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", out, space_name = "tinyimagenet", classes, origin;
   bool half = false, exact = false;
@@ -63,7 +64,6 @@ int main(int argc, char** argv) try {
     std::cout << "a missing file is one sentence: " << e.what() << '\n';
   }
   return 0;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -46,6 +46,7 @@ static int program(int argc, char** argv) {
   report::catch_interrupts();
   const auto net = std::make_shared<const supernet>(load_supernet(checkpoint));
   const space_description& space = net->space;
+  const auto measured = load_accuracy_data(measured_file);
 
   // 1. Latency: the table of 04, or a brief profile of this machine.
   const auto latency_of = [&]() -> std::shared_ptr<const table_model> {
@@ -67,7 +68,6 @@ static int program(int argc, char** argv) {
   if (quick) training.members = 2, training.taught = 4000, training.epochs = 10;
   report::progress bar(std::cerr, "training");
   training.on_progress = [&](int done, int total) { return bar(std::size_t(done), std::size_t(total)); };
-  const auto measured = load_accuracy_data(measured_file);
   const accuracy_predictor accuracy = train_predictor(space, measured, training);
 
   // 3. Search: the whole front at once. Any accuracy and cost model would do.

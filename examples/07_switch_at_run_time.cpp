@@ -56,7 +56,7 @@ static int program(int argc, char** argv) {
                      {.log_images = wishes.size() * static_cast<std::size_t>(images)});
   std::vector<float> logits(m.network().classes());
   std::cout << wishes.size() << " wishes, " << images << " images each\n"
-            << "       wanted        level  top-1   ms (95 %)   first image\n";
+            << "       wanted        level  top-1   ms (95 %)   first image" << std::endl;
   for (const auto& wish : wishes) {
     m.set_target(wish);
     const double first =

@@ -99,7 +99,7 @@ static int program(int argc, char** argv) {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds / 3));
     {
       const std::scoped_lock lock(printing);
-      std::cout << "B arrives\n";
+      std::cout << "B arrives" << std::endl;
     }
     std::jthread b([&] { camera(1, together.join(levels, {.weight = weight})); });
     b.join(), a.join();

@@ -113,6 +113,9 @@ static int program(int argc, char** argv) {
     return 0;
   }
 
+  const bool own = image.empty(); // else the user's
+  if (own) image = DYNOFA_ASSETS "/espresso.jpg";
+  const data::image picture = data::read_image(image);
   const std::string device = remeasure_latencies(f, one_core, 20);
   print_table(f, device);
   if (!figure.empty()) {
@@ -122,9 +125,6 @@ static int program(int argc, char** argv) {
     report::draw({device, "milliseconds per image", "top-1, per cent", {front}}, figure);
   }
 
-  const bool own = image.empty(); // else the user's
-  if (own) image = DYNOFA_ASSETS "/espresso.jpg";
-  const data::image picture = data::read_image(image);
   std::cout << image << ", " << picture.width << "x" << picture.height << '\n';
   classify(f, 0, picture);
   classify(f, f.levels().size() - 1, picture);
