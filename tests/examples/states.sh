@@ -26,4 +26,15 @@ profile() { "$examples/04_profile_this_device" --quick --seconds 0.2 --resolutio
 profile && profile || complain "04 with a state: $(tail -3 log)"
 refused "04 with other resolutions" 1 "another input, resolutions: expected 96, got 64" 04_profile_this_device --quick --resolutions 96 --state state.json --out t.json
 refused "04 with other threads" 1 "another input, backend: expected" 04_profile_this_device --quick --resolutions 64 --threads 2 --state state.json --out t.json
+
+# The state of front_check, a family file.
+cp "$examples/../tests/front_check" "$work/front_check" 2>/dev/null && {
+  front() { ./front_check "$here/../../examples/assets/tinyimagenet.dynofa" "$pictures/images" "$pictures/calib" --random 1 --only count --state front.state "$@" >log 2>&1; }
+  front && cp front.state front.before && front || complain "front_check: $(tail -1 log)"
+  cmp -s front.state front.before || complain "front_check measured anew"
+  examples=. refused "front_check with other pictures" 1 "another input, calibration images: expected 12 pictures" front_check \
+    "$here/../../examples/assets/tinyimagenet.dynofa" "$pictures/images" "$pictures/images" --random 1 --only count --state front.state
+  examples=. refused "front_check with fewer pictures" 1 "another input, images: expected 5 pictures" front_check \
+    "$here/../../examples/assets/tinyimagenet.dynofa" "$pictures/images" "$pictures/calib" --limit 5 --random 1 --only count --state front.state
+}
 finish
