@@ -3,13 +3,15 @@
 //   export_networks FOLDER [--subnets FILE.json]
 //
 // NAME.onnx each: the same random w = 1.2 super-network, stored statistics, batch norm folded.
+#include "dynofa/core/output.hpp"
 #include "dynofa/family/onnx.hpp"
+#include "dynofa/report/program.hpp"
 
 #include "support.hpp"
 #include <cstdio>
 #include <filesystem>
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   using namespace bench;
   const std::string subnets = take_option(argc, argv, "--subnets");
   constexpr const char* usage =
@@ -20,7 +22,8 @@ int main(int argc, char** argv) try {
     return 2;
   }
   const std::filesystem::path folder = argv[1];
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
+  require_writable(folder / "network.onnx");
   const supernet& net = *paper_supernet();
   for (const named_network& n : networks(subnets)) {
     const std::filesystem::path file = folder / (n.name + ".onnx");
@@ -28,7 +31,6 @@ int main(int argc, char** argv) try {
     std::printf("%s\n", file.c_str());
   }
   return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "export_networks: %s\n", e.what());
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

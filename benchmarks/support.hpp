@@ -2,12 +2,13 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/session.hpp"
+#include "dynofa/latency/fma_peak.hpp"
 #include "dynofa/model/random_supernet.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/json.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include "fma_peak.hpp"
 #include "paper_networks.hpp"
 #include <algorithm>
 #include <chrono>

@@ -1,13 +1,14 @@
 // ctest:
-// expect: class [0-9]+ of 1000 from r160 d 2 2 2 2 2
+// expect: class 819 of 1000 from r160 d 2 2 2 2 2
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/subnet.hpp"
 
 #include <iostream>
 
-int main(int argc, char**) {
+static int program(int, char**) {
   using namespace dynofa;
   if (argc > 1) // --help
     return std::cout << "01_hello: the class of a grey image by a sub-network of random weights; no options\n", 0;
@@ -17,4 +18,7 @@ int main(int argc, char**) {
   auto level = session.load(choice::value);
   const std::vector<float> image(160 * 160 * 3, 0.5f);
   std::cout << "class " << argmax(session.run(level, image)) << " of 1000 from " << choice::value << '\n';
+  return 0;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

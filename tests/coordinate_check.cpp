@@ -225,10 +225,7 @@ void run(int argc, char** argv) {
     if (option == "--seeds") {
       seeds = support::read_seeds(value);
     } else if (option == "--members") {
-      char* end = nullptr;
-      members = std::strtoull(value.c_str(), &end, 10);
-      if (*end != 0 || members < 1 || members > 4)
-        throw error(errc::invalid_argument, "--members", "1 to 4, for the oracle's sake", value);
+      members = static_cast<std::size_t>(report::read_number(option, value, 1, 4)); // for the oracle's sake
     } else {
       throw error(errc::invalid_argument, "options", "--seeds or --members", option);
     }

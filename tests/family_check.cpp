@@ -2,6 +2,7 @@
 #include "dynofa/calibrate/evaluate.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/report/progress.hpp"
 
 #include "support/help.hpp"
@@ -16,7 +17,7 @@ Measures every level of a family file again, on any folder of labelled images of
 how far the file's claims are off. A level passes if its top-1 lies within what chance explains: the two 95 %
 intervals overlap. On the images it was made with, the counts are the same to the image.)";
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   if (support::printed_help(argc, argv, help)) return 0;
   using namespace dynofa;
   if (argc != 3) {
@@ -54,7 +55,6 @@ int main(int argc, char** argv) try {
   }
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 && passed > 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -3,6 +3,7 @@
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/json.hpp"
 #include "dynofa/space/sampling.hpp"
 
@@ -114,7 +115,7 @@ void check_accuracy(const model& m, const std::string& folder, golden::tally& t)
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   if (support::printed_help(argc, argv, help)) return 0;
   if (argc < 2 || argc > 3) {
     std::cerr << "usage: gpu_check SUPERNET [IMAGES]\n";
@@ -125,7 +126,6 @@ int main(int argc, char** argv) try {
   check_switching(m, t);
   if (argc == 3) check_accuracy(m, argv[2], t);
   return t.finish();
-} catch (const std::exception& e) {
-  std::cerr << "gpu_check: " << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -6,10 +6,12 @@
 #include "dynofa/backend/cuda/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
 #include "dynofa/latency/measured.hpp"
 #include "dynofa/latency/profile.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/search/family_selection.hpp"
 #include "dynofa/search/pareto.hpp"
 #include "dynofa/space/json.hpp"
@@ -270,7 +272,7 @@ void check_fronts(const material& m, const std::vector<measured_arch>& data, con
                                                      : "refuted here, neither loses 3 % with the other's")
             << '\n';
   if (out.empty()) return;
-  std::ofstream file(out);
+  std::ofstream file = open_to_write(out);
   for (const auto& [found_for, members] : {std::pair{"gpu", &for_gpu}, {"cpu", &for_cpu}})
     for (const member& one : *members) {
       nlohmann::json line = one.arch;
@@ -278,16 +280,18 @@ void check_fronts(const material& m, const std::vector<measured_arch>& data, con
       line["gpu_ms"] = one.ms[0], line["cpu_ms"] = one.ms[1];
       file << line.dump() << '\n';
     }
+  require_written(file, out);
 }
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   if (support::printed_help(argc, argv, help)) return 0;
   if (argc < 5 || argc > 6) {
     std::cerr << "usage: gpu_family_check FAMILY IMAGES CALIB MEASURED [OUT.jsonl]\n";
     return 2;
   }
+  if (argc == 6) require_writable(argv[5]);
   family f = load_family(argv[1]);
   std::vector<std::string> ids;
   for (const auto& c : f.classes()) ids.push_back(c.id);
@@ -301,7 +305,6 @@ int main(int argc, char** argv) try {
   check_fronts(m, data, argc == 6 ? argv[5] : "");
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

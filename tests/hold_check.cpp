@@ -4,9 +4,9 @@
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/reactive.hpp"
 
+#include "../examples/support/co_runner.hpp"
 #include "runtime/made_up.hpp"
 #include "support/checks.hpp"
-#include "support/co_runner.hpp"
 #include "support/help.hpp"
 #include <algorithm>
 #include <chrono>
@@ -167,5 +167,6 @@ int main(int argc, char** argv) {
     std::cerr << "hold_check FAMILY [CORE]\n";
     return 2;
   }
-  return support::count_checks([&] { run(argv[1], argc == 3 ? std::atoi(argv[2]) : 0); });
+  return support::count_checks(
+      [&] { run(argv[1], argc == 3 ? static_cast<int>(report::read_number("CORE", argv[2], 0, 1023)) : 0); });
 }

@@ -1,4 +1,5 @@
 #include "dynofa/accuracy/assess.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/search_space.hpp"
 
 #include "support/help.hpp"
@@ -44,7 +45,7 @@ void check(const std::string& name, const space_description& space, std::span<co
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   if (support::printed_help(argc, argv, help)) return 0;
   if (argc != 2 && argc != 3) {
     std::cerr << "usage: predictor_check TRAIN.jsonl [TEST.jsonl]\n";
@@ -67,7 +68,6 @@ int main(int argc, char** argv) try {
     }
   std::cout << passed << " passed, " << failed << " failed" << std::endl;
   return failed == 0 && passed > 0 ? 0 : 1;
-} catch (const std::exception& fault) {
-  std::cerr << "predictor_check: " << fault.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

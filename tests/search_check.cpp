@@ -1,5 +1,6 @@
 #include "dynofa/accuracy/predictor.hpp"
 #include "dynofa/latency/table_io.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/search/pareto.hpp"
 #include "dynofa/space/search_space.hpp"
 
@@ -104,14 +105,14 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   if (support::printed_help(argc, argv, help)) return 0;
   const bool seeds_given = argc == 4 && std::string(argv[2]) == "--seeds";
   if (argc != 2 && !seeds_given) {
     std::cerr << "usage: search_check DIR [--seeds N]\n";
     return 2;
   }
-  const auto seeds = static_cast<std::uint64_t>(seeds_given ? std::max(1, std::atoi(argv[3])) : 5);
+  const auto seeds = static_cast<std::uint64_t>(seeds_given ? report::read_number("SEEDS", argv[3], 1, 1000) : 5);
   const fs::path dir = argv[1];
   const nlohmann::json search = read(dir / "search.json");
   space_description space = ofa_w1_2::description;
@@ -139,7 +140,6 @@ int main(int argc, char** argv) try {
   }
   std::cout << passed << " passed, " << failed << " failed" << std::endl;
   return failed == 0 && passed > 0 ? 0 : 1;
-} catch (const std::exception& fault) {
-  std::cerr << fault.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

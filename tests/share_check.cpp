@@ -6,8 +6,8 @@
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/shared_coordinator.hpp"
 
+#include "../examples/support/co_runner.hpp"
 #include "support/checks.hpp"
-#include "support/co_runner.hpp"
 #include "support/help.hpp"
 #include "support/random_family.hpp"
 #include <algorithm>
@@ -194,6 +194,8 @@ int main(int argc, char** argv) {
     std::cerr << "share_check [FAMILY [CORE]]\n";
     return 2;
   }
-  return support::count_checks(
-      [&] { run(argc > 1 ? load_family(argv[1]) : support::random_family(), argc > 2 ? std::atoi(argv[2]) : 0); });
+  return support::count_checks([&] {
+    run(argc > 1 ? load_family(argv[1]) : support::random_family(),
+        argc > 2 ? static_cast<int>(report::read_number("CORE", argv[2], 0, 1023)) : 0);
+  });
 }

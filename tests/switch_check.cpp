@@ -5,9 +5,9 @@
 #include "dynofa/runtime/dynamic_network.hpp"
 
 #include "../benchmarks/paper_networks.hpp"
+#include "../examples/support/co_runner.hpp"
 #include "support/allocations.hpp"
 #include "support/checks.hpp"
-#include "support/co_runner.hpp"
 #include "support/help.hpp"
 #include <algorithm>
 #include <chrono>

@@ -97,4 +97,12 @@ TEST_CASE("texts are bounded before anything is read from them") {
   CHECK(fault("{\"a\": ") == "f: expected a JSON text, got something else");
 }
 
+TEST_CASE("texts that are not UTF-8 are refused in one sentence, names of files made fit") {
+  CHECK(detail::json_text({{"a", "é"}}, "here") == "{\"a\":\"é\"}");
+  CHECK_THROWS_WITH_AS(detail::json_text("caf\xe9", "here"),
+                       "here: expected names and texts in UTF-8, got another encoding", error);
+  CHECK(detail::utf8("café") == "café");
+  CHECK(detail::utf8("caf\xe9") == "caf?");
+}
+
 } // namespace dynofa_test::core_json_field

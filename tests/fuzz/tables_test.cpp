@@ -252,6 +252,7 @@ TEST_CASE("search states") {
   pareto.all.insert(one), pareto.all.insert(two);
   pareto.limits.push_back({5, {one}, {one.arch.hash()}, 17, 2});
   evolution.population = {two, one};
+  pareto.inputs = evolution.inputs = {{"seed", "1"}};
   evolution.random_key = ~0ull;
   const std::string texts[] = {nlohmann::json(pareto).dump(), nlohmann::json(evolution).dump()};
   mutator mutate(3);

@@ -25,7 +25,7 @@ backend::cpu cpu_named(const std::string& name) {
   std::string isa = name.size() > 4 ? name.substr(4) : "";
   int threads = 1;
   if (const auto colon = isa.find(':'); colon != std::string::npos)
-    threads = std::stoi(isa.substr(colon + 1)), isa.resize(colon);
+    threads = static_cast<int>(report::read_number("threads", isa.substr(colon + 1), 1, 1024)), isa.resize(colon);
   return {.isa = isa, .threads = threads};
 }
 

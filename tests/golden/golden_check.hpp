@@ -2,6 +2,7 @@
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
+#include "dynofa/report/program.hpp"
 
 #include "golden/golden.hpp"
 #include "golden/section_c.hpp"
@@ -17,7 +18,7 @@
 
 // The sections of golden_check on any backend. A: generator, weights, files and extracted weights. B: logits and
 // recorded blocks. C: calibration, of a backend that calibrates. F: MACs and parameters. A program of a line or two
-// gives it its backends: golden_check.cpp, or one outside the tree (examples/10_a_backend_of_your_own).
+// gives it its backends: golden_check.cpp, or onednn_check.cpp for a backend outside the tree.
 
 namespace golden {
 
@@ -274,29 +275,29 @@ int run(const fs::path& dir, const std::string& sections, Backend backend, const
 /// `run(backend)` for the backend of that name ("" if none was asked for), or nothing for a name it does not know;
 /// `names` says which there are. The exit status: 0 where everything passed.
 template <class Pick>
-int check(int argc, char** argv, const std::string& names, Pick pick, const more_sections& more = {}) try {
-  std::string dir, name, sections = "ABCDEF";
-  for (int i = 1; i < argc; ++i) {
-    const std::string arg = argv[i];
-    if (arg == "--backend" && i + 1 < argc)
-      name = argv[++i];
-    else if (arg == "--sections" && i + 1 < argc)
-      sections = argv[++i];
-    else if (!arg.starts_with("-") && dir.empty())
-      dir = arg;
-    else {
-      std::cerr << "usage: golden_check DIR [--backend " << names << "] [--sections " << sections << "]\n";
-      return 2;
+int check(int argc, char** argv, const std::string& names, Pick pick, const more_sections& more = {}) {
+  const auto program = [&](int, char**) {
+    std::string dir, name, sections = "ABCDEF";
+    for (int i = 1; i < argc; ++i) {
+      const std::string arg = argv[i];
+      if (arg == "--backend" && i + 1 < argc)
+        name = argv[++i];
+      else if (arg == "--sections" && i + 1 < argc)
+        sections = argv[++i];
+      else if (!arg.starts_with("-") && dir.empty())
+        dir = arg;
+      else {
+        std::cerr << "usage: golden_check DIR [--backend " << names << "] [--sections " << sections << "]\n";
+        return 2;
+      }
     }
-  }
-  if (dir.empty()) throw error(errc::invalid_argument, "golden_check", "a folder of golden data", "none");
-  const std::optional<int> status =
-      pick(name, [&](auto backend) -> std::optional<int> { return run(dir, sections, backend, more); });
-  if (!status) throw error(errc::invalid_argument, "golden_check", text("a backend among ", names), name);
-  return *status;
-} catch (const std::exception& e) {
-  std::cerr << "golden_check: " << e.what() << '\n';
-  return 1;
+    if (dir.empty()) throw error(errc::invalid_argument, "golden_check", "a folder of golden data", "none");
+    const std::optional<int> status =
+        pick(name, [&](auto backend) -> std::optional<int> { return run(dir, sections, backend, more); });
+    if (!status) throw error(errc::invalid_argument, "golden_check", text("a backend among ", names), name);
+    return *status;
+  };
+  return report::run_program(program, argc, argv);
 }
 
 } // namespace golden

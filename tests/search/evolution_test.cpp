@@ -55,6 +55,27 @@ TEST_CASE("evolution stopped and resumed is evolution") {
   CHECK(second.state().generation == whole.generation);
 }
 
+TEST_CASE("an evolution's state is refused for another limit, model or option, naming which") {
+  const auto latency = small_costs();
+  const auto state = search::evolution(small_space(), accuracy, latency, middle_cost(), brief());
+  const auto go_on = [&](double limit, auto options) {
+    return sentence([&] { search::evolution_search(small_space(), accuracy, latency, limit, options, state); });
+  };
+  auto options = brief();
+  options.generations = 100; // only says when to stop
+  CHECK(go_on(middle_cost(), options) == "(no error)");
+  CHECK(go_on(2 * middle_cost(), options).find("another input, limit: expected") != std::string::npos);
+  options.population = 30;
+  CHECK(go_on(middle_cost(), options).find("population: expected 30, got 20") != std::string::npos);
+  options = brief();
+  options.mutate_prob = 0.1;
+  CHECK(go_on(middle_cost(), options).find("mutation probability: expected 0.1, got 0.4") != std::string::npos);
+  const auto other = [](const arch& a) { return accuracy(a) + 1; };
+  CHECK(sentence([&] {
+          search::evolution_search(small_space(), other, latency, middle_cost(), brief(), state);
+        }).find("accuracy model") != std::string::npos);
+}
+
 TEST_CASE("evolution ends at the tightest limit, and refuses a tighter one") {
   const auto latency = small_costs();
   const double least = find_extremes(latency.costs()).least.cost;

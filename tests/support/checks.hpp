@@ -1,9 +1,9 @@
 #pragma once
 #include "dynofa/core/error.hpp"
 #include "dynofa/core/number.hpp"
+#include "dynofa/report/program.hpp"
 
 #include <cstdint>
-#include <exception>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -24,14 +24,19 @@ using dynofa::fixed;
 /// Runs the cases and prints the last line. Returns the program's exit status: 0 where all passed, 2 where it could not
 /// go on.
 template <class Cases>
-int count_checks(Cases cases) try {
-  cases();
-  std::cout << passed << " passed, " << failed << " failed\n";
-  return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cout << passed << " passed, " << failed + 1 << " failed\n";
-  std::cerr << e.what() << '\n';
-  return 2;
+int count_checks(Cases cases) {
+  const auto counted = [&](int, char**) {
+    try {
+      cases();
+    } catch (...) {
+      std::cout << passed << " passed, " << failed + 1 << " failed\n";
+      const int status = dynofa::report::explain_fault(std::cerr);
+      return dynofa::report::interrupted() ? status : 2;
+    }
+    std::cout << passed << " passed, " << failed << " failed\n";
+    return failed == 0 ? 0 : 1;
+  };
+  return dynofa::report::run_program(counted, 0, nullptr);
 }
 
 /// Seeds from `first` to `last`, "A:B" or "A" on a command line.

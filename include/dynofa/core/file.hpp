@@ -110,6 +110,25 @@ inline std::pair<descriptor, std::size_t> open_to_read(const std::filesystem::pa
   return {std::move(fd), static_cast<std::size_t>(status.st_size)};
 }
 
+/// Whether there is something at `path` that is neither a file nor a folder, such as /dev/stdout: it can be written to,
+/// and must not be replaced.
+inline bool is_device(const std::filesystem::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+/// Writes all of `parts`; false, with errno, where that fails.
+inline bool write_all(int fd, std::span<const std::span<const std::byte>> parts) {
+  for (auto part : parts)
+    while (!part.empty()) {
+      const auto written = ::write(fd, part.data(), part.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return false;
+      part = part.subspan(static_cast<std::size_t>(written));
+    }
+  return true;
+}
+
 } // namespace detail
 
 /// Maps a regular file for reading: pages come in as they are touched and nothing is copied.
@@ -167,9 +186,15 @@ void for_each_line(std::string_view source, std::string_view name, Visit visit) 
 /// Writes `parts` one after the other as the new content of `path`: temporary file in the same folder, fsync, rename.
 ///
 /// Readers see the old content or the new, never a mixture; on any failure the old file stays, the temporary one is
-/// removed and errc::io is thrown. A process that is killed leaves its temporary file, which disturbs nobody.
+/// removed and errc::io is thrown. A process that is killed leaves its temporary file, which disturbs nobody. A device
+/// or a pipe at `path` is written to in place.
 inline void replace_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
   const auto refused = [&] { return error(errc::io, path.string(), "to write the file", detail::errno_text()); };
+  if (detail::is_device(path)) {
+    const detail::descriptor device{detail::uninterrupted([&] { return ::open(path.c_str(), O_WRONLY | O_CLOEXEC); })};
+    if (device.get() < 0 || !detail::write_all(device.get(), parts)) throw refused();
+    return;
+  }
   auto made = detail::make_beside(path, 0666);
   detail::descriptor& fd = made.first;
   const std::string& temporary = made.second;
@@ -179,14 +204,8 @@ inline void replace_file(const std::filesystem::path& path, std::span<const std:
     ::unlink(temporary.c_str());
     return fault;
   };
-  for (auto part : parts)
-    while (!part.empty()) {
-      const auto written = detail::uninterrupted([&] { return ::write(fd.get(), part.data(), part.size()); });
-      if (written < 0) throw give_up();
-      part = part.subspan(static_cast<std::size_t>(written));
-    }
-  if (detail::uninterrupted([&] { return ::fsync(fd.get()); }) != 0 || !fd.close() ||
-      ::rename(temporary.c_str(), path.c_str()) != 0)
+  if (!detail::write_all(fd.get(), parts) || detail::uninterrupted([&] { return ::fsync(fd.get()); }) != 0 ||
+      !fd.close() || ::rename(temporary.c_str(), path.c_str()) != 0)
     throw give_up();
 
   // The rename itself is durable once the folder is synced; a folder that cannot be opened or synced loses nothing

@@ -213,4 +213,25 @@ inline nlohmann::json parse_bounded(std::string_view source, std::string_view na
   return parsed;
 }
 
+/// A file's name or the like as it may stand in JSON: as it is if it is UTF-8, else with '?' for what is not ASCII.
+inline std::string utf8(std::string name) {
+  try {
+    (void)nlohmann::json(name).dump();
+  } catch (const nlohmann::json::exception&) {
+    for (char& c : name)
+      if (static_cast<unsigned char>(c) > 127) c = '?';
+  }
+  return name;
+}
+
+/// JSON → text, in one line or indented. Throws errc::invalid_argument, with `where`, for texts that are not UTF-8,
+/// such as a file's name in Latin-1.
+inline std::string json_text(const nlohmann::json& value, std::string_view where, int indent = -1) {
+  try {
+    return value.dump(indent);
+  } catch (const nlohmann::json::exception&) {
+    throw error(errc::invalid_argument, where, "names and texts in UTF-8", "another encoding");
+  }
+}
+
 } // namespace dynofa::detail

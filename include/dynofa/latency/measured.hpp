@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/session.hpp"
 #include "dynofa/latency/machine.hpp"
+#include "dynofa/latency/model.hpp"
 #include "dynofa/latency/samples.hpp"
 
 #include <chrono>
@@ -74,5 +75,7 @@ private:
   };
   std::shared_ptr<state> state_;
 };
+template <inference_backend Backend>
+inline constexpr bool varies_between_runs<measured_model<Backend>> = true;
 
 } // namespace dynofa

@@ -31,7 +31,7 @@ inline nlohmann::json read_table_document(const std::filesystem::path& path) {
 /// Other files are ignored. The device is named after the folder.
 inline latency_table load_latency_folder(const std::filesystem::path& folder) {
   latency_table table;
-  table.device = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+  table.device = detail::utf8((folder.has_filename() ? folder : folder.parent_path()).filename().string());
   std::error_code fault;
   std::vector<std::filesystem::path> files;
   for (std::filesystem::directory_iterator at(folder, fault), end; !fault && at != end; at.increment(fault))
@@ -53,7 +53,7 @@ inline latency_table load_latency_folder(const std::filesystem::path& folder) {
 /// Reads a table: a .json or .yaml file of either form, a folder with one file per resolution, or one file of such a
 /// folder. A table that does not say its device is named after the file, or the folder.
 inline latency_table load_latency_table(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) return load_latency_folder(path);
+  if (std::error_code ignored; std::filesystem::is_directory(path, ignored)) return load_latency_folder(path);
   const nlohmann::json document = detail::read_table_document(path);
   latency_table table;
   if (detail::is_of_one_resolution(document)) {
@@ -62,17 +62,17 @@ inline latency_table load_latency_table(const std::filesystem::path& path) {
     if (!r)
       throw error(errc::bad_file, path.string(), "a name such as 96_lookup_table.yaml for a table of one resolution",
                   "another name");
-    table.device = path.parent_path().filename().string();
+    table.device = detail::utf8(path.parent_path().filename().string());
     table.resolutions.emplace(*r, entries);
   } else
     table = read_latency_table(document, path.string());
-  if (table.device.empty()) table.device = path.stem().string();
+  if (table.device.empty()) table.device = detail::utf8(path.stem().string());
   return table;
 }
 
 /// Writes our form, as YAML if the name ends so and as JSON otherwise; readers see the old file or the new one.
 inline void save_latency_table(const std::filesystem::path& path, const latency_table& table) {
-  replace_file(path, detail::is_yaml(path) ? to_yaml(table) : nlohmann::json(table).dump(1) + "\n");
+  replace_file(path, detail::is_yaml(path) ? to_yaml(table) : detail::json_text(table, path.string(), 1) + "\n");
 }
 
 } // namespace dynofa

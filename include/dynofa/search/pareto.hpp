@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/core/parallel_for.hpp"
 #include "dynofa/search/improve.hpp"
+#include "dynofa/search/search_inputs.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <optional>
@@ -30,6 +31,7 @@ struct pareto_state {
   std::vector<limit_state> limits; ///< ascending
   front all;                       ///< of everything predicted so far
   std::uint64_t seed = 1;
+  named_inputs inputs; ///< space, models, limits and seed; the search compares them
 
   std::size_t evaluations() const {
     std::size_t n = 0;
@@ -51,8 +53,8 @@ struct pareto_state {
 template <accuracy_model Accuracy, cost_model Cost>
 class pareto_search {
 public:
-  /// Goes on from `resume`, which brings its own limits and seed, where it is given. Throws errc::infeasible for a
-  /// limit that nothing in the space meets.
+  /// Goes on from `resume` where it is given. Throws errc::mismatch for a state of another space, other models, limits
+  /// or seed, errc::infeasible for a limit that nothing in the space meets.
   pareto_search(const space_description& space, std::type_identity_t<Accuracy> accuracy,
                 std::type_identity_t<Cost> cost, pareto_options options,
                 std::optional<pareto_state> resume = std::nullopt)
@@ -60,10 +62,16 @@ public:
       , accuracy_{std::forward<Accuracy>(accuracy)}
       , cost_{std::forward<Cost>(cost)}
       , options_{std::move(options)} {
+    named_inputs now = search_inputs(space_, accuracy_, cost_);
+    now["seed"] = text(options_.seed);
+    now["limits"] = options_.limits.empty() ? text(options_.levels, " steps over the range") : "";
+    for (double limit : options_.limits) now["limits"] += detail::digits(limit) + ' ';
     if (resume) {
+      require_same_inputs("search state", now, resume->inputs);
       state_ = std::move(*resume);
       return;
     }
+    state_.inputs = std::move(now);
     auto limits = options_.limits;
     if (limits.empty()) limits = default_limits();
     std::sort(limits.begin(), limits.end());

@@ -11,10 +11,13 @@
 
 #include "support/no_more_threads.hpp"
 #include "support/sentence.hpp"
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <new>
 #include <thread>
 
@@ -49,16 +52,21 @@ TEST_CASE("the number of threads does not change the logits") {
   const auto net = std::make_shared<const supernet>(random_supernet(d, 11));
   const plan p = make_plan(d, varied_arch(d, 64, 2));
   const std::vector<float> image = normals(64 * 64 * 3, 12);
-  std::vector<float> one(10), many(10);
-  for (int threads : {1, 2, 4}) {
+  const auto logits_of = [&](int threads) {
     const backend::cpu b{.threads = threads};
     const auto level = b.bind(b.pack(net), p, norms_of(*net, p));
     auto space = b.make_workspace(std::span(&p, 1));
-    std::vector<float>& logits = threads == 1 ? one : many;
+    std::vector<float> logits(10, std::numeric_limits<float>::quiet_NaN());
     b.run(level, space, image, logits);
-    // sums for squeeze-excite may be taken in another order when rows are shared, so: equal to the last few bits
-    CHECK(difference(logits, one) < 1e-5);
-  }
+    return logits;
+  };
+  const std::vector<float> one = logits_of(1);
+  CHECK(std::ranges::all_of(one, [](float v) { return std::isfinite(v); }));
+  // sums for squeeze-excite may be taken in another order when rows are shared, so: equal to the last few bits
+  for (int threads : {2, 3, 4}) CHECK(difference(logits_of(threads), one) < 1e-5);
+  std::vector<float> other = one;
+  other[3] += 0.01f;
+  CHECK(difference(other, one) > 1e-5);
 }
 
 TEST_CASE("two user threads with a workspace each share one backend") {
