@@ -54,8 +54,8 @@ inline std::string norm_channel(const plan& p, std::size_t at) {
     for (int i = 0; i < b.norm_count(); ++i) {
       const auto channels = static_cast<std::size_t>(b.norm_channels(i));
       if (at < channels)
-        return text(network_layout::norm_key(b, i, key_form::supernet, network_layout::number_of(b.unit)), ", channel ",
-                    at);
+        return text(network_layout(p.space).norm_key(b, i, key_form::supernet, network_layout::number_of(b.unit)),
+                    ", channel ", at);
       at -= channels;
     }
   return text("value ", at);

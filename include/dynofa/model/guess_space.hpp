@@ -86,7 +86,7 @@ private:
   std::string_view where_;
 
   static std::string key_of(block_kind kind, weight_role role, std::size_t number) {
-    const unit_rows& unit = rows_of(kind);
+    const unit_rows& unit = rows_of_units[static_cast<std::size_t>(kind)];
     const auto row =
         std::find_if(unit.weights.begin(), unit.weights.end(), [&](const weight_row& r) { return r.role == role; });
     return text(unit.key, is_numbered(kind) ? std::to_string(number) : "", row->layer, row->wrapped ? ".conv" : "",
