@@ -37,7 +37,10 @@ void run(benchmark::State& state, const arch& a, std::size_t index, const std::s
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  printed_help(
+      argc, argv,
+      "bench_blocks [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   std::set<std::string> seen;
   for (const auto& network : networks(take_option(argc, argv, "--subnets"))) {
@@ -55,7 +58,6 @@ int main(int argc, char** argv) try {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "bench_blocks: %s\n", e.what());
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -39,7 +39,10 @@ void run(benchmark::State& state, const std::string& isa, const block& b, const 
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  printed_help(
+      argc, argv,
+      "bench_ops [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   std::set<std::string> seen;
   for (const auto& network : networks(take_option(argc, argv, "--subnets")))
@@ -54,7 +57,6 @@ int main(int argc, char** argv) try {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "bench_ops: %s\n", e.what());
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -1,6 +1,7 @@
 // What a run-time policy costs per image: decide + observe with 10 levels, on a recorded mix of steps and noise; and
 // the whole manager around a network that takes no time.
 #include "dynofa/core/random.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
@@ -95,4 +96,11 @@ BENCHMARK_TEMPLATE(manager_cost, forecast)->Name("runtime/manager/forecast/level
 
 } // namespace
 
-BENCHMARK_MAIN();
+static int program(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -12,6 +12,7 @@
 //   evolution/DEVICE/LIMIT                                once-for-all's algorithm with its own hyper-parameters
 #include "dynofa/accuracy/predictor.hpp"
 #include "dynofa/latency/table_io.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/search/evolution.hpp"
 #include "dynofa/search/pareto.hpp"
 #include "dynofa/space/search_space.hpp"
@@ -160,7 +161,10 @@ void register_rows(const fixture& f) {
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  bench::printed_help(
+      argc, argv,
+      "DYNOFA_GOLDEN_DIR=FOLDER bench_search [options of Google Benchmark]: FOLDER has published tables and predictor");
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   const char* dir = std::getenv("DYNOFA_GOLDEN_DIR");
@@ -172,7 +176,6 @@ int main(int argc, char** argv) try {
   register_rows(f);
   benchmark::RunSpecifiedBenchmarks();
   return 0;
-} catch (const std::exception& fault) {
-  std::cerr << "bench_search: " << fault.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -101,4 +101,11 @@ BENCHMARK(switch_alone)->Name("switch/switch_to");
 
 } // namespace
 
-BENCHMARK_MAIN();
+static int program(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

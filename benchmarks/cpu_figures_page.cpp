@@ -5,7 +5,9 @@
 // The target cpu_figures runs the benchmarks and this. A peers file is {"peer": "name and version", "rows": [{"name",
 // "threads", "ours": {"median_ms", "min_ms"}, "theirs": {"median_ms", "min_ms"}}, …]}; peers/README.md says how to
 // measure one.
+#include "dynofa/core/output.hpp"
 #include "dynofa/latency/machine.hpp"
+#include "dynofa/report/program.hpp"
 
 #include "ops.hpp"
 #include "support.hpp"
@@ -46,12 +48,6 @@ const json& row(const std::map<std::string, json>& rows, const std::string& name
   const auto found = rows.find(name);
   if (found == rows.end()) throw error(errc::mismatch, "cpu_figures_page", "a row " + name, "none");
   return found->second;
-}
-
-std::string fixed(double v, int digits = 2) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << v;
-  return out.str();
 }
 
 struct geometric_mean {
@@ -182,12 +178,17 @@ void peers_table(std::ostream& out, const std::string& file) {
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   const std::string peers = take_option(argc, argv, "--peers");
+  constexpr const char* usage =
+      "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n"
+      "Writes the figures of bench_subnets, bench_blocks and bench_ops into PAGE.md.";
+  if (printed_help(argc, argv, usage)) return 0;
   if (argc != 5) {
-    std::cerr << "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
+  require_writable(argv[1]);
   const auto subnets = rows_of(argv[2]), blocks = rows_of(argv[3]), ops = rows_of(argv[4]);
   const json& whole = row(subnets, "subnet/" + std::string(shown().name) + "/cpu/threads:1");
   const json context = read(argv[2]).at("context");
@@ -213,7 +214,6 @@ int main(int argc, char** argv) try {
   replace_file(argv[1], page);
   std::cout << argv[1] << " is up to date\n";
   return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "cpu_figures_page: %s\n", e.what());
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

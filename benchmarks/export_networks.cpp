@@ -3,21 +3,27 @@
 //   export_networks FOLDER [--subnets FILE.json]
 //
 // NAME.onnx each: the same random w = 1.2 super-network, stored statistics, batch norm folded.
+#include "dynofa/core/output.hpp"
 #include "dynofa/family/onnx.hpp"
+#include "dynofa/report/program.hpp"
 
 #include "support.hpp"
 #include <cstdio>
 #include <filesystem>
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   using namespace bench;
   const std::string subnets = take_option(argc, argv, "--subnets");
+  constexpr const char* usage =
+      "usage: export_networks FOLDER [--subnets FILE.json]: the paper's networks, or FILE's, as ONNX";
+  if (printed_help(argc, argv, usage)) return 0;
   if (argc != 2) {
-    std::fprintf(stderr, "usage: export_networks FOLDER [--subnets FILE.json]\n");
+    std::fprintf(stderr, "%s\n", usage);
     return 2;
   }
   const std::filesystem::path folder = argv[1];
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
+  require_writable(folder / "network.onnx");
   const supernet& net = *paper_supernet();
   for (const named_network& n : networks(subnets)) {
     const std::filesystem::path file = folder / (n.name + ".onnx");
@@ -25,7 +31,6 @@ int main(int argc, char** argv) try {
     std::printf("%s\n", file.c_str());
   }
   return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "export_networks: %s\n", e.what());
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

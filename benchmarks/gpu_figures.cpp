@@ -6,6 +6,7 @@
 //
 // The bytes of a launch are each of its operands once.
 #include "dynofa/backend/cuda.hpp"
+#include "dynofa/report/program.hpp"
 
 #include "support.hpp"
 #include <cstdio>
@@ -102,9 +103,12 @@ void print_tilings(const named_network& network, const options& o, std::vector<b
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  constexpr const char* usage =
+      "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]";
+  if (printed_help(argc, argv, usage)) return 0;
   const options o{take_option(argc, argv, "--only", "gpu"), take_option(argc, argv, "--precision", "fp16"),
-                  std::atoi(take_option(argc, argv, "--batch", "1").c_str())};
+                  static_cast<int>(report::read_number("--batch", take_option(argc, argv, "--batch", "1"), 1, 65536))};
   const std::string what = argc == 2 ? argv[1] : "";
   if (what == "networks") {
     json all = json::array();
@@ -120,10 +124,10 @@ int main(int argc, char** argv) try {
     for (const auto& n : networks({}))
       if (n.name.starts_with(o.only)) print_tilings(n, o, seen);
   } else {
-    std::cerr << "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "gpu_figures: %s\n", e.what());
-  return 1;
+  return 0;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

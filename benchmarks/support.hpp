@@ -2,19 +2,22 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/session.hpp"
+#include "dynofa/latency/fma_peak.hpp"
 #include "dynofa/model/random_supernet.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/json.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include "fma_peak.hpp"
 #include "paper_networks.hpp"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // What the benchmark programs share: a seeded super-network, the reference's answer, and a watch.
@@ -111,6 +114,17 @@ private:
     return v;
   }();
 };
+
+/// Whether `--help` was asked for; it has been printed then. A Google Benchmark program goes on to `Initialize`, which
+/// prints the library's options and ends it.
+inline bool printed_help(int argc, char** argv, std::string_view help) {
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]) == "--help") {
+      std::cout << help << std::endl;
+      return true;
+    }
+  return false;
+}
 
 /// Takes `--name value` or `--name=value` out of the arguments; benchmark::Initialize refuses what it does not know.
 inline std::string take_option(int& argc, char** argv, const std::string& name, std::string value = {}) {

@@ -2,6 +2,7 @@
 // expect: 2\.17587e\+19 networks.*architecture field ks\[7\]: expected one of 3, 5, 7 \(stage 2\), got 4.*child of the
 // two
 #include "dynofa/model/plan.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/json.hpp"
 #include "dynofa/space/sampling.hpp"
 #include "dynofa/space/subnet.hpp"
@@ -26,7 +27,9 @@ void print_cost(const char* name, const space_description& space, const arch& a)
             << p.norm_values() * 8 / 1024.0 << " KiB batch norm  " << a << '\n';
 }
 
-int main() {
+static int program(int argc, char**) {
+  if (argc > 1) // --help
+    return std::cout << "02_choose_a_subnetwork: sub-networks of two spaces and what they cost; no options\n", 0;
   const space_description& space = ofa_w1_2::description;
   std::cout << "once-for-all w1.2 holds " << ofa_w1_2::cardinality << " networks, my space " << my_space::cardinality
             << "\n\n";
@@ -56,4 +59,7 @@ int main() {
   print_cost("father", space, father);
   print_cost("child of the two", space, crossover(mother, father, random));
   print_cost("mutated", space, mutate(space, mother, 0.1, random));
+  return 0;
 }
+
+int main(int argc, char** argv) { return report::run_program(program, argc, argv); }

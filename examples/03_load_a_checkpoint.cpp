@@ -2,6 +2,7 @@
 // expect: safetensors.*475 tensors.*a missing file is one sentence
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"
+#include "dynofa/report/program.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -19,7 +20,7 @@
 //
 //   03_load_a_checkpoint mine.pth --width 1.0 --resolutions 128,160,192 --class-names train/ --out mine.safetensors
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   CLI::App app("Loads a once-for-all super-network and converts it to safetensors");
   std::string in = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", out, origin;
   bool half = false;
@@ -65,7 +66,6 @@ int main(int argc, char** argv) try {
     std::cout << "a missing file is one sentence: " << e.what() << '\n';
   }
   return 0;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

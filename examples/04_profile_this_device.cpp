@@ -1,17 +1,18 @@
 // ctest: --quick --seconds 0.6 --resolutions 64 96 128 --out 04_table.json
 // expect: 288 entries, 120 interpolated, 0 missing.*measured = .*wrote 04_table.json
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/latency/profile.hpp"
 #include "dynofa/latency/quality.hpp"
 #include "dynofa/latency/table_io.hpp"
 #include "dynofa/model/load.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <CLI/CLI.hpp>
 
 #include "spaces.hpp"
-#include <csignal>
 #include <iostream>
 
 // Builds the latency table of this machine: the time of every operation that networks of a space are made of.
@@ -22,11 +23,9 @@
 
 using namespace dynofa;
 
-static volatile std::sig_atomic_t interrupted = 0;
-
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   CLI::App app("Times what the networks of a space are made of");
-  std::string checkpoint = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", out = "latency_table.json", state_file;
+  std::string checkpoint = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", out = "latency_table.json", state_name;
   std::string isa;
   int threads = 1;
   profile_options options;
@@ -38,29 +37,28 @@ int main(int argc, char** argv) try {
   app.add_option("--threads", threads);
   app.add_option("--isa", isa, "avx512, avx2, neon or portable; the best if left out");
   app.add_option("--out", out, "table to write, .json or .yaml");
-  app.add_option("--state", state_file, "keeps the measurements, to go on later");
+  app.add_option("--state", state_name, "keeps the measurements, to go on later");
   CLI11_PARSE(app, argc, argv);
 
   const auto net = std::make_shared<const supernet>(load_supernet(checkpoint));
   const backend::cpu cpu{.isa = isa, .threads = threads}; // or your own: see docs/guide/your-own-hardware.md
 
   // A profile can be interrupted at any time and continued from its stored state.
-  std::signal(SIGINT, [](int) { interrupted = 1; });
+  require_writable(out);
+  report::catch_interrupts();
   report::progress bar(std::cerr, "operations");
-  options.on_progress = [&](const profile_progress& p) { return bar(p.done, p.total) && !interrupted; };
+  options.on_progress = [&](const profile_progress& p) { return bar(p.done, p.total); }; // false after Ctrl-C
   profile_state state;
-  if (!state_file.empty() && std::filesystem::exists(state_file)) {
-    state = parse_profile_state(map_file(state_file).text(), state_file);
-    std::cout << "going on from " << state.seconds << " s of measurements\n";
+  if (!state_name.empty()) {
+    require_writable(state_name);
+    state = load_profile_state(state_name);
+    if (state.seconds > 0) std::cout << "going on from " << state.seconds << " s of measurements" << std::endl;
   }
   profiler profile(cpu, net, options, state);
-  const bool finished = profile.run();
-  std::cerr << '\n';
-  if (!state_file.empty()) replace_file(state_file, nlohmann::json(profile.state()).dump());
-  if (!finished) {
-    std::cout << "stopped" << (state_file.empty() ? "" : "; call again to go on") << '\n';
-    return 1;
-  }
+  profile.run();
+  bar.end();
+  if (!state_name.empty()) save_profile_state(state_name, profile.state());
+  report::stop_if_interrupted(state_name.empty() ? "profile" : "profile, which another call continues from --state");
 
   // How far can it be trusted? Noise and drift come from one operation that was timed again and again in between.
   const latency_table table = profile.table();
@@ -81,7 +79,6 @@ int main(int argc, char** argv) try {
   save_latency_table(out, table);
   std::cout << "wrote " << out << '\n';
   return 0;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -3,10 +3,12 @@
 #include "dynofa/accuracy/data.hpp"
 #include "dynofa/accuracy/train.hpp"
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/latency/profile.hpp"
 #include "dynofa/latency/table_io.hpp"
 #include "dynofa/model/load.hpp"
 #include "dynofa/report/figure.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/search/family_selection.hpp"
 #include "dynofa/search/pareto.hpp"
@@ -26,7 +28,7 @@
 
 using namespace dynofa;
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   CLI::App app("Searches a Pareto family of sub-networks");
   std::string checkpoint = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", table_file, out = "family";
   std::string measured_file = DYNOFA_ASSETS "/tinyimagenet_accuracy.jsonl";
@@ -40,15 +42,21 @@ int main(int argc, char** argv) try {
   app.add_flag("--quick", quick, "less of everything, to see how it goes");
   CLI11_PARSE(app, argc, argv);
 
+  require_writable(out + ".json");
+  report::catch_interrupts();
   const auto net = std::make_shared<const supernet>(load_supernet(checkpoint));
   const space_description& space = net->space;
+  const auto measured = load_accuracy_data(measured_file);
 
   // 1. Latency: the table of 04, or a brief profile of this machine.
   const auto latency_of = [&]() -> std::shared_ptr<const table_model> {
     if (!table_file.empty()) return std::make_shared<const table_model>(space, load_latency_table(table_file));
     report::progress bar(std::cerr, "profile");
-    profiler profile(backend::cpu{}, net, {.quick = true, .seconds_per_resolution = quick ? 0.5 : 2.0});
+    const auto tell = [&](const profile_progress& p) { return bar(p.done, p.total); };
+    const double seconds = quick ? 0.5 : 2.0;
+    profiler profile(backend::cpu{}, net, {.quick = true, .seconds_per_resolution = seconds, .on_progress = tell});
     profile.run();
+    report::stop_if_interrupted("profile");
     return std::make_shared<const table_model>(space, profile.table());
   }();
   const table_model& latency = *latency_of;
@@ -60,15 +68,16 @@ int main(int argc, char** argv) try {
   if (quick) training.members = 2, training.taught = 4000, training.epochs = 10;
   report::progress bar(std::cerr, "training");
   training.on_progress = [&](int done, int total) { return bar(std::size_t(done), std::size_t(total)); };
-  const auto measured = load_accuracy_data(measured_file);
   const accuracy_predictor accuracy = train_predictor(space, measured, training);
 
   // 3. Search: the whole front at once. Any accuracy and cost model would do.
   search::pareto_options options;
   options.levels = 12;
   options.evaluations = quick ? 2000 : 50000;
+  options.on_progress = [](const search::progress&) { return !report::interrupted(); };
   search::pareto_search search(space, accuracy, latency, options);
   search.run();
+  report::stop_if_interrupted("search");
   const auto family = search::select_levels(search.state().all, levels);
   std::printf("%zu predictions, %zu members on the front\n", search.state().evaluations(),
               search.state().all.members().size());
@@ -80,7 +89,7 @@ int main(int argc, char** argv) try {
     std::printf("level %zu  %5.2f ms  %5.2f %%  %s\n", json["levels"].size(), level.cost, 100 * level.accuracy,
                 text(level.arch).c_str());
   }
-  replace_file(out + ".json", json.dump(1) + "\n");
+  replace_file(out + ".json", detail::json_text(json, out + ".json", 1) + "\n");
 
   const auto points = [](const auto& candidates) {
     std::vector<std::array<double, 2>> xy;
@@ -103,7 +112,6 @@ int main(int argc, char** argv) try {
                                    out);
   std::printf("wrote %s.json%s\n", out.c_str(), images.empty() ? "; no gnuplot here, so no images" : ", .svg and .png");
   return 0;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

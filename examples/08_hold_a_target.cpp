@@ -1,8 +1,10 @@
 // ctest: --seconds 2 --out hold_test
 // expect: another process comes.*it goes.*late.*replays: yes
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/report/figure.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/run_figure.hpp"
@@ -10,9 +12,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include "../tests/support/co_runner.hpp"
+#include "support/co_runner.hpp"
 #include <chrono>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 
@@ -21,7 +22,7 @@
 //
 //   08_hold_a_target --seconds 10                hold.jsonl, hold.svg and .png
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   using namespace dynofa;
   CLI::App app("a latency target, a real co-runner");
   std::string file = DYNOFA_ASSETS "/tinyimagenet.dynofa", out = "hold";
@@ -33,23 +34,28 @@ int main(int argc, char** argv) try {
   app.add_option("--out", out, "writes OUT.jsonl, OUT.svg and OUT.png");
   CLI11_PARSE(app, argc, argv);
 
+  std::ofstream log = open_to_write(out + ".jsonl");
   support::pin_to(core);
-  const support::co_runner other(core);          // it waits
+  const support::co_runner other(core); // it waits
+  report::catch_interrupts();
   const backend::cpu cpu{.weights = "lossless"}; // half precision where the file's weights are halves
   family f = load_family(file);
   const std::string device = remeasure_latencies(f, cpu, 15);
+  const std::size_t measured = f.levels().size();
   f.keep_front(device);
   runtime::dynamic_network net(cpu, f);
   const auto levels = net.figures();
   const runtime::target wanted{.latency_ms = 1.4 * levels.back().latency_ms};
-  std::cout << device << ": " << levels.size() << " levels of " << std::fixed << std::setprecision(2)
-            << levels.front().latency_ms << " to " << levels.back().latency_ms << " ms; wanted: " << wanted.latency_ms
-            << " ms for 95 % of the images\n";
+  std::cout << device << ": " << measured << " levels, " << levels.size() << " of them its front here, of "
+            << std::fixed << std::setprecision(2) << levels.front().latency_ms << " to " << levels.back().latency_ms
+            << " ms; wanted: " << wanted.latency_ms << " ms for 95 % of the images\n";
 
   // Every image of the run is logged; the file is written when the log is full, between two images.
-  std::ofstream log(out + ".jsonl");
   runtime::manager_options options;
-  options.on_log_full = [&](runtime::run_log& full) { runtime::write_json_lines(log, full), full.clear(); };
+  options.on_log_full = [&](runtime::run_log& full) {
+    runtime::write_json_lines(log, full), full.clear();
+    require_written(log, out + ".jsonl");
+  };
   options.on_switch = [](const runtime::image_record& r) {
     std::cout << "  image " << r.image << ": level " << r.level << ", " << name(r.why) << '\n';
   };
@@ -57,16 +63,17 @@ int main(int argc, char** argv) try {
   runtime::manager m(std::move(net), policy, wanted, options);
   std::vector<float> logits(m.network().classes());
   const auto run_for = [&](double time, const char* what) {
-    std::cout << what << '\n';
+    std::cout << what << std::endl;
     std::size_t images = 0, late = 0;
     double top1 = 0;
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(time);
-    for (; images == 0 || std::chrono::steady_clock::now() < end; ++images) {
+    for (; images == 0 || (std::chrono::steady_clock::now() < end && !report::interrupted()); ++images) {
       const auto& r = m.run([](int, std::span<float> image) { std::fill(image.begin(), image.end(), 0.5f); }, logits);
       late += r.late(), top1 += levels[r.level].top1;
     }
     std::cout << "  " << images << " images, late " << 100.0 * double(late) / double(images) << " %, top-1 "
-              << top1 / double(images) << " on average, slowed down " << m.policy().filter().slow_down() << " times\n";
+              << top1 / double(images) << " on average, slowed down " << m.policy().filter().slow_down() << " times"
+              << std::endl;
   };
   run_for(seconds / 3, "alone");
   other.start();
@@ -74,6 +81,8 @@ int main(int argc, char** argv) try {
   other.stop();
   run_for(seconds / 3, "it goes");
   runtime::write_json_lines(log, m.log());
+  require_written(log, out + ".jsonl");
+  report::stop_if_interrupted(out + ".jsonl, which holds the images so far");
 
   const runtime::run_log read = runtime::read_run_log(out + ".jsonl");
   std::vector<runtime::image_record> records;
@@ -82,7 +91,6 @@ int main(int argc, char** argv) try {
   std::cout << out << ".jsonl replays: " << (runtime::replay_log(read, runtime::forecast(levels)) ? "no" : "yes")
             << '\n';
   return 0;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -1,15 +1,17 @@
 // ctest: --seconds 3 --out share_test
 // expect: B arrives.*A: .*late.*B: .*late.*together
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/report/figure.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/run_log_io.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include "../tests/support/co_runner.hpp"
+#include "support/co_runner.hpp"
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -25,7 +27,7 @@
 //
 //   09_share_the_device --seconds 15             share_A.jsonl, share_B.jsonl, share.svg and .png
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   using namespace dynofa;
   using clock = std::chrono::steady_clock;
   CLI::App app("two dynamic networks, one core");
@@ -39,19 +41,23 @@ int main(int argc, char** argv) try {
   app.add_option("--out", out, "writes OUT_A.jsonl, OUT_B.jsonl, OUT.svg and OUT.png");
   CLI11_PARSE(app, argc, argv);
 
+  const std::array<std::string, 2> log_names = {out + "_A.jsonl", out + "_B.jsonl"};
+  std::array<std::ofstream, 2> logs = {open_to_write(log_names[0]), open_to_write(log_names[1])};
+  report::catch_interrupts();
   support::pin_to(core);                         // the threads to come as well
   const backend::cpu cpu{.weights = "lossless"}; // half precision where the file's weights are halves
   family f = load_family(file);
   const std::string device = remeasure_latencies(f, cpu, 15);
+  const std::size_t measured = f.levels().size();
   f.keep_front(device);
   runtime::dynamic_network first(cpu, f);
   const auto levels = first.figures();
   const auto weights = first.weights(); // both networks share them
   const double top = levels.back().latency_ms;
   const std::array<double, 2> period = {3 * top, 3.4 * top}, limit = {1.6 * top, 1.5 * top};
-  std::cout << device << ": " << levels.size() << " levels of " << std::fixed << std::setprecision(2)
-            << levels.front().latency_ms << " to " << top << " ms; limits " << limit[0] << " ms for A, " << limit[1]
-            << " ms for B\n";
+  std::cout << device << ": " << measured << " levels, " << levels.size() << " of them its front here, of "
+            << std::fixed << std::setprecision(2) << levels.front().latency_ms << " to " << top << " ms; limits "
+            << limit[0] << " ms for A, " << limit[1] << " ms for B\n";
 
   runtime::coordinator together;
   std::array<report::series, 4> drawn;
@@ -61,7 +67,7 @@ int main(int argc, char** argv) try {
   std::array<std::string, 2> summary;
   const auto camera = [&](std::size_t who, runtime::coordinator::member member) {
     const char name = who == 0 ? 'A' : 'B';
-    std::ofstream log(text(out, '_', name, ".jsonl"));
+    std::ofstream& log = logs[who];
     runtime::manager_options options;
     options.on_log_full = [&](runtime::run_log& full) { runtime::write_json_lines(log, full), full.clear(); };
     options.on_switch = [&](const runtime::image_record& r) {
@@ -74,7 +80,8 @@ int main(int argc, char** argv) try {
     std::vector<float> logits(m.network().classes());
     std::size_t images = 0, late = 0;
     double top1 = 0;
-    for (auto next = clock::now(); seconds_since() < seconds; std::this_thread::sleep_until(next)) {
+    for (auto next = clock::now(); seconds_since() < seconds && !report::interrupted();
+         std::this_thread::sleep_until(next)) {
       const auto& r = m.run([](int, std::span<float> image) { std::fill(image.begin(), image.end(), 0.5f); }, logits);
       ++images, late += r.late(), top1 += levels[r.level].top1;
       drawn[2 * who].points.push_back({seconds_since(), r.latency_ms});
@@ -92,12 +99,14 @@ int main(int argc, char** argv) try {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds / 3));
     {
       const std::scoped_lock lock(printing);
-      std::cout << "B arrives\n";
+      std::cout << "B arrives" << std::endl;
     }
     std::jthread b([&] { camera(1, together.join(levels, {.weight = weight})); });
     b.join(), a.join();
   }
   std::cout << summary[0] << summary[1];
+  for (std::size_t i = 0; i < 2; ++i) require_written(logs[i], log_names[i]);
+  report::stop_if_interrupted("logs, which hold the images so far");
   using look = report::series::look;
   const std::array<std::pair<const char*, look>, 4> titles = {
       {{"A", look::points}, {"limit of A", look::line}, {"B", look::points}, {"limit of B", look::line}}};
@@ -105,7 +114,6 @@ int main(int argc, char** argv) try {
   report::draw({"Two dynamic networks: " + device, "seconds", "ms per image", {drawn.begin(), drawn.end()}}, out);
   std::cout << "together: " << out << "_A.jsonl, " << out << "_B.jsonl, " << out << ".svg\n";
   return 0;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -4,6 +4,7 @@
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/model/load.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <CLI/CLI.hpp>
@@ -20,7 +21,7 @@
 
 using namespace dynofa;
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   CLI::App app("Runs a few levels on a GPU");
   std::string checkpoint = DYNOFA_ASSETS "/tinyimagenet_w1.2.safetensors", precision = "fp16";
   int batch = 1;
@@ -83,7 +84,7 @@ int main(int argc, char** argv) try {
   for (const auto& level : levels) own += level->bytes();
   std::printf("three levels share %.1f MB of weights and %.1f MB of activations, and own %.2f MB\n",
               1e-6 * double(on_gpu.packed()->bytes()), 1e-6 * double(on_gpu.workspace().bytes()), 1e-6 * double(own));
-} catch (const std::exception& e) {
-  std::cerr << e.what() << '\n';
-  return 1;
+  return 0;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

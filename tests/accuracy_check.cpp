@@ -1,22 +1,27 @@
-// accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]
-//
-// Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
-// measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together, from decoded
-// pictures to statistics and counts, against one image at a time on one thread. --figure draws how the statistics of
-// the first and the last sub-network settle. SUPERNET is a safetensors file with its space, preprocessing and classes
-// inside (03_load_a_checkpoint writes one).
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/classifier.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/report/figure.hpp"
+#include "dynofa/report/program.hpp"
 
 #include "golden/golden.hpp"
+#include "support/help.hpp"
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
 
 namespace {
+
+constexpr const char* help =
+    R"(accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]
+
+Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
+measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together, from
+decoded pictures to statistics and counts, against one image at a time on one thread. --figure draws how the
+statistics of the first and the last sub-network settle. SUPERNET is a safetensors file with its space,
+preprocessing and classes inside (03_load_a_checkpoint writes one).)";
 
 using namespace dynofa;
 using steady = std::chrono::steady_clock;
@@ -53,16 +58,17 @@ void draw_settling(const std::vector<std::pair<std::string, std::vector<calibrat
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   std::vector<std::string> names;
   std::string figure;
   int threads = hardware_threads(), limit = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--threads" && i + 1 < argc)
-      threads = std::atoi(argv[++i]);
+      threads = static_cast<int>(report::read_number(arg, argv[++i], 1, 1024));
     else if (arg == "--limit" && i + 1 < argc)
-      limit = std::atoi(argv[++i]);
+      limit = static_cast<int>(report::read_number(arg, argv[++i], 1, 1e9));
     else if (arg == "--figure" && i + 1 < argc)
       figure = argv[++i];
     else
@@ -73,6 +79,7 @@ int main(int argc, char** argv) try {
         << "usage: accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]\n";
     return 2;
   }
+  if (!figure.empty()) require_writable(figure + ".gp");
   const image_classifier c = load_classifier(names[0]);
   data::image_folder images = c.images(names[1]);
   images.keep_decoded(std::size_t{1} << 30);
@@ -126,7 +133,6 @@ int main(int argc, char** argv) try {
   t.end();
   if (!figure.empty()) draw_settling(settling, figure);
   return t.finish();
-} catch (const std::exception& e) {
-  std::cerr << "accuracy_check: " << e.what() << '\n';
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

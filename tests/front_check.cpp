@@ -1,25 +1,19 @@
-// front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE [--only PART]] [--figure STEM] [--rounds N]
-//
-// Is a family's front worth having? Calibrates N random sub-networks (default 200) and the uniform ones (all k3/e3/d2,
-// all k5/e4/d3, all k7/e6/d4, at every resolution), evaluates them and the family's levels on the same images (--limit:
-// so many, drawn), measures all latencies in turn, and compares: accuracies rise with latency and span 8 points, and at
-// every latency the family is at least as accurate as the best random sub-network. What it gains over uniform ones is
-// told in points at equal latency and as a factor at equal accuracy. With --state what was measured is kept (a family
-// file) and a second run goes on behind it. PART is count, latency or report: only the latencies need a machine to
-// themselves (some 80 s for 200 random sub-networks and 20 rounds), and the report measures nothing.
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration.hpp"
-#include "dynofa/calibrate/calibrate.hpp"
-#include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/core/random.hpp"
+#include "dynofa/data/folder_fingerprint.hpp"
+#include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
+#include "dynofa/family/measure_accuracy.hpp"
 #include "dynofa/report/figure.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/space/sampling.hpp"
 
+#include "support/help.hpp"
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
@@ -29,8 +23,24 @@
 
 namespace {
 
+constexpr const char* help =
+    R"(front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE [--only PART]] [--figure STEM]
+    [--rounds N]
+
+Is a family's front worth having? Calibrates N random sub-networks (default 200) and the uniform ones (all
+k3/e3/d2, all k5/e4/d3, all k7/e6/d4, at every resolution), evaluates them and the family's levels on the same
+images (--limit: so many, drawn), measures all latencies in turn, and compares: accuracies rise with latency and
+span 8 points, and at every latency the family is at least as accurate as the best random sub-network. What it
+gains over uniform ones is told in points at equal latency and as a factor at equal accuracy. With --state what
+was measured is kept (a family file) and a second run goes on behind it, unless it has another super-network or
+other images. PART is count, latency or report: only
+the latencies need a machine to themselves (some 80 s for 200 random sub-networks and 20 rounds), and the report
+measures nothing.)";
+
 using namespace dynofa;
 namespace fs = std::filesystem;
+
+constexpr int calibrated_with = 1000; // images
 
 /// One sub-network as it was measured.
 struct point {
@@ -62,51 +72,21 @@ std::vector<arch> uniform_archs(const space_description& space) {
   return archs;
 }
 
-/// Adds what `all` lacks of `archs`, a handful at a time, each calibrated with 1000 images and evaluated on `images`.
-void measure(family& all, std::vector<arch> archs, const image_source& calibration, const data::image_folder& images,
-             const std::string& state, const char* what) {
-  std::erase_if(archs, [&](const arch& a) {
-    return std::any_of(all.levels().begin(), all.levels().end(), [&](const auto& l) { return l.arch == a; });
-  });
-  const int threads = hardware_threads();
-  const backend::cpu one_core{}, all_cores{.threads = threads};
-  const auto packed = one_core.pack(all.net());
+/// Adds what `all` lacks of `archs`, a handful at a time, each calibrated with 1000 images and evaluated.
+void measure(family& all, std::vector<arch> archs, const accuracy_setup<backend::cpu>& setup, const std::string& state,
+             const char* what) {
+  std::erase_if(archs, [&](const arch& a) { return std::ranges::count(all.levels(), a, &family_level::arch) > 0; });
   report::progress bar(std::cerr, what);
   constexpr std::size_t handful = 12;
+  const int threads = setup.calibrating.threads;
   for (std::size_t first = 0; first < archs.size(); first += handful) {
     const auto some = std::span(archs).subspan(first, std::min(handful, archs.size() - first));
-    std::vector<evaluated_level> levels;
-    for (auto& c : calibrate(all_cores, all.net(), some, calibration, {.images = 1000, .threads = threads}, packed))
-      levels.push_back({c.arch, std::move(c.statistics)});
-    const auto results =
-        evaluate(one_core, all.net(), packed, levels, images, all.preprocessing(), {.threads = threads});
-    for (std::size_t i = 0; i < levels.size(); ++i)
-      all.add({levels[i].arch, std::move(levels[i].statistics), results[i].accuracy, {}});
+    for (auto& level :
+         measure_accuracies(setup, some, {.images = calibrated_with, .threads = threads}, {.threads = threads}))
+      all.add(std::move(level));
     if (!state.empty()) save_family(state, all);
     bar(first + some.size(), archs.size());
-  }
-}
-
-/// Evaluates again, with their own statistics, those that were evaluated on another number of images.
-void evaluate_again(family& all, const data::image_folder& images, const std::string& state) {
-  const int threads = hardware_threads();
-  std::vector<evaluated_level> stale;
-  for (const auto& l : all.levels())
-    if (static_cast<std::size_t>(l.accuracy.images) != images.size()) stale.push_back({l.arch, l.statistics});
-  const backend::cpu one_core{};
-  const auto packed = one_core.pack(all.net());
-  report::progress bar(std::cerr, "again  ");
-  constexpr std::size_t handful = 4;
-  for (std::size_t first = 0; first < stale.size(); first += handful) {
-    const auto some = std::span(stale).subspan(first, std::min(handful, stale.size() - first));
-    const auto results = evaluate(one_core, all.net(), packed, some, images, all.preprocessing(), {.threads = threads});
-    for (std::size_t i = 0; i < some.size(); ++i) {
-      std::size_t at = 0; // an accuracy moves a level
-      while (!(all.levels()[at].arch == some[i].arch)) ++at;
-      all.set_accuracy(at, results[i].accuracy);
-    }
-    if (!state.empty()) save_family(state, all);
-    bar(first + some.size(), stale.size());
+    report::stop_if_interrupted(state.empty() ? "front_check" : state + ", from which the same command goes on");
   }
 }
 
@@ -137,7 +117,8 @@ void verdict(bool good, const std::string& what) {
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   std::vector<std::string> names;
   std::string state, figure, only;
   std::size_t count = 200, limit = 0;
@@ -146,11 +127,11 @@ int main(int argc, char** argv) try {
     const std::string arg = argv[i];
     const bool more = i + 1 < argc;
     if (arg == "--random" && more)
-      count = static_cast<std::size_t>(std::max(1, std::atoi(argv[++i])));
+      count = static_cast<std::size_t>(report::read_number(arg, argv[++i], 1, 1'000'000));
     else if (arg == "--limit" && more)
-      limit = static_cast<std::size_t>(std::max(1, std::atoi(argv[++i])));
+      limit = static_cast<std::size_t>(report::read_number(arg, argv[++i], 1, 1'000'000'000));
     else if (arg == "--rounds" && more)
-      rounds = std::max(1, std::atoi(argv[++i]));
+      rounds = static_cast<int>(report::read_number(arg, argv[++i], 1, 100'000));
     else if (arg == "--only" && more)
       only = argv[++i];
     else if (arg == "--state" && more)
@@ -167,6 +148,8 @@ int main(int argc, char** argv) try {
                  " [--figure STEM] [--rounds N]\n";
     return 2;
   }
+  if (!state.empty()) require_writable(state);
+  if (!figure.empty()) require_writable(figure + ".gp");
   const family f = load_family(names[0]);
   std::vector<std::string> ids;
   for (const auto& c : f.classes()) ids.push_back(c.id);
@@ -177,27 +160,38 @@ int main(int argc, char** argv) try {
   std::vector<arch> levels;
   for (const auto& l : f.levels()) levels.push_back(l.arch);
   const auto random = random_archs(f.space(), count), uniform = uniform_archs(f.space());
-  family all =
-      !state.empty() && fs::exists(state) ? load_family(state) : family(f.net(), f.preprocessing(), f.classes());
-  if (all.net()->hash() != f.net()->hash())
-    throw error(errc::mismatch, state, "measurements of this family's super-network", "another one's");
+  family all(f.net(), f.preprocessing(), f.classes());
+  const data::image_folder calibration(names[2], ids);
+  const named_inputs inputs = {{"super-network", text("hash ", in_base(16, f.net()->hash()))},
+                               {"preprocessing", f.preprocessing().to_string()},
+                               {"images", fingerprint(images, threads)},
+                               {"calibration images", fingerprint(calibration, threads)},
+                               {"calibration", text(calibrated_with, " images, batches of 100")}};
+  if (!state.empty() && fs::exists(state)) {
+    all = load_family(state);
+    require_same_inputs(state, inputs, inputs_of(all));
+  }
+  set_inputs(all, inputs);
+  report::catch_interrupts();
   if (only.empty() || only == "count") {
-    const auto calibration = decoded_source(data::image_folder(names[2], ids), f.preprocessing(), threads);
-
+    const accuracy_setup<backend::cpu> setup{
+        f.net(), f.preprocessing(),    decoded_source(calibration, f.preprocessing(), threads),
+        images,  {.threads = threads}, {}};
     std::vector<evaluated_level> lacking; // levels keep the statistics that the family has
-    for (const auto& l : f.levels())
-      if (std::none_of(all.levels().begin(), all.levels().end(), [&](const auto& o) { return o.arch == l.arch; }))
-        lacking.push_back({l.arch, l.statistics});
+    for (const auto& l : f.levels()) {
+      const auto have = std::ranges::find(all.levels(), l.arch, &family_level::arch);
+      if (have != all.levels().end() && have->statistics == l.statistics) continue;
+      if (have != all.levels().end()) all.remove(static_cast<std::size_t>(have - all.levels().begin()));
+      lacking.push_back({l.arch, l.statistics});
+    }
     if (!lacking.empty()) {
-      const backend::cpu one_core{};
       const auto results =
-          evaluate(one_core, f.net(), one_core.pack(f.net()), lacking, images, f.preprocessing(), {.threads = threads});
+          evaluate(setup.evaluating, f.net(), setup.packed, lacking, images, f.preprocessing(), {.threads = threads});
       for (std::size_t i = 0; i < lacking.size(); ++i)
         all.add({lacking[i].arch, lacking[i].statistics, results[i].accuracy, {}});
     }
-    measure(all, random, calibration, images, state, "random ");
-    measure(all, uniform, calibration, images, state, "uniform");
-    evaluate_again(all, images, state);
+    measure(all, random, setup, state, "random ");
+    measure(all, uniform, setup, state, "uniform");
   }
   backend::cpu one_core{};
   const std::string device = device_name(one_core);
@@ -229,7 +223,7 @@ int main(int argc, char** argv) try {
   };
   const auto ours = points_of(levels), others = points_of(random), plain = points_of(uniform);
 
-  std::cout << device << ", " << images.size() << " images, " << others.size() << " random and " << plain.size()
+  std::cout << device << ", " << images.to_string() << "; " << others.size() << " random and " << plain.size()
             << " uniform sub-networks\n   ms  top-1  best random  best uniform within this latency\n"
             << std::fixed;
   bool rises = true;
@@ -292,7 +286,6 @@ int main(int argc, char** argv) try {
   }
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -1,10 +1,3 @@
-// gpu_family_check FAMILY IMAGES CALIB MEASURED [OUT.jsonl]
-//
-// Design time on the GPU of this machine, by the same templates as on the CPU. The family's levels are calibrated and
-// evaluated on the GPU in fp32, and top-1 is within 0.2 points of the CPU's on the same images; the GPU is profiled,
-// and predicts networks it has not seen; a family is searched for the GPU and one for a core of this CPU, with the same
-// accuracy predictor (learned from MEASURED), and both are timed on both: does each device want sub-networks of its
-// own, as the paper says? Every case prints a line, the last says `N passed, N failed`; about three minutes.
 #include "dynofa/accuracy/data.hpp"
 #include "dynofa/accuracy/train.hpp"
 #include "dynofa/backend/cpu.hpp"
@@ -13,10 +6,12 @@
 #include "dynofa/backend/cuda/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
 #include "dynofa/latency/measured.hpp"
 #include "dynofa/latency/profile.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/search/family_selection.hpp"
 #include "dynofa/search/pareto.hpp"
 #include "dynofa/space/json.hpp"
@@ -25,6 +20,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -37,6 +33,15 @@
 #include <vector>
 
 namespace {
+
+constexpr const char* help = R"(gpu_family_check FAMILY IMAGES CALIB MEASURED [OUT.jsonl]
+
+Design time on the GPU of this machine, by the same templates as on the CPU. The family's levels are calibrated
+and evaluated on the GPU in fp32, and top-1 is within 0.2 points of the CPU's on the same images; the GPU is
+profiled, and predicts networks it has not seen; a family is searched for the GPU and one for a core of this
+CPU, with the same accuracy predictor (learned from MEASURED), and both are timed on both: does each device want
+sub-networks of its own, as the paper says? Every case prints a line, the last says `N passed, N failed`; about
+three minutes.)";
 
 using namespace dynofa;
 
@@ -95,8 +100,7 @@ void check_levels(const material& m) {
   std::vector<arch> archs;
   std::vector<evaluated_level> stored;
   for (const auto& l : m.f.levels()) archs.push_back(l.arch), stored.push_back({l.arch, l.statistics});
-  std::cout << archs.size() << " levels, " << m.images.size() << " labelled images, " << m.calibration.count
-            << " to calibrate\n";
+  std::cout << archs.size() << " levels, " << m.images.to_string() << "; " << m.calibration.count << " to calibrate\n";
   stopwatch gpu_watch;
   const auto on_gpu = calibrated(m, m.exact, archs);
   const double gpu_seconds = gpu_watch.seconds();
@@ -268,7 +272,7 @@ void check_fronts(const material& m, const std::vector<measured_arch>& data, con
                                                      : "refuted here, neither loses 3 % with the other's")
             << '\n';
   if (out.empty()) return;
-  std::ofstream file(out);
+  std::ofstream file = open_to_write(out);
   for (const auto& [found_for, members] : {std::pair{"gpu", &for_gpu}, {"cpu", &for_cpu}})
     for (const member& one : *members) {
       nlohmann::json line = one.arch;
@@ -276,15 +280,18 @@ void check_fronts(const material& m, const std::vector<measured_arch>& data, con
       line["gpu_ms"] = one.ms[0], line["cpu_ms"] = one.ms[1];
       file << line.dump() << '\n';
     }
+  require_written(file, out);
 }
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   if (argc < 5 || argc > 6) {
     std::cerr << "usage: gpu_family_check FAMILY IMAGES CALIB MEASURED [OUT.jsonl]\n";
     return 2;
   }
+  if (argc == 6) require_writable(argv[5]);
   family f = load_family(argv[1]);
   std::vector<std::string> ids;
   for (const auto& c : f.classes()) ids.push_back(c.id);
@@ -298,7 +305,6 @@ int main(int argc, char** argv) try {
   check_fronts(m, data, argc == 6 ? argv[5] : "");
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

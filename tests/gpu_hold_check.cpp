@@ -1,16 +1,8 @@
-// gpu_hold_check FAMILY [--seconds S] [--out STEM] [-- COMMAND …]
-//
-// Run time on the GPU of this machine, by the same templates as on the CPU. First a dynamic network holds its target
-// while other work comes to the GPU and goes: large batches on a second stream of this process, or, where given, a
-// COMMAND, which prints a line when it is ready and then works until it is killed (benchmarks/peers/torch_train.py
-// trains a ResNet-18). The target lies half way between what the smallest and the largest level take beside it, so that
-// only a switch can hold it. Then two dynamic networks share the GPU through the coordinator, and the work of an urgent
-// network goes before that of others. STEM.jsonl, .dat and .gp: every image of the first run, as in Fig. 7 of the
-// paper. Every case prints a line, the last says `N passed, N failed`; S seconds (default 15) for each of the first
-// two.
 #include "dynofa/backend/cuda.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
@@ -19,6 +11,7 @@
 #include "dynofa/space/sampling.hpp"
 
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include "support/other_process.hpp"
 #include <algorithm>
 #include <array>
@@ -35,6 +28,17 @@
 #include <vector>
 
 namespace {
+
+constexpr const char* help = R"(gpu_hold_check FAMILY [--seconds S] [--out STEM] [-- COMMAND …]
+
+Run time on the GPU of this machine, by the same templates as on the CPU. First a dynamic network holds its
+target while other work comes to the GPU and goes: large batches on a second stream of this process, or, where
+given, a COMMAND, which prints a line when it is ready and then works until it is killed
+(benchmarks/peers/torch_train.py trains a ResNet-18). The target lies half way between what the smallest and the
+largest level take beside it, so that only a switch can hold it. Then two dynamic networks share the GPU through
+the coordinator, and the work of an urgent network goes before that of others. STEM.jsonl, .dat and .gp: every
+image of the first run, as in Fig. 7 of the paper. Every case prints a line, the last says `N passed, N failed`;
+S seconds (default 15) for each of the first two.)";
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -126,7 +130,7 @@ void check_holding(const family& f, const std::string& device, const other_work&
             << fixed(small, 3) << " ms, of the largest's " << fixed(large, 3) << " (alone " << fixed(quiet, 3)
             << "); limit " << fixed(limit, 3) << " ms\n";
 
-  std::ofstream log(out.empty() ? "/dev/null" : out + ".jsonl");
+  std::ofstream log = open_to_write(out.empty() ? "/dev/null" : out + ".jsonl");
   manager_options options;
   options.on_log_full = [&](run_log& full) { write_json_lines(log, full), full.clear(); };
   manager m(std::move(net), forecast(levels), {.latency_ms = limit}, options);
@@ -231,7 +235,8 @@ void check_priority(const family& f, const other_work& batches) {
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   std::string file, out;
   double seconds = 15;
   std::vector<std::string> command;
@@ -240,7 +245,7 @@ int main(int argc, char** argv) try {
     if (arg == "--")
       while (++i < argc) command.emplace_back(argv[i]);
     else if (arg == "--seconds" && i + 1 < argc)
-      seconds = std::max(3.0, std::atof(argv[++i]));
+      seconds = report::read_number(arg, argv[++i], 3, 1e6);
     else if (arg == "--out" && i + 1 < argc)
       out = argv[++i];
     else
@@ -250,6 +255,7 @@ int main(int argc, char** argv) try {
     std::cerr << "usage: gpu_hold_check FAMILY [--seconds S] [--out STEM] [-- COMMAND …]\n";
     return 2;
   }
+  if (!out.empty()) require_writable(out + ".jsonl");
   std::optional<support::other_process> process; // started first: a CUDA context does not survive a fork
   if (!command.empty()) process.emplace(command);
   family f = load_family(file);
@@ -267,7 +273,6 @@ int main(int argc, char** argv) try {
   }
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

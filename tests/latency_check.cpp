@@ -1,15 +1,14 @@
-// latency_check [--seconds N] [--threads N] [--isa NAME] [--seed N] [--save TABLE]: profiles this machine's CPU backend
-// at 160, 192 and 224 pixels and judges the table on 40 random sub-networks of once-for-all w = 1.2 that the profiler
-// has not met. Those, and 12 more that calibrate the table, are measured in one interleaved run.
-// One line per case; exits 0 only when all pass. About two minutes at one thread.
 #include "dynofa/backend/cpu.hpp"
+#include "dynofa/core/output.hpp"
 #include "dynofa/latency/profile.hpp"
 #include "dynofa/latency/quality.hpp"
 #include "dynofa/latency/table_io.hpp"
 #include "dynofa/model/random_supernet.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/space/sampling.hpp"
 #include "dynofa/space/search_space.hpp"
 
+#include "support/help.hpp"
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -23,6 +22,12 @@ using namespace dynofa;
 using steady = std::chrono::steady_clock;
 
 namespace {
+
+constexpr const char* help = R"(latency_check [--seconds N] [--threads N] [--isa NAME] [--seed N] [--save TABLE]
+
+Profiles this machine's CPU backend at 160, 192 and 224 pixels and judges the table on 40 random sub-networks of
+once-for-all w = 1.2 that the profiler has not met. Those, and 12 more that calibrate the table, are measured in
+one interleaved run. One line per case; exits 0 only when all pass. About two minutes at one thread.)";
 
 using paper_space = search_space<ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
                                  resolution<160, 192, 224>>;
@@ -107,19 +112,21 @@ std::string words(const agreement& a) {
 
 } // namespace
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   double seconds = 15;
   std::uint64_t seed = 1;
   backend::cpu wanted;
   std::string save;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i], value = argv[i + 1];
-    if (option == "--seconds") seconds = std::atof(value.c_str());
-    if (option == "--threads") wanted.threads = std::atoi(value.c_str());
+    if (option == "--seconds") seconds = report::read_number(option, value, 0, 1e6);
+    if (option == "--threads") wanted.threads = static_cast<int>(report::read_number(option, value, 1, 1024));
     if (option == "--isa") wanted.isa = value;
-    if (option == "--seed") seed = static_cast<std::uint64_t>(std::atoll(value.c_str()));
+    if (option == "--seed") seed = static_cast<std::uint64_t>(report::read_number(option, value, 0, 1e15));
     if (option == "--save") save = value;
   }
+  if (!save.empty()) require_writable(save);
   const backend::cpu cpu{.isa = wanted.isa, .threads = wanted.threads};
   const space_description& space = paper_space::description;
   const auto net = std::make_shared<const supernet>(random_supernet(space, 1)); // times do not depend on the weights
@@ -173,7 +180,6 @@ int main(int argc, char** argv) try {
 
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cerr << e.what() << "\n0 passed, 1 failed\n";
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -3,6 +3,7 @@
 #include <dynofa/family/file.hpp>
 #include <dynofa/family/measure.hpp>
 #include <dynofa/latency/profile.hpp>
+#include <dynofa/report/program.hpp>
 #include <dynofa/runtime/forecast.hpp>
 #include <dynofa/runtime/manager.hpp>
 #include <dynofa/search/family_selection.hpp>
@@ -21,8 +22,12 @@
 
 static_assert(dynofa::inference_backend<lesson::onednn>);
 
-int main(int argc, char** argv) try {
+static int program(int argc, char** argv) {
   using namespace dynofa;
+  if (argc > 1 && std::string(argv[1]) == "--help")
+    return std::puts(
+               "lesson [SECONDS]: judges, profiles, searches and runs on oneDNN; SECONDS of profile per resolution"),
+           0;
   const lesson::onednn backend;
 
   // 1. Is it right? Every block and whole networks against the reference backend, and all that the concept promises.
@@ -65,7 +70,6 @@ int main(int argc, char** argv) try {
               levels.size(), levels.front().latency_ms, levels.back().latency_ms, wanted.latency_ms, late, images,
               top1 / double(images));
   return 0;
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "%s\n", e.what());
-  return 1;
 }
+
+int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/no_more_threads.hpp"
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
@@ -138,6 +139,25 @@ TEST_CASE("other classes, no images and a stop are sentences") {
   };
   CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), decoded_source(folder, rule, 1), stopping); }) ==
         "calibrate: expected to see every batch, got a stop after 1 of 2");
+}
+
+TEST_CASE("a system that gives no thread is one sentence, wherever images or architectures are shared out") {
+  const support::scratch_folder scratch;
+  write_pictures(scratch.path());
+  const data::image_folder folder(scratch.path());
+  const auto net = support::tiny_supernet();
+  const backend::cpu one;
+  const auto packed = one.pack(net);
+  const arch a = smallest(net->space);
+  const evaluated_level level{a, stored_statistics(*net, a)};
+  const image_source grey{10, [](std::size_t, int, std::span<float> image) { std::ranges::fill(image, 0.5f); }};
+  const support::no_more_threads scope;
+  CHECK(support::sentence([&] { data::for_each_image(folder, 4, [](auto&&...) {}); }) == support::no_four_threads);
+  CHECK(support::sentence([&] { decoded_source(folder, rule, 4); }) == support::no_four_threads);
+  CHECK(support::sentence([&] { evaluate(one, net, packed, std::span(&level, 1), folder, rule, {.threads = 4}); }) ==
+        support::no_four_threads);
+  CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), grey, {.batch = 5, .threads = 4}, packed); }) ==
+        support::no_four_threads);
 }
 
 } // namespace dynofa_test::calibrate_evaluate

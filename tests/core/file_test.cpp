@@ -107,6 +107,27 @@ TEST_CASE("a write that fails leaves the old file and nothing else") {
         nowhere.string() + ": expected to write the file, got No such file or directory");
 }
 
+TEST_CASE("temporaries of a killed process with our number do not keep us from writing, and stay") {
+  const scratch_folder folder;
+  const auto path = folder.path() / "a";
+  const auto left_behind = [&](unsigned n) {
+    write_text(text(path.string(), ".", ::getpid(), "-", n, ".tmp"), "half");
+  };
+  const auto begin = detail::make_beside(path, 0666).second; // where the names go on
+  ::unlink(begin.c_str());
+  const unsigned next = static_cast<unsigned>(std::stoul(begin.substr(begin.rfind('-') + 1))) + 1;
+  for (unsigned n = next; n < next + 20; ++n) left_behind(n);
+  std::filesystem::create_symlink("nowhere", text(path.string(), ".", ::getpid(), "-", next + 20, ".tmp"));
+  for (const char* content : {"first", "second"}) {
+    replace_file(path, content);
+    CHECK(read_text(path) == content);
+  }
+  CHECK(folder.files() == 22);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  CHECK(std::filesystem::status(path).permissions() == std::filesystem::perms(0666 & ~mask));
+}
+
 TEST_CASE("text of a file is made printable and short") {
   CHECK(printable("weight") == "\"weight\"");
   CHECK(printable("a\nb\x80") == "\"a?b?\"");

@@ -26,8 +26,11 @@ TEST_CASE("a family without sections, and with what they hold") {
   CHECK(table_of(f)->device == "a board");
   CHECK(sentence([&] {
           set_provenance(f, {{"origin", "\xFF"}});
-        }) == "provenance: expected texts in UTF-8, got another encoding");
+        }) == "provenance: expected names and texts in UTF-8, got another encoding");
   CHECK(provenance_of(f).size() == 2);
+  CHECK(inputs_of(f).empty());
+  set_inputs(f, {{"images", "12 pictures"}});
+  CHECK(inputs_of(f) == named_inputs{{"images", "12 pictures"}});
 }
 
 TEST_CASE("a section that nobody here knows stays in the file, to the bit") {

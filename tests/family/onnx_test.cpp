@@ -116,12 +116,14 @@ TEST_CASE("ONNX Runtime gives our logits") {
   }
   const scratch_folder folder;
   write_text(folder.path() / "run.js", script);
-  const auto net = tiny_supernet();
   random_stream random(4, "onnx");
-  std::vector<arch> archs{smallest(net->space), largest(net->space)};
-  for (int i = 0; i < 6; ++i) archs.push_back(random_arch(net->space, random));
+  std::vector<std::pair<supernet_ptr, arch>> levels;
+  for (const supernet_ptr& net : {tiny_supernet(), tiny_proxyless()}) {
+    levels.emplace_back(net, smallest(net->space)), levels.emplace_back(net, largest(net->space));
+    for (int i = 0; i < 4; ++i) levels.emplace_back(net, random_arch(net->space, random));
+  }
   double worst = 0;
-  for (const arch& a : archs) {
+  for (const auto& [net, a] : levels) {
     const std::size_t r = a.r;
     std::vector<float> nhwc(r * r * 3), nchw(nhwc.size()), logits(10);
     for (float& v : nhwc) v = static_cast<float>(random.normal());
@@ -145,7 +147,7 @@ TEST_CASE("ONNX Runtime gives our logits") {
     for (std::size_t c = 0; c < logits.size(); ++c)
       worst = std::max(worst, std::abs(double(logits[c]) - ours[c]) / std::sqrt(square));
   }
-  MESSAGE("largest difference over " << archs.size() << " levels: " << worst << " standard deviations of the logits");
+  MESSAGE("largest difference over " << levels.size() << " levels: " << worst << " standard deviations of the logits");
   CHECK(worst < 1e-4);
 }
 

@@ -3,6 +3,7 @@
 #include "dynofa/core/random.hpp"
 #include "dynofa/model/safetensors.hpp"
 #include "dynofa/space/json.hpp"
+#include "dynofa/space/search_space.hpp"
 
 #include <boost/crc.hpp>
 #include <nlohmann/json.hpp>
@@ -89,11 +90,34 @@ inline std::vector<float> nhwc_to_nchw(std::span<const float> in, std::size_t n,
   return out;
 }
 
+inline bool is_proxyless(const nlohmann::json& recipe) { return recipe.value("net", "").starts_with("proxyless"); }
+inline bool is_known(const nlohmann::json& recipe) { return recipe.contains("width_mult") || is_proxyless(recipe); }
+
+/// ProxylessNAS, whose recipe lists its blocks.
+inline space_description proxyless_space_of(const nlohmann::json& recipe) {
+  space_description s = ofa_proxyless_w1_3::description;
+  const auto& blocks = recipe.at("blocks");
+  s.stem_width = recipe.at("stem_width");
+  s.first_width = blocks[0].at("out");
+  for (std::size_t i = 0; i < s.stages.size(); ++i) s.stages[i].width = blocks[1 + s.first_block(i)].at("out");
+  s.mix_width = recipe.at("mix_width");
+  s.classes = recipe.at("n_classes");
+  s.bn_epsilon = recipe.at("bn_eps");
+  return s;
+}
+
 /// The space of a golden network: once-for-all's geometry at a width multiplier; every resolution from 32 up is
 /// allowed.
 inline space_description space_of(const nlohmann::json& recipe) {
-  const double width = recipe.at("width_mult");
   space_description s;
+  if (is_proxyless(recipe)) {
+    s = proxyless_space_of(recipe);
+    s.resolutions = {};
+    for (int r = 32; r < 128; r += 16) s.resolutions.push_back(static_cast<std::uint16_t>(r));
+    for (int r = 128; r <= 224; r += 4) s.resolutions.push_back(static_cast<std::uint16_t>(r));
+    return s;
+  }
+  const double width = recipe.at("width_mult");
   s.width_multiplier = width;
   s.stem_width = make_divisible(16 * width);
   const int widths[] = {24, 40, 80, 112, 160}, strides[] = {2, 2, 2, 1, 2};

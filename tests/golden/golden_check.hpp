@@ -2,6 +2,7 @@
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
+#include "dynofa/report/program.hpp"
 
 #include "golden/golden.hpp"
 #include "golden/section_c.hpp"
@@ -17,7 +18,7 @@
 
 // The sections of golden_check on any backend. A: generator, weights, files and extracted weights. B: logits and
 // recorded blocks. C: calibration, of a backend that calibrates. F: MACs and parameters. A program of a line or two
-// gives it its backends: golden_check.cpp, or one outside the tree (examples/10_a_backend_of_your_own).
+// gives it its backends: golden_check.cpp, or onednn_check.cpp for a backend outside the tree.
 
 namespace golden {
 
@@ -77,8 +78,7 @@ inline void check_weights(const fs::path& dir, const nlohmann::json& recipe, con
     const block& b = units.at(r.at("index").get<std::size_t>() + 1); // the stem is first
     t.expect("block geometry", b.in_channels == r.at("in") && b.out_channels == r.at("out") &&
                                    b.stride == r.at("stride") && b.residual == r.at("shortcut") &&
-                                   (b.se_channels > 0) == r.at("se") &&
-                                   (b.act == activation::relu ? "relu" : "h_swish") == r.at("act"));
+                                   (b.se_channels > 0) == r.at("se") && dynofa::detail::word_of(b.act) == r.at("act"));
   }
   for (const auto& entry : fs::directory_iterator(dir)) {
     const std::string file = entry.path().filename().string();
@@ -162,6 +162,9 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
 
     recorded.clear();
     const plan p = make_plan(net->space, a, batch);
+    if (c.contains("macs")) t.expect(key + " MACs", p.macs() == c.at("macs").template get<std::int64_t>());
+    if (c.contains("params"))
+      t.expect(key + " parameters", p.parameters() == c.at("params").template get<std::int64_t>());
     const auto level = session.load(a, stored_statistics(*net, p), batch);
     const auto logits = session.run(level, image);
     const double std = c.at("logits").at("std");
@@ -183,7 +186,7 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
         const block& of = p.blocks[b];
         const std::string what = of.output == 0                        ? "logits"
                                  : of.kind == block_kind::final_expand ? "pooled"
-                                                                       : network_layout::key(of, b - 1);
+                                                                       : net->layout.key(of, b - 1);
         recorded[what] = out;
         channels[what] = static_cast<std::size_t>(p.blocks[b].out_channels);
         in = std::move(out);
@@ -192,8 +195,9 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
     for (const auto& [what, stored] : c.at("blocks").items()) {
       const auto found = recorded.find(what);
       if (found == recorded.end()) {
+        const std::string pooled = net->layout.key(p.blocks[p.blocks.size() - (net->space.final_width > 0 ? 3 : 2)], 0);
         t.expect(
-            key + ' ' + what + " is recorded", what == "final_expand_layer" && !requires { backend.tap; });
+            key + ' ' + what + " is recorded", what == pooled && !requires { backend.tap; });
         continue;
       }
       const std::size_t ch = channels[what], n = static_cast<std::size_t>(batch);
@@ -245,7 +249,7 @@ int run(const fs::path& dir, const std::string& sections, Backend backend, const
   if (wanted('A') && fs::exists(dir / "generator_vectors.json")) check_generator(dir / "generator_vectors.json", t);
   for (const fs::path& net_dir : networks(dir)) {
     const auto recipe = read_json(net_dir / "recipe.json");
-    if (!recipe.contains("width_mult")) {
+    if (!is_known(recipe)) {
       std::cout << net_dir.filename().string() << ": left out, a network of another kind\n";
       continue;
     }
@@ -254,7 +258,8 @@ int run(const fs::path& dir, const std::string& sections, Backend backend, const
 #ifndef DYNOFA_GOLDEN_KERNELS_ONLY
     if (wanted('A')) {
       check_weights(net_dir, recipe, weights, t);
-      if (net_dir.filename() == "tiny") check_extracted(net_dir, *net, read_json(net_dir / "forward.json"), t);
+      if (net_dir.filename().string().ends_with("tiny"))
+        check_extracted(net_dir, *net, read_json(net_dir / "forward.json"), t);
     }
 #endif
     if (wanted('B')) check_forward(net_dir, net, backend, t);
@@ -270,29 +275,29 @@ int run(const fs::path& dir, const std::string& sections, Backend backend, const
 /// `run(backend)` for the backend of that name ("" if none was asked for), or nothing for a name it does not know;
 /// `names` says which there are. The exit status: 0 where everything passed.
 template <class Pick>
-int check(int argc, char** argv, const std::string& names, Pick pick, const more_sections& more = {}) try {
-  std::string dir, name, sections = "ABCDEF";
-  for (int i = 1; i < argc; ++i) {
-    const std::string arg = argv[i];
-    if (arg == "--backend" && i + 1 < argc)
-      name = argv[++i];
-    else if (arg == "--sections" && i + 1 < argc)
-      sections = argv[++i];
-    else if (!arg.starts_with("-") && dir.empty())
-      dir = arg;
-    else {
-      std::cerr << "usage: golden_check DIR [--backend " << names << "] [--sections " << sections << "]\n";
-      return 2;
+int check(int argc, char** argv, const std::string& names, Pick pick, const more_sections& more = {}) {
+  const auto program = [&](int, char**) {
+    std::string dir, name, sections = "ABCDEF";
+    for (int i = 1; i < argc; ++i) {
+      const std::string arg = argv[i];
+      if (arg == "--backend" && i + 1 < argc)
+        name = argv[++i];
+      else if (arg == "--sections" && i + 1 < argc)
+        sections = argv[++i];
+      else if (!arg.starts_with("-") && dir.empty())
+        dir = arg;
+      else {
+        std::cerr << "usage: golden_check DIR [--backend " << names << "] [--sections " << sections << "]\n";
+        return 2;
+      }
     }
-  }
-  if (dir.empty()) throw error(errc::invalid_argument, "golden_check", "a folder of golden data", "none");
-  const std::optional<int> status =
-      pick(name, [&](auto backend) -> std::optional<int> { return run(dir, sections, backend, more); });
-  if (!status) throw error(errc::invalid_argument, "golden_check", text("a backend among ", names), name);
-  return *status;
-} catch (const std::exception& e) {
-  std::cerr << "golden_check: " << e.what() << '\n';
-  return 1;
+    if (dir.empty()) throw error(errc::invalid_argument, "golden_check", "a folder of golden data", "none");
+    const std::optional<int> status =
+        pick(name, [&](auto backend) -> std::optional<int> { return run(dir, sections, backend, more); });
+    if (!status) throw error(errc::invalid_argument, "golden_check", text("a backend among ", names), name);
+    return *status;
+  };
+  return report::run_program(program, argc, argv);
 }
 
 } // namespace golden

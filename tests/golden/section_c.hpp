@@ -28,8 +28,10 @@ void check_calibration(const fs::path& dir, const supernet_ptr& net, const Backe
     for (std::size_t b = 0; b < sizes.size(); ++b) {
       const auto count = static_cast<std::size_t>(sizes[b]);
       const auto nchw = input_nchw(seed, c.at("batch_streams")[b], count * values);
-      const auto first = c.at("first")[b].template get<std::vector<float>>();
-      t.expect(key + " input", std::equal(first.begin(), first.end(), nchw.begin()));
+      if (c.contains("first")) {
+        const auto first = c.at("first")[b].template get<std::vector<float>>();
+        t.expect(key + " input", std::equal(first.begin(), first.end(), nchw.begin()));
+      }
       const auto images = nchw_to_nhwc(nchw, count, 3, r * r);
       for (std::size_t n = 0; n < count; ++n) calibrator.load(n, std::span(images).subspan(n * values, values));
       calibrator.add(sizes[b]);

@@ -17,9 +17,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Where public headers lie: the library's, and those that only simulate.
-const fs::path root = fs::path(DYNOFA_SOURCE_DIR) / "include";
-const fs::path simulate_root = fs::path(DYNOFA_SOURCE_DIR) / "simulate/include";
+/// Where public headers lie: the library's, those that only simulate, and those of each backend.
+const fs::path source_dir = DYNOFA_SOURCE_DIR;
+const fs::path root = source_dir / "include", simulate_root = source_dir / "simulate/include";
+const std::vector<fs::path> backend_roots = {source_dir / "backends/cpu/include", source_dir / "backends/cuda/include"};
 
 /// Layer → the layers it may include, itself among them.
 std::map<std::string, std::set<std::string>> allowed() {
@@ -84,6 +85,27 @@ TEST_CASE("a header includes its own layer and those left of it") {
     ++seen;
   }
   CHECK(seen > 20);
+}
+
+TEST_CASE(
+    "a backend's sources, whatever they end in, lie in the layer backend and include its own and those left of it") {
+  for (const fs::path& from : backend_roots) {
+    CAPTURE(from.string());
+    std::set<std::string> endings;
+    for (const auto& entry : fs::recursive_directory_iterator(from)) {
+      if (!entry.is_regular_file()) continue;
+      const std::string name = fs::relative(entry.path(), from).generic_string();
+      if (layer_of(name) != "backend") FAIL_CHECK(name << " does not lie in dynofa/backend");
+      std::ifstream source(entry.path());
+      for (const std::string& violation : violations(name, source))
+        // the one that prepares pictures on the device itself knows what they are
+        if (!violation.starts_with("dynofa/backend/cuda/picture_schedule.hpp includes dynofa/data/"))
+          FAIL_CHECK(violation);
+      endings.insert(entry.path().extension().string());
+    }
+    CHECK(endings.count(".hpp") == 1);
+    CHECK(endings.size() > 1); // .inl or .cuh
+  }
 }
 
 TEST_CASE("the rule catches what it is for") {

@@ -13,8 +13,7 @@ namespace {
 const char* const key = "Conv-input:160x160x3-output:80x80x24";
 profile_state sample() {
   profile_state s;
-  s.backend = "cpu";
-  s.space = "abc seed 1 full";
+  s.inputs = {{"backend", "cpu"}, {"seed", "1"}};
   s.seconds = 1.5;
   s.reference = {1, 2, 3};
   s.resolutions[160].keys[key] = {100, 200};
@@ -34,8 +33,10 @@ TEST_CASE("what is wrong with a stored state is one sentence") {
     change(json);
     return support::sentence([&] { read_profile_state(json); });
   };
-  CHECK(say([](auto& j) { j["version"] = 2; }) == "profile: expected a dynofa profile of version 1, got another");
+  CHECK(say([](auto& j) { j["version"] = 1; }) == "profile: expected a dynofa profile of version 2, got another");
   CHECK(say([](auto& j) { j.erase("seconds"); }) == "profile: expected a field seconds, got none");
+  CHECK(say([](auto& j) { j["inputs"]["seed"] = 1; }) ==
+        "profile field inputs, input seed: expected a text of at most 65536 bytes, got 1");
   CHECK(say([](auto& j) { j["reference"][0] = -1; }) ==
         "profile field reference[0]: expected a whole number in 0..1000000000000000, got -1");
   CHECK(say([](auto& j) {

@@ -162,12 +162,25 @@ TEST_CASE("a stored state of something else is refused") {
   profile_options options{.resolutions = {32}, .seconds_per_resolution = 0};
   profiler profile(formula_backend{}, support::tiny_supernet(), options);
   profile.run();
+  const auto say = [&](const profile_options& now, const profile_state& stored) {
+    return support::sentence([&] { profiler p(formula_backend{}, support::tiny_supernet(), now, stored); });
+  };
   profile_state other = profile.state();
-  other.backend = "cpu";
-  const auto make = [&](profile_state s) { profiler p(formula_backend{}, support::tiny_supernet(), options, s); };
-  CHECK(support::sentence([&] { make(other); }) == "stored profile: expected formula, got cpu");
-  options.seed = 2;
-  CHECK(support::sentence([&] { make(profile.state()); }).starts_with("stored profile: expected one of space "));
+  CHECK(say(options, other) == "(no error)");
+  other.inputs["backend"] = "cpu";
+  CHECK(say(options, other).find("another input, backend: expected formula, got cpu") != std::string::npos);
+  const auto changed = [&](auto change) {
+    profile_options now = options;
+    change(now);
+    return say(now, profile.state());
+  };
+  CHECK(changed([](auto& o) { o.seed = 2; }).find("seed: expected 2, got 1") != std::string::npos);
+  CHECK(changed([](auto& o) { o.quick = true; }).find("extent: expected quick, got full") != std::string::npos);
+  CHECK(changed([](auto& o) {
+          o.resolutions = {32, 48};
+        }).find("resolutions: expected 32 48, got 32") != std::string::npos);
+  CHECK(changed([](auto& o) { o.runs_per_sample = 3; }).find("runs per sample: expected 3") != std::string::npos);
+  CHECK(changed([](auto& o) { o.tolerance = 0.5, o.seconds_per_resolution = 1; }) == "(no error)"); // when to stop
 }
 
 TEST_CASE("senseless options are one sentence") {

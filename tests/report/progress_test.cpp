@@ -19,6 +19,22 @@ TEST_CASE("a bar ends once, with everything done") {
   CHECK(std::count(drawn.begin(), drawn.end(), '\n') == 1);
 }
 
+TEST_CASE("the line of work that stopped early is ended, once") {
+  std::ostringstream out;
+  {
+    report::progress bar(out, "images");
+    bar(1, 50);
+    bar.end();
+    bar(2, 50); // comes too late
+  }
+  { report::progress never(out, "never drawn"); }
+  const std::string drawn = out.str();
+  CHECK(drawn.find("1/50") != std::string::npos);
+  CHECK(drawn.find("2/50") == std::string::npos);
+  CHECK(std::count(drawn.begin(), drawn.end(), '\n') == 1);
+  CHECK(drawn.back() == '\n');
+}
+
 TEST_CASE("nothing to do is done") {
   std::ostringstream out;
   report::progress bar(out, "nothing");

@@ -55,6 +55,27 @@ TEST_CASE("evolution stopped and resumed is evolution") {
   CHECK(second.state().generation == whole.generation);
 }
 
+TEST_CASE("an evolution's state is refused for another limit, model or option, naming which") {
+  const auto latency = small_costs();
+  const auto state = search::evolution(small_space(), accuracy, latency, middle_cost(), brief());
+  const auto go_on = [&](double limit, auto options) {
+    return sentence([&] { search::evolution_search(small_space(), accuracy, latency, limit, options, state); });
+  };
+  auto options = brief();
+  options.generations = 100; // only says when to stop
+  CHECK(go_on(middle_cost(), options) == "(no error)");
+  CHECK(go_on(2 * middle_cost(), options).find("another input, limit: expected") != std::string::npos);
+  options.population = 30;
+  CHECK(go_on(middle_cost(), options).find("population: expected 30, got 20") != std::string::npos);
+  options = brief();
+  options.mutate_prob = 0.1;
+  CHECK(go_on(middle_cost(), options).find("mutation probability: expected 0.1, got 0.4") != std::string::npos);
+  const auto other = [](const arch& a) { return accuracy(a) + 1; };
+  CHECK(sentence([&] {
+          search::evolution_search(small_space(), other, latency, middle_cost(), brief(), state);
+        }).find("accuracy model") != std::string::npos);
+}
+
 TEST_CASE("evolution ends at the tightest limit, and refuses a tighter one") {
   const auto latency = small_costs();
   const double least = find_extremes(latency.costs()).least.cost;
@@ -104,6 +125,22 @@ TEST_CASE("Algorithm 1: bounds, Parents, and its traps") {
   options.itr_n = 0;
   CHECK(sentence([&] { search::random_search(small_space(), accuracy, latency, options); }) ==
         "random search: expected itr_n of at least 1, got 0");
+}
+
+TEST_CASE("models that are temporary live as long as their search") {
+  const auto latency = small_costs();
+  const auto limit = middle_cost();
+  search::evolution_search evolution(small_space(), landscape{}, small_costs(), limit, brief());
+  const std::vector<double> elsewhere(10'000); // what was freed is used again
+  CHECK(evolution.run());
+  CHECK(nlohmann::json(evolution.state()) ==
+        nlohmann::json(search::evolution(small_space(), accuracy, latency, limit, brief())));
+
+  search::random_search_options options;
+  options.accuracy_range = 10, options.latency_init = options.latency_max = limit;
+  search::random_search temporary(small_space(), landscape{}, small_costs(), options);
+  search::random_search named(small_space(), accuracy, latency, options);
+  for (int i = 0; i < 5; ++i) CHECK(temporary.next().value().arch == named.next().value().arch);
 }
 
 TEST_CASE("families are chosen by step or by number") {

@@ -1,11 +1,15 @@
 // ctest: threads
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/latency/measured.hpp"
 #include "dynofa/search/pareto.hpp"
 #include "dynofa/search/state_json.hpp"
 
 #include <doctest/doctest.h>
 
 #include "search/landscape.hpp"
+#include "support/no_more_threads.hpp"
 #include "support/sentence.hpp"
+#include <atomic>
 #include <cstring>
 
 namespace dynofa_test::search_pareto {
@@ -101,6 +105,32 @@ TEST_CASE("by seed, whatever the threads, stopped and resumed as if never stoppe
   CHECK_FALSE(search::pareto_search(small_space(), accuracy, latency, options).run());
 }
 
+TEST_CASE("a state of other models, limits or another seed is refused, naming which") {
+  const auto latency = small_costs();
+  const auto state = search::pareto(small_space(), accuracy, latency, brief(100));
+  const auto go_on = [&](const auto& model, const auto& cost, pareto_options options, const auto& space) {
+    return sentence([&] { search::pareto_search(space, model, cost, options, state); });
+  };
+  CHECK(go_on(accuracy, latency, brief(200), small_space()) == "(no error)"); // more evaluations are the same search
+  const auto scaled = [](const arch& a) { return 2 * accuracy(a); };
+  CHECK(go_on(scaled, latency, brief(), small_space())
+            .starts_with("search state, made earlier from another input, accuracy model: expected hash "));
+  const auto dearer = count_model::parameters(small_space());
+  CHECK(go_on(accuracy, dearer, brief(), small_space()).find("another input, cost model") != std::string::npos);
+  auto options = brief();
+  options.seed = 2;
+  CHECK(go_on(accuracy, latency, options, small_space()).find("seed: expected 2, got 1") != std::string::npos);
+  options = brief();
+  options.levels = 4;
+  CHECK(go_on(accuracy, latency, options, small_space()).find("limits: expected 4 steps") != std::string::npos);
+  options = brief();
+  options.limits = {middle_cost()};
+  CHECK(go_on(accuracy, latency, options, small_space()).find("another input, limits") != std::string::npos);
+  auto space = small_space();
+  space.resolutions = {space.resolutions.front()};
+  CHECK(go_on(accuracy, latency, brief(), space).find("another input") != std::string::npos);
+}
+
 TEST_CASE("what cannot be met is refused at once with the nearest feasible value") {
   const auto latency = small_costs();
   auto options = brief();
@@ -131,8 +161,53 @@ TEST_CASE("a state of the time when every cost was called milliseconds is read")
   std::string before = nlohmann::json(state).dump();
   for (const auto& [now, then] : {std::pair{R"("cost":)", R"("latency_ms":)"}, {R"("limit":)", R"("limit_ms":)"}})
     for (std::size_t at; (at = before.find(now)) != before.npos;) before.replace(at, std::strlen(now), then);
-  CHECK(before.find("cost") == before.npos);
+  CHECK(before.find("\"cost\"") == before.npos);
   CHECK(same(search::read_pareto_state(nlohmann::json::parse(before), small_space()), state));
+}
+
+TEST_CASE("a system that gives no thread is one sentence") {
+  auto options = brief();
+  options.levels = 5, options.threads = 4;
+  const support::no_more_threads scope;
+  CHECK(sentence([&] { search::pareto(small_space(), accuracy, small_costs(), options); }) == no_four_threads);
+}
+
+TEST_CASE("a measured model may be asked by the threads of a search") {
+  const measured_model model(backend::reference{}, tiny_supernet(), 1);
+  std::vector<arch> archs;
+  random_stream random(3, "measured");
+  for (int i = 0; i < 6; ++i) {
+    archs.push_back(random_arch(small_space(), random));
+    archs.back().r = 32;
+  }
+  std::vector<double> costs(4 * archs.size());
+  parallel_for(costs.size(), 4, [&](std::size_t i) { costs[i] = model(archs[i % archs.size()]); });
+  CHECK(model.known().size() == archs.size());
+  for (std::size_t i = 0; i < costs.size(); ++i) CHECK(costs[i] == model(archs[i % archs.size()]));
+}
+
+TEST_CASE("models that are temporary live as long as their search, others are referred to") {
+  struct counted : landscape {
+    counted() = default;
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+    mutable std::atomic<int> asked{0};
+    double operator()(const arch& a) const { return ++asked, landscape::operator()(a); }
+  };
+  const auto whole = search::pareto(small_space(), accuracy, small_costs(), brief(500));
+  search::pareto_search temporary(small_space(), landscape{}, small_costs(), brief(500));
+  const counted one;
+  search::pareto_search named(small_space(), one, small_costs(), brief(500));
+  CHECK(temporary.run());
+  CHECK(named.run());
+  CHECK(same(temporary.state(), whole));
+  CHECK(same(named.state(), whole));
+  CHECK(one.asked > 1000);
+
+  search::improver improve(tiny_space::description, landscape{}, small_costs());
+  const auto better = improve(
+      smallest(small_space()), middle_cost(), [](const auto&) {}, [](auto) { return false; });
+  CHECK(better.accuracy > accuracy(smallest(small_space())));
 }
 
 } // namespace dynofa_test::search_pareto

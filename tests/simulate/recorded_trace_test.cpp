@@ -11,7 +11,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/co_runner.hpp"
+#include "../examples/support/co_runner.hpp"
 #include "support/scratch_folder.hpp"
 #include <cstdlib>
 #include <fstream>

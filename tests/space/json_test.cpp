@@ -75,7 +75,7 @@ TEST_CASE("whatever is wrong with an architecture is one sentence that names the
   CHECK(with("e", {3.5001}) ==
         "architecture field e[0]: expected a number in 0..255 of at most three decimal places, got 3.5001");
   CHECK(with("ks", {3.5}) == "architecture field ks[0]: expected a whole number in 0..255, got 3.5");
-  CHECK(with("e", {nullptr}) == "architecture field e[0]: expected a whole number in 0..255, got null");
+  CHECK(with("e", {nullptr}) == "architecture field e[0]: expected a number, got null");
   CHECK(with("d", json::array({json::array({2})})) ==
         "architecture field d[0]: expected a whole number in 0..255, got array");
   CHECK(with("r", UINT64_MAX) == "architecture field r: expected a whole number in 0..65535, got 18446744073709551615");
@@ -178,7 +178,7 @@ TEST_CASE("whatever is wrong with a space is one sentence that names the field")
         "space field stages[4] field expands: expected ascending numbers, got 3 before 3");
   CHECK(with("/stages/1/stride", 3) == "space field stages[1] field stride: expected a whole number in 1..2, got 3");
   CHECK(with("/stages/1/activation", "tanh") ==
-        "space field stages[1] field activation: expected identity, relu or h_swish, got something else");
+        "space field stages[1] field activation: expected identity, relu, h_swish or relu6, got something else");
   CHECK(with("/stages/1/squeeze_excite", 1) ==
         "space field stages[1] field squeeze_excite: expected true or false, got 1");
   CHECK(with("/stages/1/width", 30) == "space field stages[1] field width: expected a multiple of 8, got 30");

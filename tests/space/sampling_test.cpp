@@ -3,8 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
+#include <vector>
 
 namespace dynofa_test::space_sampling {
 
@@ -130,6 +133,24 @@ TEST_CASE("sampling works at compile time") {
   const arch x = random_arch(space, random);
   const arch y = mutate(space, x, 0.5, random);
   CHECK(same_genes(a, crossover(x, y, random)));
+}
+
+TEST_CASE("a sample begins with the ends, holds no network twice, and begins a larger one") {
+  const auto& space = ofa_w1_2::description;
+  const auto small = sample_space(space, 20), large = sample_space(space, 50);
+  CHECK(small.size() == 20);
+  CHECK(std::set<arch>(large.begin(), large.end()).size() == 50);
+  CHECK(std::equal(small.begin(), small.end(), large.begin()));
+  for (int r : {160, 224}) {
+    arch a = smallest(space), b = largest(space);
+    a.r = b.r = static_cast<std::uint16_t>(r);
+    CHECK(std::count(small.begin(), small.begin() + 4, a.canonical()) == 1);
+    CHECK(std::count(small.begin(), small.begin() + 4, b.canonical()) == 1);
+  }
+  CHECK(sample_space(space, 20, 2) != small);
+  CHECK(sample_space(space, 2).size() == 2);
+  using one = search_space<ofa_mobilenet_v3, width<1.0>, depth<2>, expand<3>, kernel<3>, resolution<160, 192>>;
+  CHECK(sample_space(one::description, 10).size() == 2); // it has no more
 }
 
 } // namespace dynofa_test::space_sampling

@@ -95,4 +95,25 @@ TEST_CASE("contains is validate without the sentence, at compile time too") {
   CHECK(ofa_w1_0::contains(a));
 }
 
+TEST_CASE("ProxylessNAS: a sixth stage of one block, whatever depth is offered elsewhere") {
+  constexpr space_description d = ofa_proxyless_w1_3::description;
+  CHECK(d.stem_width == 40);
+  CHECK(d.first_width == 24);
+  const int widths[] = {32, 56, 104, 128, 248, 416};
+  for (std::size_t s = 0; s < 6; ++s) CHECK(d.stages[s].width == widths[s]);
+  CHECK(d.final_width == 0);
+  CHECK(d.mix_width == 1664);
+  CHECK(d.bn_epsilon == 1e-3f);
+  CHECK(d.block_count() == 21);
+  CHECK(d.stages[5].depths == choices{1});
+  // files say five depths or six
+  arch a = largest(d);
+  CHECK(a.d.size() == 6);
+  a.d.resize(5);
+  CHECK(is_legal(d, a));
+  CHECK(conform(d, a) == largest(d));
+  a.d.resize(4);
+  CHECK_FALSE(is_legal(d, a));
+}
+
 } // namespace dynofa_test::space_search_space

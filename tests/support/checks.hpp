@@ -1,11 +1,12 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/number.hpp"
+#include "dynofa/report/program.hpp"
 
 #include <cstdint>
-#include <cstdlib>
-#include <exception>
 #include <iostream>
 #include <string>
+#include <string_view>
 
 // What the programs `tests/<name>_check.cpp` have in common: a line per case, then "N passed, N failed".
 
@@ -23,14 +24,19 @@ using dynofa::fixed;
 /// Runs the cases and prints the last line. Returns the program's exit status: 0 where all passed, 2 where it could not
 /// go on.
 template <class Cases>
-int count_checks(Cases cases) try {
-  cases();
-  std::cout << passed << " passed, " << failed << " failed\n";
-  return failed == 0 ? 0 : 1;
-} catch (const std::exception& e) {
-  std::cout << passed << " passed, " << failed + 1 << " failed\n";
-  std::cerr << e.what() << '\n';
-  return 2;
+int count_checks(Cases cases) {
+  const auto counted = [&](int, char**) {
+    try {
+      cases();
+    } catch (...) {
+      std::cout << passed << " passed, " << failed + 1 << " failed\n";
+      const int status = dynofa::report::explain_fault(std::cerr);
+      return dynofa::report::interrupted() ? status : 2;
+    }
+    std::cout << passed << " passed, " << failed << " failed\n";
+    return failed == 0 ? 0 : 1;
+  };
+  return dynofa::report::run_program(counted, 0, nullptr);
 }
 
 /// Seeds from `first` to `last`, "A:B" or "A" on a command line.
@@ -38,11 +44,15 @@ struct seed_range {
   std::uint64_t first = 1, last = 30;
 };
 inline seed_range read_seeds(const std::string& value) {
-  char* end = nullptr;
   seed_range seeds;
-  seeds.first = seeds.last = std::strtoull(value.c_str(), &end, 10);
-  if (*end == ':') seeds.last = std::strtoull(end + 1, &end, 10);
-  if (value.empty() || *end != 0 || seeds.first > seeds.last || seeds.last - seeds.first >= 10000)
+  std::string_view rest = value;
+  const auto first = dynofa::take_number<std::uint64_t>(rest);
+  seeds.first = seeds.last = first.value_or(0);
+  if (rest.starts_with(':')) {
+    rest.remove_prefix(1);
+    seeds.last = dynofa::take_number<std::uint64_t>(rest).value_or(0);
+  }
+  if (!first || !rest.empty() || seeds.first > seeds.last || seeds.last - seeds.first >= 10000)
     throw dynofa::error(dynofa::errc::invalid_argument, "--seeds", "A:B, A not above B, at most 10000 seeds", value);
   return seeds;
 }

@@ -13,4 +13,12 @@ inline dynofa::supernet_ptr tiny_supernet(std::uint64_t seed = 7) {
   return std::make_shared<const dynofa::supernet>(dynofa::random_supernet(tiny_space::description, seed));
 }
 
+/// ProxylessNAS as small: ReLU6, and one convolution between the last block and pooling.
+inline dynofa::supernet_ptr tiny_proxyless(std::uint64_t seed = 7) {
+  using namespace dynofa;
+  using space = search_space<ofa_proxyless_nas, width<0.2>, classes<10>, depth<2, 3, 4>, expand<3, 4, 6>,
+                             kernel<3, 5, 7>, resolution<32, 48, 64>>;
+  return std::make_shared<const supernet>(random_supernet(space::description, seed));
+}
+
 } // namespace support

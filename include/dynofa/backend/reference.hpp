@@ -24,6 +24,7 @@ namespace plain {
 inline float activate(activation act, float x) {
   switch (act) {
   case activation::relu: return std::max(x, 0.0f);
+  case activation::relu6: return std::min(std::max(x, 0.0f), 6.0f);
   case activation::h_swish: return x * std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f;
   case activation::h_sigmoid: return std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f;
   default: return x;
@@ -217,7 +218,7 @@ private:
     auto report = [&](std::string_view name, const image_tensor& x) {
       if (tap) tap(name, x);
     };
-    const auto name = [&] { return network_layout::key(b, index - 1); }; // the stem is first
+    const auto name = [&] { return net.layout.key(b, index - 1); }; // the stem is first
     switch (b.kind) {
     case block_kind::stem: {
       image_tensor x = plain::stem(in, net.array(b, weight_role::output), b.out_channels, b.stride);

@@ -42,9 +42,9 @@ struct evaluation_options {
 /// Top-1 and top-5 of every level over a folder of labelled images, in one pass: each picture is decoded once, and
 /// preprocessed once per resolution.
 ///
-/// Throws `error` if the folder has another number of classes than the network, and for pictures that cannot be read.
-/// The counts do not depend on the number of threads: on which others share a batch with an image, its logits do not
-/// depend.
+/// Throws `error` if the folder has another number of classes than the network, and for pictures that cannot be read,
+/// unless the folder skips them (`image_folder::skip_bad_pictures`): they do not count then. The counts do not depend
+/// on the number of threads: on which others share a batch with an image, its logits do not depend.
 template <inference_backend Backend>
 std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_ptr& net,
                                         const std::shared_ptr<const typename Backend::packed>& packed,

@@ -13,6 +13,7 @@ enum class activation : std::uint8_t {
   relu,      ///< max(x, 0)
   h_swish,   ///< x · relu6(x + 3) / 6
   h_sigmoid, ///< relu6(x + 3) / 6
+  relu6,     ///< min(max(x, 0), 6)
 };
 
 /// The kinds of block a plan is made of, in the order in which a network meets them.
@@ -21,8 +22,8 @@ enum class block_kind : std::uint8_t {
   separable,         ///< depthwise, batch norm, activation, 1×1 projection, batch norm, residual (block 0 of OFA)
   inverted_residual, ///< 1×1 expansion, BN, activation, depthwise, BN, activation, [SE], 1×1 projection, BN, [residual]
   final_expand,      ///< 1×1 convolution, batch norm, activation, mean over the image: in [N,H,W,C] → out [N,1,1,C']
-  feature_mix,       ///< 1×1 convolution of the pooled vector without batch norm or bias, activation
-  classifier,        ///< fully connected with bias: logits
+  feature_mix, ///< 1×1 convolution of the pooled vector without batch norm or bias, activation; not in every network
+  classifier,  ///< fully connected with bias: logits
 };
 
 /// Values of one image [r,r,3].

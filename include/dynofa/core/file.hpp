@@ -48,6 +48,14 @@ private:
   int fd_;
 };
 
+/// `call()` again and again while a signal interrupts it.
+template <class Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result == -1 && errno == EINTR) result = call();
+  return result;
+}
+
 inline std::string errno_text() { return std::system_category().message(errno); }
 
 /// What memory about to be used is for.
@@ -70,6 +78,18 @@ inline void bring_in([[maybe_unused]] const void* start, [[maybe_unused]] std::s
 #endif
 }
 
+/// A file that was not there, open for reading and writing, and its name, which begins with that of `path`. A process
+/// that was killed left such a file behind, perhaps one of our number (the first process of a container): then another
+/// name is tried. Negative, with errno, where that cannot be.
+inline std::pair<descriptor, std::string> make_beside(const std::filesystem::path& path, mode_t mode) {
+  static std::atomic<unsigned> counter{0};
+  for (int attempt = 0;; ++attempt) {
+    std::string name = text(path.string(), ".", ::getpid(), "-", counter++, ".tmp");
+    const int fd = uninterrupted([&] { return ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode); });
+    if (fd >= 0 || errno != EEXIST || attempt == 10'000) return {descriptor{fd}, std::move(name)};
+  }
+}
+
 /// Refuses what stands for a file and is not the file.
 inline void expect_the_file_itself(std::string_view content, const std::filesystem::path& path) {
   if (std::string kind = stand_in(content); !kind.empty())
@@ -81,11 +101,32 @@ inline std::pair<descriptor, std::size_t> open_to_read(const std::filesystem::pa
   const auto refused = [&](std::string got) {
     return error(errc::io, path.string(), "a readable file", std::move(got));
   };
-  descriptor fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; // NONBLOCK: a FIFO must not hang us
+  descriptor fd{uninterrupted([&] {
+    return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); // NONBLOCK: a FIFO must not hang us
+  })};
   struct stat status {};
   if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0) throw refused(errno_text());
   if (!S_ISREG(status.st_mode)) throw refused(S_ISDIR(status.st_mode) ? "a folder" : "something that is not a file");
   return {std::move(fd), static_cast<std::size_t>(status.st_size)};
+}
+
+/// Whether there is something at `path` that is neither a file nor a folder, such as /dev/stdout: it can be written to,
+/// and must not be replaced.
+inline bool is_device(const std::filesystem::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+/// Writes all of `parts`; false, with errno, where that fails.
+inline bool write_all(int fd, std::span<const std::span<const std::byte>> parts) {
+  for (auto part : parts)
+    while (!part.empty()) {
+      const auto written = ::write(fd, part.data(), part.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return false;
+      part = part.subspan(static_cast<std::size_t>(written));
+    }
+  return true;
 }
 
 } // namespace detail
@@ -110,13 +151,14 @@ inline file_bytes map_file(const std::filesystem::path& path) {
 /// The bytes of a regular file of at most `limit` bytes: a copy, which a file that shrinks meanwhile does not harm.
 /// Throws errc::io, or errc::bad_file for a larger one and for a git-lfs pointer or an HTML page in its place.
 inline std::vector<std::byte> read_bytes(const std::filesystem::path& path, std::size_t limit = 256u << 20) {
-  const auto [fd, size] = detail::open_to_read(path);
+  const auto opened = detail::open_to_read(path);
+  const std::size_t size = opened.second;
   if (size > limit)
     throw error(errc::bad_file, path.string(), text("a file of at most ", limit, " bytes"), text(size, " bytes"));
   std::vector<std::byte> bytes(size);
   for (std::size_t done = 0; done < size;) {
-    const auto got = ::read(fd.get(), bytes.data() + done, size - done);
-    if (got < 0 && errno == EINTR) continue;
+    const auto got =
+        detail::uninterrupted([&] { return ::read(opened.first.get(), bytes.data() + done, size - done); });
     if (got <= 0)
       throw error(errc::io, path.string(), "a readable file",
                   got < 0 ? detail::errno_text() : "one that became shorter");
@@ -144,27 +186,27 @@ void for_each_line(std::string_view source, std::string_view name, Visit visit) 
 /// Writes `parts` one after the other as the new content of `path`: temporary file in the same folder, fsync, rename.
 ///
 /// Readers see the old content or the new, never a mixture; on any failure the old file stays, the temporary one is
-/// removed and errc::io is thrown.
+/// removed and errc::io is thrown. A process that is killed leaves its temporary file, which disturbs nobody. A device
+/// or a pipe at `path` is written to in place.
 inline void replace_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
-  static std::atomic<unsigned> counter{0};
-  const std::string temporary = text(path.string(), ".", ::getpid(), "-", counter++, ".tmp");
   const auto refused = [&] { return error(errc::io, path.string(), "to write the file", detail::errno_text()); };
-
-  detail::descriptor fd{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
+  if (detail::is_device(path)) {
+    const detail::descriptor device{detail::uninterrupted([&] { return ::open(path.c_str(), O_WRONLY | O_CLOEXEC); })};
+    if (device.get() < 0 || !detail::write_all(device.get(), parts)) throw refused();
+    return;
+  }
+  auto made = detail::make_beside(path, 0666);
+  detail::descriptor& fd = made.first;
+  const std::string& temporary = made.second;
   if (fd.get() < 0) throw refused();
   const auto give_up = [&] {
     const error fault = refused(); // before unlink changes errno
     ::unlink(temporary.c_str());
     return fault;
   };
-  for (auto part : parts)
-    while (!part.empty()) {
-      const auto written = ::write(fd.get(), part.data(), part.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw give_up();
-      part = part.subspan(static_cast<std::size_t>(written));
-    }
-  if (::fsync(fd.get()) != 0 || !fd.close() || ::rename(temporary.c_str(), path.c_str()) != 0) throw give_up();
+  if (!detail::write_all(fd.get(), parts) || detail::uninterrupted([&] { return ::fsync(fd.get()); }) != 0 ||
+      !fd.close() || ::rename(temporary.c_str(), path.c_str()) != 0)
+    throw give_up();
 
   // The rename itself is durable once the folder is synced; a folder that cannot be opened or synced loses nothing
   // else.

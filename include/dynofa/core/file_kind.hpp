@@ -63,12 +63,15 @@ inline std::string kind_of_content(std::string_view content) {
                {"II*\0"sv, "a TIFF image"},
                {"MM\0*"sv, "a TIFF image"},
                {"\0\0\1\0"sv, "an icon"},
-               {"BM"sv, "a BMP image"}};
+               {"BM"sv, "a BMP image"},
+               {"P5"sv, "a PGM image"},
+               {"P6"sv, "a PPM image"},
+               {"\0\x05\x16\x07"sv, "an AppleDouble file"}};
   for (const auto& [first, kind] : known)
     if (content.starts_with(first)) return std::string(kind);
   if (content.starts_with("RIFF") && content.substr(0, 12).ends_with("WEBP")) return "a WebP image";
   if (content.substr(0, 12).ends_with("ftypavif")) return "an AVIF image";
-  if (content.substr(0, 12).ends_with("ftypheic")) return "an HEIC image";
+  if (content.substr(0, 8).ends_with("ftyp")) return "a HEIF image or video";
   if (content.size() > 262 && content.substr(257).starts_with("ustar")) return "a tar archive";
   if (std::all_of(content.begin(),
                   content.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(content.size(), 512)),

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/core/state_file.hpp"
 #include "dynofa/family/family.hpp"
 #include "dynofa/latency/table_json.hpp"
 #include "dynofa/space/json.hpp"
@@ -13,24 +14,31 @@
 
 namespace dynofa {
 
-/// Whatever its maker wants to tell: "origin", "made_by", … Throws errc::bad_file for a section that is not such texts.
-inline std::map<std::string, std::string> provenance_of(const family& f) {
-  const auto found = f.sections.find("provenance");
+namespace detail {
+inline std::map<std::string, std::string> texts_of(const family& f, const std::string& section) {
+  const auto found = f.sections.find(section);
   if (found == f.sections.end()) return {};
-  const auto json = detail::parse_bounded(found->second.text, "provenance");
+  const auto json = parse_bounded(found->second.text, section);
   std::map<std::string, std::string> told;
-  detail::json_field(json, "provenance").members(0, 1 << 16, "text", [&](const std::string& name, const auto& value) {
+  json_field(json, section).members(0, 1 << 16, "text", [&](const std::string& name, const auto& value) {
     told[name] = value.word(1 << 20);
   });
   return told;
 }
+} // namespace detail
+
+/// Whatever its maker wants to tell: "origin", "made_by", … Throws errc::bad_file for a section that is not such texts.
+inline std::map<std::string, std::string> provenance_of(const family& f) { return detail::texts_of(f, "provenance"); }
 /// Throws errc::invalid_argument for texts that are not UTF-8.
 inline void set_provenance(family& f, const std::map<std::string, std::string>& told) {
-  try {
-    f.sections["provenance"] = {nlohmann::json(told).dump(), {}};
-  } catch (const nlohmann::json::exception&) {
-    throw error(errc::invalid_argument, "provenance", "texts in UTF-8", "another encoding");
-  }
+  f.sections["provenance"] = {detail::json_text(told, "provenance"), {}};
+}
+
+/// What a family that is still being made was made from so far, for whoever goes on with it later
+/// (`require_same_inputs`). Throw as those of the provenance do.
+inline named_inputs inputs_of(const family& f) { return detail::texts_of(f, "inputs"); }
+inline void set_inputs(family& f, const named_inputs& inputs) {
+  f.sections["inputs"] = {detail::json_text(inputs, "inputs"), {}};
 }
 
 /// Nothing if the family has none; throws errc::bad_file for a section that is no latency table.
@@ -40,7 +48,7 @@ inline std::optional<latency_table> table_of(const family& f) {
   return parse_latency_table(found->second.text);
 }
 inline void set_table(family& f, const latency_table& table) {
-  f.sections["table"] = {nlohmann::json(table).dump(), {}};
+  f.sections["table"] = {detail::json_text(table, "latency table"), {}};
 }
 
 /// Nothing if the family has none; throws `error` for a section that is no predictor.

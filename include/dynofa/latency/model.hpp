@@ -23,6 +23,11 @@ concept cost_model = requires(const M& model, const arch& a) {
   { model.device() } -> std::convertible_to<std::string>;
 };
 
+/// Whether a cost model says another thing of the same architecture in the next run of a program, as one that measures
+/// does.
+template <class M>
+inline constexpr bool varies_between_runs = false;
+
 /// A cost model whose value is `costs()(a) * scale() + offset()` with scale > 0: its extremes are exact.
 template <class M>
 concept additive_cost_model = cost_model<M> && requires(const M& model) {
@@ -149,5 +154,9 @@ private:
   Primary primary_;
   std::tuple<Limits...> limits_;
 };
+template <cost_model Primary, cost_model... Models>
+inline constexpr bool varies_between_runs<composite_model<Primary, limit<Models>...>> = (varies_between_runs<Primary> ||
+                                                                                         ... ||
+                                                                                         varies_between_runs<Models>);
 
 } // namespace dynofa

@@ -33,7 +33,7 @@ template <inference_backend Backend>
 class profiler {
 public:
   /// Binds all carriers. Throws errc::invalid_argument for senseless options, errc::invalid_arch for a resolution that
-  /// the space does not offer, errc::mismatch for a state of another backend, space, seed or extent.
+  /// the space does not offer, errc::mismatch for a state of another backend, processor, space or other options.
   profiler(Backend backend, supernet_ptr net, profile_options options, profile_state state = {})
       : net_{net}
       , runner_{std::move(backend), std::move(net)}
@@ -136,17 +136,24 @@ private:
     require_argument(options_.runs_per_sample >= 1, "profile runs_per_sample", "at least 1", options_.runs_per_sample);
   }
 
+  /// All that times depend on. Not the weights: of their values they are independent.
+  named_inputs inputs() const {
+    std::string resolutions;
+    for (int r : measured_) resolutions += text(resolutions.empty() ? "" : " ", r);
+    return {{"backend", runner_.backend().name()},
+            {"processor", read_machine_facts().processor},
+            {"space", text("hash ", in_base(16, fnv1a64(nlohmann::json(net_->space).dump())))},
+            {"resolutions", resolutions},
+            {"extent", options_.quick ? "quick" : "full"},
+            {"runs per sample", text(options_.runs_per_sample)},
+            {"seed", text(options_.seed)}};
+  }
+
   /// Makes room for all samples and refuses a state that belongs to something else.
   void adopt_state() {
-    const std::string backend = runner_.backend().name();
-    const std::string space = text(in_base(16, fnv1a64(nlohmann::json(net_->space).dump())), " seed ", options_.seed,
-                                   options_.quick ? " quick" : " full");
-    if (!state_.backend.empty()) {
-      if (state_.backend != backend) throw error(errc::mismatch, "stored profile", backend, state_.backend);
-      if (state_.space != space) throw error(errc::mismatch, "stored profile", "one of space " + space, state_.space);
-    }
-    state_.backend = backend;
-    state_.space = space;
+    const named_inputs now = inputs();
+    if (!state_.inputs.empty()) require_same_inputs("stored profile", now, state_.inputs);
+    state_.inputs = now;
     for (const auto& of : plan_.resolutions) {
       auto& have = state_.resolutions[of.r];
       if (have.carriers.size() > of.carriers.size())
@@ -232,7 +239,7 @@ private:
     latency_table table;
     const machine_facts machine = read_machine_facts();
     table.device = !options_.device.empty() ? options_.device : machine.processor;
-    table.backend = state_.backend;
+    table.backend = state_.inputs.at("backend");
     table.isa = options_.isa;
     table.threads = options_.threads;
     if constexpr (requires { table.isa = runner_.backend().isa_name(); })

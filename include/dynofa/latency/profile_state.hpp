@@ -1,7 +1,9 @@
 #pragma once
+#include "dynofa/core/state_file.hpp"
 #include "dynofa/latency/samples.hpp"
 #include "dynofa/latency/table_json.hpp"
 
+#include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
@@ -17,7 +19,7 @@ struct profile_state {
     std::vector<samples> carriers;                    ///< times of whole networks, as the plan numbers them
     friend bool operator==(const at_resolution&, const at_resolution&) = default;
   };
-  std::string backend, space; ///< what it belongs to: the backend's name, a hash of space, extent and seed
+  named_inputs inputs; ///< what was timed, and where; the profiler compares them. None: nothing was measured yet
   std::map<int, at_resolution> resolutions;
   samples reference;  ///< one operation, re-timed after every carrier: shows drift and noise
   double seconds = 0; ///< spent so far
@@ -26,8 +28,11 @@ struct profile_state {
 };
 
 inline void to_json(nlohmann::json& json, const profile_state& s) {
-  json = {{"format", "dynofa profile"}, {"version", 1},         {"backend", s.backend},
-          {"space", s.space},           {"seconds", s.seconds}, {"reference", s.reference}};
+  json = {{"format", "dynofa profile"},
+          {"version", 2},
+          {"inputs", s.inputs},
+          {"seconds", s.seconds},
+          {"reference", s.reference}};
   auto& all = json["resolutions"] = nlohmann::json::object();
   for (const auto& [r, of] : s.resolutions) all[std::to_string(r)] = {{"keys", of.keys}, {"carriers", of.carriers}};
 }
@@ -43,16 +48,14 @@ inline samples read_samples(const json_field& f) {
 
 } // namespace detail
 
-/// Reads what `to_json` wrote; every fault is one errc::bad_file. Whether it fits a space and a backend says the
-/// profiler.
+/// Reads what `to_json` wrote; every fault is one errc::bad_file. Whether it fits says the profiler.
 inline profile_state read_profile_state(const nlohmann::json& json, const std::string& where = "profile") {
   using namespace detail;
   const json_field all(json, where);
-  if (!all["format"].is_word("dynofa profile") || all["version"].value() != 1)
-    throw error(errc::bad_file, where, "a dynofa profile of version 1", "another");
+  if (!all["format"].is_word("dynofa profile") || all["version"].value() != 2)
+    throw error(errc::bad_file, where, "a dynofa profile of version 2", "another");
   profile_state s;
-  s.backend = all["backend"].word(256);
-  s.space = all["space"].word(256);
+  s.inputs = read_inputs(all["inputs"]);
   s.seconds = table_number(all["seconds"]);
   s.reference = read_samples(all["reference"]);
   const auto resolution = [&](const std::string& name, const json_field& of) {
@@ -68,6 +71,16 @@ inline profile_state read_profile_state(const nlohmann::json& json, const std::s
 }
 inline profile_state parse_profile_state(std::string_view source, const std::string& where = "profile") {
   return read_profile_state(detail::parse_table_json(source, where), where);
+}
+
+/// The state in a file, or an empty one where there is no file.
+inline profile_state load_profile_state(const std::filesystem::path& path) {
+  std::error_code fault;
+  if (!std::filesystem::exists(path, fault) && !fault) return {};
+  return parse_profile_state(map_file(path).text(), path.string());
+}
+inline void save_profile_state(const std::filesystem::path& path, const profile_state& state) {
+  replace_file(path, detail::json_text(state, path.string()));
 }
 
 } // namespace dynofa

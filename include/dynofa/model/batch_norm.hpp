@@ -113,7 +113,7 @@ inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics&
 
 /// The checkpoint name of batch norm i of block b of a plan, with the indices of the extracted sub-network.
 inline std::string norm_name(const plan& p, std::size_t b, int i) {
-  return network_layout::norm_key(p.blocks[b], i, key_form::extracted, b - 1); // the stem is first
+  return network_layout(p.space).norm_key(p.blocks[b], i, key_form::extracted, b - 1); // the stem is first
 }
 
 } // namespace dynofa

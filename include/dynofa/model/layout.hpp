@@ -91,7 +91,13 @@ inline constexpr unit_rows rows_of_units[] = {
     {block_kind::feature_mix, "feature_mix_layer", "supernet.feature_mix", feature_mix_weights, {}},
     {block_kind::classifier, "classifier", "supernet.classifier", classifier_weights, {}}};
 
-constexpr const unit_rows& rows_of(block_kind kind) { return rows_of_units[static_cast<std::size_t>(kind)]; }
+inline constexpr unit_rows rows_of_pooled_mix{block_kind::final_expand, "feature_mix_layer", "supernet.feature_mix",
+                                              final_expand_weights, final_expand_norms};
+
+constexpr const unit_rows& rows_of(const space_description& space, block_kind kind) {
+  if (kind == block_kind::final_expand && space.final_width == 0) return rows_of_pooled_mix;
+  return rows_of_units[static_cast<std::size_t>(kind)];
+}
 constexpr bool is_numbered(block_kind kind) {
   return kind == block_kind::separable || kind == block_kind::inverted_residual;
 }
@@ -119,19 +125,19 @@ inline std::vector<block> units_of(const space_description& space) {
     b.unit = static_cast<std::int16_t>(units.size());
     units.push_back(b);
   };
-  const int first = space.stem_width;
+  const int stem = space.stem_width, first = space.width_of_first();
   add({.kind = block_kind::stem,
-       .act = activation::h_swish,
+       .act = space.stem_act,
        .kernel = 3,
        .stride = 2,
        .in_channels = 3,
-       .out_channels = first});
+       .out_channels = stem});
   add({.kind = block_kind::separable,
-       .act = activation::relu,
-       .residual = true,
+       .act = space.first_act,
+       .residual = space.first_residual,
        .kernel = 3,
-       .in_channels = first,
-       .mid_channels = first,
+       .in_channels = stem,
+       .mid_channels = stem,
        .out_channels = first});
   std::int16_t gene = 0;
   for (std::size_t s = 0; s < space.stages.size(); ++s) {
@@ -153,13 +159,14 @@ inline std::vector<block> units_of(const space_description& space) {
   }
   const int last = space.stages.empty() ? first : space.stages.back().width;
   add({.kind = block_kind::final_expand,
-       .act = activation::h_swish,
+       .act = space.head_act,
        .in_channels = last,
-       .out_channels = space.final_width});
-  add({.kind = block_kind::feature_mix,
-       .act = activation::h_swish,
-       .in_channels = space.final_width,
-       .out_channels = space.mix_width});
+       .out_channels = space.final_width > 0 ? space.final_width : space.mix_width});
+  if (space.final_width > 0)
+    add({.kind = block_kind::feature_mix,
+         .act = space.head_act,
+         .in_channels = space.final_width,
+         .out_channels = space.mix_width});
   add({.kind = block_kind::classifier, .output = 0, .in_channels = space.mix_width, .out_channels = space.classes});
   return units;
 }
@@ -219,8 +226,9 @@ public:
   explicit network_layout(const space_description& space)
       : units{units_of(space)} {
     for (const block& u : units) {
+      const detail::unit_rows& rows = rows_.emplace_back(detail::rows_of(space, u.kind));
       first_weights_.push_back(weights.size()), first_norms_.push_back(norms.size());
-      for (const auto& row : detail::rows_of(u.kind).weights) {
+      for (const auto& row : rows.weights) {
         if (u.se_channels == 0 && row.role >= weight_role::se_reduce && row.role <= weight_role::se_expand_bias)
           continue;
         if (row.role == weight_role::depthwise && u.gene >= 0)
@@ -228,7 +236,7 @@ public:
         else
           add(row, u, u.kernel);
       }
-      for (const auto& row : detail::rows_of(u.kind).norms)
+      for (const auto& row : rows.norms)
         norms.push_back(
             {u.unit, static_cast<std::uint8_t>(norms.size() - first_norms_.back()), detail::extent(row.channels, u)});
     }
@@ -250,8 +258,8 @@ public:
   }
 
   /// "blocks.7", "first_conv": what a checkpoint calls a unit; `number` is the block's in that file.
-  static std::string key(const block& unit, std::size_t number) {
-    return numbered(unit, detail::rows_of(unit.kind).key, number);
+  std::string key(const block& unit, std::size_t number) const {
+    return numbered(unit, rows_[static_cast<std::size_t>(unit.unit)].key, number);
   }
   /// The checkpoint's name of an array. Of depthwise arrays only the largest size stands in the file of a
   /// super-network; the others' key is that of the matrix that makes them (`transform_key`).
@@ -268,8 +276,8 @@ public:
                 int(from.kernel), "to", int(w.kernel), "_matrix");
   }
   /// Batch norm i of a unit: "blocks.7.conv.depth_conv.bn", in an elastic unit of a super-network ".bn.bn".
-  static std::string norm_key(const block& unit, int i, key_form form, std::size_t number) {
-    const auto& row = detail::rows_of(unit.kind).norms[static_cast<std::size_t>(i)];
+  std::string norm_key(const block& unit, int i, key_form form, std::size_t number) const {
+    const auto& row = rows_[static_cast<std::size_t>(unit.unit)].norms[static_cast<std::size_t>(i)];
     const bool wraps = form == key_form::supernet && row.wrapped && unit.gene >= 0;
     return text(key(unit, number), row.layer, wraps ? ".bn.bn" : ".bn");
   }
@@ -299,6 +307,7 @@ public:
   static std::size_t number_of(std::int16_t unit) { return static_cast<std::size_t>(std::max(0, unit - 1)); }
 
 private:
+  std::vector<detail::unit_rows> rows_;                  ///< of each unit
   std::vector<std::size_t> first_weights_, first_norms_; ///< of each unit, and the end
 
   template <class Array>
@@ -317,7 +326,7 @@ private:
   }
   std::string unit_name(std::int16_t unit) const {
     const block& u = units[static_cast<std::size_t>(unit)];
-    return numbered(u, detail::rows_of(u.kind).name, number_of(unit));
+    return numbered(u, rows_[static_cast<std::size_t>(unit)].name, number_of(unit));
   }
   static std::string numbered(const block& unit, std::string_view word, std::size_t number) {
     return detail::is_numbered(unit.kind) ? text(word, number) : std::string(word);

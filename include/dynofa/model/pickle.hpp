@@ -41,7 +41,7 @@ struct known_global {
   dtype type = dtype::f32;
 };
 
-constexpr known_global known_globals[] = {
+inline constexpr known_global known_globals[] = {
     {"collections", "OrderedDict", known_global::dictionary},
     {"collections", "defaultdict", known_global::dictionary},
     {"torch._utils", "_rebuild_tensor", known_global::rebuild_tensor}, // before torch 0.4

@@ -26,12 +26,10 @@ struct seeded_arrays {
     if (w.shape.size() == 1) return normals(layout.key(w), w.size(), 0.2); // a bias
     if (w.role() == weight_role::depthwise && unit.gene >= 0) return damped_rings(layout.key(w), w);
     double gain = w.row->gain;
+    if (unit.act == activation::relu6 && (w.role() == weight_role::expand || unit.mid_channels == 0)) gain = 2;
     if (w.role() == weight_role::output && unit.mid_channels > 0) {
       if (unit.se_channels > 0) gain *= 4; // makes up for the gates
-      const bool first_of_stage =
-          unit.gene >= 0 &&
-          static_cast<std::size_t>(unit.gene) == space.first_block(space.stage_of(static_cast<std::size_t>(unit.gene)));
-      if (!first_of_stage) gain *= 0.25; // is added to the block's input
+      if (unit.residual) gain *= 0.25;     // is added to the block's input
     }
     const auto fan_in = static_cast<double>(w.size()) / static_cast<double>(w.shape[0]);
     return normals(layout.key(w), w.size(), std::sqrt(gain / fan_in));

@@ -1,4 +1,6 @@
 #pragma once
+#include "dynofa/report/interrupt.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <ostream>
@@ -15,12 +17,22 @@ public:
   progress(std::ostream& out, std::string_view what)
       : out_{out}
       , what_{what} {}
+  progress(const progress&) = delete;
+  progress& operator=(const progress&) = delete;
+  ~progress() { end(); }
 
-  /// Shows done of total; always returns true, so it can be the callback of work that may be cancelled.
+  /// Ends the line of work that stopped before everything was done; so does the destructor.
+  void end() {
+    if (!finished_ && drawn_ != clock::time_point{}) out_ << '\n' << std::flush;
+    finished_ = true;
+  }
+
+  /// Shows done of total. It can be the callback of work that may be cancelled: false once `catch_interrupts` has
+  /// caught one.
   bool operator()(std::size_t done, std::size_t total) {
     const auto now = clock::now();
     const bool last = done >= total;
-    if (finished_ || (!last && now - drawn_ < std::chrono::milliseconds(100))) return true;
+    if (finished_ || (!last && now - drawn_ < std::chrono::milliseconds(100))) return !interrupted();
     drawn_ = now;
     constexpr std::size_t width = 30;
     const std::size_t filled = total ? done * width / total : width;
@@ -33,7 +45,7 @@ public:
            << " s left  ";
     if (last) out_ << "                    \n", finished_ = true;
     out_.flush();
-    return true;
+    return !interrupted();
   }
 
 private:

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/search/candidate.hpp"
+#include "dynofa/search/search_inputs.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <optional>
@@ -26,6 +26,7 @@ struct evolution_state {
   std::vector<candidate> population; ///< best first
   std::size_t generation = 0, evaluations = 0;
   std::uint64_t random_key = 0, random_counter = 0;
+  named_inputs inputs; ///< space, models, limit and options; the search compares them
   const candidate& best() const { return population.front(); }
 };
 
@@ -36,12 +37,14 @@ template <accuracy_model Accuracy, cost_model Cost>
 class evolution_search {
 public:
   /// Throws errc::infeasible for a limit below the space's least cost, errc::invalid_argument for ratios outside
-  /// [0, 1] or an empty population.
-  evolution_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, double limit,
-                   evolution_options options, std::optional<evolution_state> resume = std::nullopt)
+  /// [0, 1] or an empty population, errc::mismatch for a state to go on from that has another space, other models,
+  /// limit or options.
+  evolution_search(const space_description& space, std::type_identity_t<Accuracy> accuracy,
+                   std::type_identity_t<Cost> cost, double limit, evolution_options options,
+                   std::optional<evolution_state> resume = std::nullopt)
       : space_{space}
-      , accuracy_{accuracy}
-      , cost_{cost}
+      , accuracy_{std::forward<Accuracy>(accuracy)}
+      , cost_{std::forward<Cost>(cost)}
       , limit_{limit}
       , options_{std::move(options)}
       , random_{options_.seed, "evolution"} {
@@ -52,6 +55,17 @@ public:
         ratio(options_.mutate_prob, "mutate_prob");
     require_argument(options_.population >= 1, "evolution option population", "at least 1", "0");
     require_feasible(space_, cost_, limit_, "evolution");
+    named_inputs now = search_inputs(space_, accuracy_, cost_);
+    const auto& o = options_;
+    now["seed"] = text(o.seed), now["limit"] = detail::digits(limit_), now["population"] = text(o.population);
+    now["most draws"] = text(o.most_draws);
+    for (const auto& [name, value] : {std::pair{"parent ratio", o.parent_ratio},
+                                      {"mutation ratio", o.mutation_ratio},
+                                      {"mutation probability", o.mutate_prob},
+                                      {"least accuracy", o.accuracy_least}})
+      now[name] = detail::digits(value);
+    if (resume) require_same_inputs("search state", now, resume->inputs);
+    state_.inputs = std::move(now);
     if (resume) {
       state_ = std::move(*resume);
       random_ = random_stream::resume(state_.random_key, state_.random_counter);
@@ -149,14 +163,17 @@ private:
   }
 
   space_description space_;
-  const Accuracy& accuracy_;
-  const Cost& cost_;
+  Accuracy accuracy_; ///< a value or a reference, see `kept_model`
+  Cost cost_;
   double limit_;
   evolution_options options_;
   random_stream random_;
   evolution_state state_;
   std::unordered_map<arch, double> known_;
 };
+template <class Accuracy, class Cost, class... Rest>
+evolution_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
+    -> evolution_search<kept_model<Accuracy>, kept_model<Cost>>;
 
 /// Runs an `evolution_search` and returns its last state; `.best()` is the answer.
 template <accuracy_model Accuracy, cost_model Cost>

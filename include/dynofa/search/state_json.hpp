@@ -31,7 +31,7 @@ inline void to_json(nlohmann::json& json, const candidate& c) {
   json = {{"arch", c.arch}, {"accuracy", c.accuracy}, {"cost", c.cost}};
 }
 inline void to_json(nlohmann::json& json, const pareto_state& s) {
-  json = {{"seed", s.seed}, {"front", s.all.members()}, {"limits", nlohmann::json::array()}};
+  json = {{"inputs", s.inputs}, {"seed", s.seed}, {"front", s.all.members()}, {"limits", nlohmann::json::array()}};
   for (const auto& l : s.limits)
     json["limits"].push_back({{"limit", l.limit},
                               {"elite", l.elite},
@@ -43,6 +43,7 @@ inline pareto_state read_pareto_state(const nlohmann::json& json, const space_de
   using namespace detail;
   const json_field all(json, "search state");
   pareto_state s;
+  s.inputs = dynofa::detail::read_inputs(all["inputs"]);
   s.seed = read_count(all["seed"]);
   all["front"].each(1 << 20, [&](const json_field& c) { s.all.insert(read_candidate(c, space)); });
   all["limits"].each(1024, [&](const json_field& l) {
@@ -58,7 +59,8 @@ inline pareto_state read_pareto_state(const nlohmann::json& json, const space_de
   return s;
 }
 inline void to_json(nlohmann::json& json, const evolution_state& s) {
-  json = {{"population", s.population},
+  json = {{"inputs", s.inputs},
+          {"population", s.population},
           {"generation", s.generation},
           {"evaluations", s.evaluations},
           {"random", {s.random_key, s.random_counter}}};
@@ -67,6 +69,7 @@ inline evolution_state read_evolution_state(const nlohmann::json& json, const sp
   using namespace detail;
   const json_field all(json, "search state");
   evolution_state s;
+  s.inputs = dynofa::detail::read_inputs(all["inputs"]);
   all["population"].each(1 << 20, [&](const json_field& c) { s.population.push_back(read_candidate(c, space)); });
   if (s.population.empty()) throw error(errc::bad_file, "search state field population", "at least one", "none");
   s.generation = read_count(all["generation"]);

@@ -114,8 +114,8 @@ struct arch {
 
   /// "r160 d 2 3 2 2 4  k 3 5 | 7 3 3 | …  e 3 4 | …", active genes only.
   friend std::ostream& operator<<(std::ostream& out, const arch& a) {
-    out << 'r' << a.r << " d";
-    for (int depth : a.d) out << ' ' << depth;
+    out << 'r' << decimal(a.r) << " d";
+    for (int depth : a.d) out << ' ' << decimal(depth);
     auto genes = [&](const char* name, const auto& values) {
       out << ' ' << name;
       for (std::size_t i = 0; i < values.size(); ++i) {
@@ -149,9 +149,17 @@ inline std::string name_of(const gene& g) {
 
 } // namespace detail
 
+/// `a` with the depths that files leave out: of last stages that offer one only, as ProxylessNAS' sixth.
+constexpr arch with_all_depths(const space_description& space, arch a) {
+  while (!a.d.empty() && a.d.size() < space.stages.size() && space.stages[a.d.size()].depths.size() == 1)
+    a.d.push_back(space.stages[a.d.size()].depths.front());
+  return a;
+}
+
 /// The first fault of `a` in `space`, as the error that names field, legal values and what was found; nothing if it is
 /// legal. Genes of inactive blocks must be legal too, as in once-for-all.
-inline std::optional<error> find_fault(const space_description& space, const arch& a) {
+inline std::optional<error> find_fault(const space_description& space, const arch& given) {
+  const arch a = with_all_depths(space, given);
   auto fault = [](const std::string& field, std::string expected, std::string got) {
     return error(errc::invalid_arch, "architecture field " + field, std::move(expected), std::move(got));
   };
@@ -172,7 +180,8 @@ inline std::optional<error> find_fault(const space_description& space, const arc
 }
 
 /// Whether the space contains `a`: `find_fault` without the sentence, at compile time too.
-constexpr bool is_legal(const space_description& space, const arch& a) {
+constexpr bool is_legal(const space_description& space, const arch& given) {
+  const arch a = with_all_depths(space, given);
   if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != space.stages.size())
     return false;
   const gene_list genes = space.genes();
@@ -196,6 +205,7 @@ constexpr decltype(arch::uneven) uneven_blocks(const space_description& space) {
 /// `a` with its blocks dealt to stages as the space has them, in canonical form: what compares equal to others of the
 /// space. `a` must be one of it.
 constexpr arch conform(const space_description& space, arch a) {
+  a = with_all_depths(space, std::move(a));
   a.uneven = detail::uneven_blocks(space);
   return a.canonical();
 }

@@ -65,10 +65,17 @@ struct stage_description {
 /// that once-for-all hard-codes (widths, strides, squeeze-excite, resolutions, class count) are data here.
 struct space_description {
   double width_multiplier = 1.0; ///< for the record: the widths below already contain it
-  int stem_width = 16;           ///< output channels of the stem and of block 0
+  int stem_width = 16;           ///< output channels of the stem
+  activation stem_act = activation::h_swish;
+  int first_width = 0; ///< output channels of block 0; 0: as the stem's
+  activation first_act = activation::relu;
+  bool first_residual = true;
   inline_vector<stage_description, max_stages> stages;
-  int final_width = 960; ///< output channels of the last 1×1 convolution before pooling
-  int mix_width = 1280;  ///< output channels of the 1×1 convolution after pooling
+  /// Output channels of the last 1×1 convolution before pooling; 0: there is none, and the one below stands before
+  /// pooling, with a batch norm.
+  int final_width = 960;
+  int mix_width = 1280;                      ///< output channels of the 1×1 convolution before the classifier
+  activation head_act = activation::h_swish; ///< of these two
   int classes = 1000;
   float bn_epsilon = 1e-5f;
   inline_vector<std::uint16_t, max_resolutions> resolutions; ///< ascending
@@ -95,9 +102,10 @@ struct space_description {
     for (std::size_t end = blocks_of(0); block >= end; end += blocks_of(s)) ++s;
     return s;
   }
+  constexpr int width_of_first() const { return first_width > 0 ? first_width : stem_width; }
   /// Input channels of block `b` of stage `s`.
   constexpr int in_channels(std::size_t s, std::size_t b) const {
-    return b > 0 ? stages[s].width : s > 0 ? stages[s - 1].width : stem_width;
+    return b > 0 ? stages[s].width : s > 0 ? stages[s - 1].width : width_of_first();
   }
   /// Channels of the depthwise convolution of that block at expand ratio `e`.
   constexpr int mid_channels(std::size_t s, std::size_t b, decimal e) const {

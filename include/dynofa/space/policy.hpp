@@ -17,13 +17,18 @@ struct kernel;
 struct resolution;
 struct width;
 struct stem_width;
+struct stem_activation;
+struct first_block;
 struct stage_widths;
+struct stage_blocks;
 struct strides;
 struct activations;
 struct squeeze_excite;
 struct final_width;
 struct mix_width;
+struct head_activation;
 struct classes;
+struct norm_epsilon;
 } // namespace tag
 
 // Choices of a space (what an architecture may pick) or of a sub-network (what it picked). In a sub-network one value
@@ -72,16 +77,37 @@ struct width {
   using tag = tag::width;
   static constexpr double value = Multiplier.value();
 };
-/// Output channels of the stem and of block 0.
+/// Output channels of the stem; of block 0 too unless `first_block` says otherwise.
 template <int Value>
 struct stem_width {
   using tag = tag::stem_width;
   static constexpr int value = Value;
 };
+/// Of the stem; h-swish without it.
+template <activation Value>
+struct stem_activation {
+  using tag = tag::stem_activation;
+  static constexpr activation value = Value;
+};
+/// Block 0, which every sub-network has: output channels, activation, whether its input is added to its output. Without
+/// it: the stem's channels, ReLU, and the input is added.
+template <int Width, activation Act, bool Residual>
+struct first_block {
+  using tag = tag::first_block;
+  static constexpr int width = Width;
+  static constexpr activation act = Act;
+  static constexpr bool residual = Residual;
+};
 /// Output channels of each stage.
 template <int... Values>
 struct stage_widths {
   using tag = tag::stage_widths;
+};
+/// Blocks of each stage in the super-network, where they differ; the depths on offer are then cut off there. Without
+/// it: as many as the largest depth on offer.
+template <int... Values>
+struct stage_blocks {
+  using tag = tag::stage_blocks;
 };
 /// Stride of the first block of each stage: 1 or 2.
 template <int... Values>
@@ -98,23 +124,37 @@ template <bool... Values>
 struct squeeze_excite {
   using tag = tag::squeeze_excite;
 };
-/// Output channels of the last 1×1 convolution before pooling.
+/// Output channels of the last 1×1 convolution before pooling. `final_width<0>`: that of `mix_width` stands before
+/// pooling, with a batch norm.
 template <int Value>
 struct final_width {
   using tag = tag::final_width;
   static constexpr int value = Value;
 };
-/// Output channels of the 1×1 convolution after pooling.
+/// Output channels of the 1×1 convolution before the classifier.
 template <int Value>
 struct mix_width {
   using tag = tag::mix_width;
   static constexpr int value = Value;
+};
+/// Of both; h-swish without it.
+template <activation Value>
+struct head_activation {
+  using tag = tag::head_activation;
+  static constexpr activation value = Value;
 };
 /// Number of classes.
 template <int Value>
 struct classes {
   using tag = tag::classes;
   static constexpr int value = Value;
+};
+
+/// What batch norms add to variances, 1e-5 without it.
+template <decimal Value>
+struct norm_epsilon {
+  using tag = tag::norm_epsilon;
+  static constexpr double value = Value.value();
 };
 
 /// The fixed geometry of a MobileNetV3-like network, before the width multiplier.
@@ -126,5 +166,15 @@ using ofa_mobilenet_v3 = network<
     stem_width<16>, stage_widths<24, 40, 80, 112, 160>, strides<2, 2, 2, 1, 2>,
     activations<activation::relu, activation::relu, activation::h_swish, activation::h_swish, activation::h_swish>,
     squeeze_excite<false, true, false, true, true>, final_width<960>, mix_width<1280>, classes<1000>>;
+
+/// The network of once-for-all's `ofa_proxyless` super-networks: ReLU6 everywhere, no squeeze-excite, a sixth stage of
+/// one block, and one 1×1 convolution before pooling.
+using ofa_proxyless_nas =
+    network<stem_width<32>, stem_activation<activation::relu6>, first_block<16, activation::relu6, false>,
+            stage_widths<24, 40, 80, 96, 192, 320>, stage_blocks<4, 4, 4, 4, 4, 1>, strides<2, 2, 2, 1, 2, 1>,
+            activations<activation::relu6, activation::relu6, activation::relu6, activation::relu6, activation::relu6,
+                        activation::relu6>,
+            squeeze_excite<false, false, false, false, false, false>, final_width<0>, mix_width<1280>,
+            head_activation<activation::relu6>, classes<1000>, norm_epsilon<0.001>>;
 
 } // namespace dynofa

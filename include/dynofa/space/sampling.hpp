@@ -1,6 +1,11 @@
 #pragma once
 #include "dynofa/space/arch.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <vector>
+
 // How a search moves through a space: once-for-all's random sample, mutation and crossover, with a seeded stream.
 
 namespace dynofa {
@@ -17,6 +22,29 @@ constexpr arch random_arch(const space_description& space, random_stream& random
   return make_arch(space, [&](const gene&, const auto& offered) {
     return offered[random.below(static_cast<std::uint32_t>(offered.size()))];
   });
+}
+
+/// `count` different networks to measure first: the smallest and the largest at the least and the highest resolution,
+/// then random ones. The same seed gives the same ones in the same order, so a smaller sample begins a larger one.
+/// Fewer where the space has no more.
+inline std::vector<arch> sample_space(const space_description& space, std::size_t count, std::uint64_t seed = 1) {
+  std::vector<arch> archs;
+  std::set<arch> seen;
+  const auto add = [&](const arch& a) {
+    if (archs.size() < count && seen.insert(a).second) archs.push_back(a);
+  };
+  for (int r : {space.resolutions.min(), space.resolutions.max()})
+    for (arch a : {smallest(space), largest(space)}) {
+      a.r = static_cast<std::uint16_t>(r);
+      add(a.canonical());
+    }
+  random_stream random(seed, "sample");
+  for (std::size_t missed = 0; archs.size() < count && missed < 1000;) {
+    const std::size_t before = archs.size();
+    add(random_arch(space, random).canonical());
+    missed = archs.size() > before ? 0 : missed + 1;
+  }
+  return archs;
 }
 
 /// With probability `p` each: the resolution, every block (kernel and expand ratio together), every depth is drawn anew

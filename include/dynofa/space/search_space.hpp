@@ -177,6 +177,26 @@ private:
   static_assert(widths.size() == stage_strides.size() && widths.size() == acts.size() && widths.size() == se.size(),
                 "dynofa: stage_widths, strides, activations and squeeze_excite need one value for every stage");
 
+  /// The values of a policy that need not be given.
+  template <class Tag, class Wanted>
+  static constexpr auto value_or(Wanted otherwise) {
+    using policy = chosen<Tag>;
+    if constexpr (detail::is_given<policy>)
+      return policy::value;
+    else
+      return otherwise;
+  }
+  static constexpr auto stage_blocks_given() {
+    using policy = chosen<tag::stage_blocks>;
+    if constexpr (detail::is_given<policy>) {
+      static_assert(detail::values_of<policy>::value.size() == widths.size(),
+                    "dynofa: stage_blocks needs one value for every stage");
+      return detail::values_of<policy>::value;
+    } else {
+      return std::array<int, widths.size()>{};
+    }
+  }
+
   static constexpr double multiplier() {
     using policy = chosen<tag::width>;
     if constexpr (detail::is_given<policy>)
@@ -188,20 +208,38 @@ private:
   static constexpr stage_description stage() {
     constexpr std::size_t n = widths.size();
     static_assert(stage_strides[Stage] == 1 || stage_strides[Stage] == 2, "dynofa: the stride of a stage is 1 or 2");
+    constexpr int blocks = stage_blocks_given()[Stage];
+    auto offered = detail::ascending<choices>(detail::offers<depths, n>::template in_stage<Stage>());
+    if (blocks > 0) {
+      choices there;
+      for (int depth : offered)
+        if (depth <= blocks) there.push_back(static_cast<std::uint8_t>(depth));
+      if (there.empty()) there.push_back(static_cast<std::uint8_t>(blocks));
+      offered = there;
+    }
     return {make_divisible(widths[Stage] * multiplier()),
             stage_strides[Stage],
             acts[Stage],
             se[Stage],
-            detail::ascending<choices>(detail::offers<depths, n>::template in_stage<Stage>()),
+            offered,
             detail::ascending<ratios>(detail::offers<expands, n>::template in_stage<Stage>()),
             detail::ascending<choices>(detail::offers<kernels, n>::template in_stage<Stage>()),
-            0}; // as many blocks in every stage
+            static_cast<std::uint8_t>(blocks)};
   }
   static constexpr space_description describe() {
     space_description d;
     d.width_multiplier = multiplier();
     d.stem_width = make_divisible(chosen<tag::stem_width>::value * multiplier());
-    d.final_width = make_divisible(chosen<tag::final_width>::value * multiplier());
+    d.stem_act = value_or<tag::stem_activation>(d.stem_act);
+    using first = chosen<tag::first_block>;
+    if constexpr (detail::is_given<first>) {
+      d.first_width = make_divisible(first::width * multiplier());
+      d.first_act = first::act, d.first_residual = first::residual;
+    }
+    constexpr int final_channels = chosen<tag::final_width>::value;
+    d.final_width = final_channels > 0 ? make_divisible(final_channels * multiplier()) : 0;
+    d.head_act = value_or<tag::head_activation>(d.head_act);
+    d.bn_epsilon = static_cast<float>(value_or<tag::norm_epsilon>(1e-5));
     d.mix_width = make_divisible(chosen<tag::mix_width>::value * multiplier());
     d.classes = chosen<tag::classes>::value;
     [&]<std::size_t... S>(std::index_sequence<S...>) { (d.stages.push_back(stage<S>()), ...); }
@@ -227,5 +265,10 @@ using ofa_w1_0 = search_space<ofa_mobilenet_v3, width<1.0>, depth<2, 3, 4>, expa
 using ofa_w1_2 =
     search_space<ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
                  resolution<160, 164, 168, 172, 176, 180, 184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;
+
+/// The space of the published `ofa_proxyless_d234_e346_k357_w1.3`.
+using ofa_proxyless_w1_3 = search_space<ofa_proxyless_nas, width<1.3>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
+                                        resolution<128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168, 172, 176, 180,
+                                                   184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;
 
 } // namespace dynofa

@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "support/isas.hpp"
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
@@ -68,6 +69,19 @@ TEST_CASE("bands of rows give what whole images give") {
           CAPTURE(l2);
           check(with_l2({.isa = isa, .threads = threads, .weights = weights}, l2), s);
         }
+}
+
+TEST_CASE("ProxylessNAS: ReLU6, a first block without residual, no layer between pooling and classifier") {
+  space_description d = ofa_proxyless_w1_3::description;
+  for (auto& stage : d.stages) stage.width = std::max(8, stage.width / 32 * 8);
+  d.mix_width = 104, d.classes = 10;
+  suite s(std::make_shared<const supernet>(round_to_half(random_supernet(d, 8))));
+  s.add_varied(std::array{64, 23});
+  s.add(varied_arch(d, 64, 1), 3);
+  for (const std::string& isa : isas())
+    for (int threads : {1, 2})
+      for (const char* weights : {"fp32", "fp16"})
+        check(with_l2({.isa = isa, .threads = threads, .weights = weights}, std::size_t(100) << 10), s);
 }
 
 TEST_CASE("the largest network of once-for-all, and a batch") {

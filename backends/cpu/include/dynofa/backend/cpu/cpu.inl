@@ -49,7 +49,7 @@ void run_by(const engine& engine, const Runner& runner, const level& level, aren
             std::span<float> logits) {
   const batched_head head{engine, level, space};
   const bool together = head.serves();
-  const std::size_t alone = level.steps.size() - (together ? head.steps : 0); // steps that each image runs
+  const std::size_t alone = level.steps.size() - (together ? head.steps() : 0); // steps that each image runs
   const std::size_t pixels = image.size() / static_cast<std::size_t>(level.plan.batch);
   const std::size_t classes = logits.size() / static_cast<std::size_t>(level.plan.batch);
   for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {

@@ -60,9 +60,9 @@ public:
   }
 };
 
-/// Feature mix and classifier of a batch. For one image they are matrix-vector products that read 8–13 MB of
-/// weights for one multiply-add each. N pooled vectors are an image of N pixels to the pointwise kernel, and the
-/// weights are read once.
+/// What follows pooling, feature mix and classifier or the classifier alone, of a batch. For one image they are
+/// matrix-vector products that read 8–13 MB of weights for one multiply-add each. N pooled vectors are an image of N
+/// pixels to the pointwise kernel, and the weights are read once.
 ///
 /// An output's products are added in the order of the inputs, whatever its place in the batch; the matrix-vector
 /// kernel adds four or eight interleaved sums. Logits of a batch and of single images agree but for that rounding.
@@ -70,32 +70,38 @@ class batched_head : stage {
 public:
   batched_head(const engine& e, const level& l, arena& a)
       : stage{e, l, a}
-      , images_{static_cast<std::size_t>(l.plan.batch)} {}
+      , images_{static_cast<std::size_t>(l.plan.batch)}
+      , first_{l.steps.size()} {
+    while (first_ > 0 && !block_takes_image(l.steps[first_ - 1].b)) --first_;
+  }
 
   /// Batches that the workspace was not made for stay with one image at a time.
   bool serves() const { return images_ > 1 && images_ <= arena_.sizes.batch; }
-  static constexpr std::size_t steps = 2;
+  std::size_t steps() const { return level_.steps.size() - first_; }
 
   /// The pooled vector of image n.
   void keep(std::size_t n, const float* pooled) const {
-    const auto blocks = static_cast<std::size_t>(mix().in_blocks);
+    const auto blocks = static_cast<std::size_t>(level_.steps[first_].in_blocks);
     for (std::size_t c = 0; c < blocks; ++c)
       std::copy_n(pooled + c * lane_block, lane_block, arena_.together[0] + (c * images_ + n) * lane_block);
   }
 
   /// Of all images kept → logits [N,classes].
   void run(std::span<float> logits) const {
-    product(mix(), arena_.together[0], arena_.together[1]);
-    product(level_.steps.back(), arena_.together[1], arena_.together[0]);
+    int from = 0;
+    for (std::size_t i = first_; i < level_.steps.size(); ++i, from ^= 1)
+      product(level_.steps[i], arena_.together[from], arena_.together[from ^ 1]);
     const std::size_t classes = logits.size() / images_;
     for (std::size_t n = 0; n < images_; ++n)
       for (std::size_t c = 0; c < classes; c += lane_block)
-        std::copy_n(arena_.together[0] + (c / lane_block * images_ + n) * lane_block,
+        std::copy_n(arena_.together[from] + (c / lane_block * images_ + n) * lane_block,
                     std::min<std::size_t>(lane_block, classes - c), logits.data() + n * classes + c);
   }
 
 private:
-  const step& mix() const { return level_.steps[level_.steps.size() - 2]; }
+  static bool block_takes_image(const block& b) {
+    return b.kind != block_kind::feature_mix && b.kind != block_kind::classifier;
+  }
 
   void product(const step& s, const float* in, float* out) const {
     if (level_.weights->half)
@@ -130,7 +136,7 @@ private:
     });
   }
 
-  std::size_t images_;
+  std::size_t images_, first_; ///< first_: the step that takes the pooled vector
 };
 
 } // namespace dynofa::backend::cpu_detail

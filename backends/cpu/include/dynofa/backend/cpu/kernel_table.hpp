@@ -29,7 +29,7 @@ template <class T>
 inline constexpr bool is_bfloat16 = std::is_same_v<T, bfloat16>;
 
 /// What an epilogue applies after scale and shift.
-enum class epilogue : std::uint8_t { identity, relu, h_swish, h_sigmoid };
+enum class epilogue : std::uint8_t { identity, relu, h_swish, h_sigmoid, relu6 };
 
 /// 1×1 convolution of consecutive pixels: in [k][pixels] → out [panels·16][pixels],
 /// out = act(Σ in·weight · scale + shift) (+ residual). Sums are fp32 whatever the types; extents are in values.

@@ -33,6 +33,7 @@ struct step {
 constexpr epilogue epilogue_of(activation a) {
   switch (a) {
   case activation::relu: return epilogue::relu;
+  case activation::relu6: return epilogue::relu6;
   case activation::h_swish: return epilogue::h_swish;
   case activation::h_sigmoid: return epilogue::h_sigmoid;
   default: return epilogue::identity;

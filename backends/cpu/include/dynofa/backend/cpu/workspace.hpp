@@ -55,7 +55,7 @@ struct arena_sizes {
   }
   /// Stem, separable block and the block behind them, when they run row by row as one (front.hpp).
   void cover_front(const block& stem, const block& separable, const block& behind, const caches& c) {
-    const auto blocks = static_cast<std::size_t>(blocks_of(separable.mid_channels));
+    const auto blocks = static_cast<std::size_t>(blocks_of(std::max(separable.mid_channels, separable.out_channels)));
     const int rows = front_rows_kept(behind, tiling::of(behind, c)) + 1;
     front = std::max(front, lane_block + 3 * stem_row(stem.in_size) +
                                 blocks * (floats_of(rows * separable.out_size) +

@@ -5,8 +5,8 @@ namespace dynofa::backend::cuda_detail {
 
 /// Stem (3×3, stride 2) and block 0 (depthwise 3×3, 1×1, residual) on tiles of 8×8 outputs, the stem's pixels around
 /// the tile computed twice. The stem is a matrix product of the 27 values under each pixel's window, laid out in rows;
-/// the depthwise convolution slides as in `expand_depthwise`. Grid: (tiles, images), 128 threads. Either half can run
-/// alone.
+/// the depthwise convolution slides as in `expand_depthwise`. Grid: (tiles, images, chunks of 32 channels), 128
+/// threads. Either half can run alone, and block 0 without its projection; together they need one chunk.
 template <class T>
 DYNOFA_KERNEL front(front_args p) {
   DYNOFA_SHARED(shared);
@@ -14,8 +14,9 @@ DYNOFA_KERNEL front(front_args p) {
   constexpr int side = front_tile + 2, pixels = side * side, outputs = front_tile * front_tile, run = 4;
   constexpr int pixel_pitch = expanded_pitch(precision_of<T>, 1);
   constexpr int pitch = operand_pitch(precision_of<T>, front_depth), packets = front_depth / packet_values<T>;
-  const int image = block_y(), channels = p.channels, threads = block_threads(), warp = thread_index() / 32;
+  const int image = block_y(), first = block_z() * channel_chunk, threads = block_threads(), warp = thread_index() / 32;
   const int tile_y = block_x() / p.tiles_across * front_tile, tile_x = block_x() % p.tiles_across * front_tile;
+  const int channels = p.channels - first < channel_chunk ? p.channels - first : channel_chunk;
   constexpr front_room room{precision_of<T>};
   float* patch = reinterpret_cast<float*>(shared);                  // [21][21][3]: of the image
   float* taps = reinterpret_cast<float*>(shared + room.taps);       // [9][32]
@@ -29,7 +30,7 @@ DYNOFA_KERNEL front(front_args p) {
   auto rows_from = [&](const void* weights, int from_pitch, int depth) {
     return [=](int i) -> const void* {
       const int c = i / packets, k = i % packets * packet_values<T>;
-      return c < channels && k < depth ? static_cast<const T*>(weights) + c * from_pitch + k : nullptr;
+      return c < channels && k < depth ? static_cast<const T*>(weights) + (first + c) * from_pitch + k : nullptr;
     };
   };
   auto rows_to = [&](T* rows) {
@@ -37,13 +38,14 @@ DYNOFA_KERNEL front(front_args p) {
   };
   copy_packets(channel_chunk * packets, rows_from(p.stem, front_depth, p.with_stem ? front_depth : 0),
                rows_to(stem_weights));
-  copy_packets(channel_chunk * packets, rows_from(p.project, p.project_pitch, p.with_separable ? channels : 0),
+  copy_packets(channel_chunk * packets, rows_from(p.project, p.project_pitch, p.project != nullptr ? channels : 0),
                rows_to(project_weights));
   copy_packets(
       9 * channel_chunk / 4,
       [&](int i) -> const void* {
         const int c = i % (channel_chunk / 4) * 4;
-        return c < channels && p.with_separable ? p.depthwise + i / (channel_chunk / 4) * channels + c : nullptr;
+        return c < channels && p.with_separable ? p.depthwise + i / (channel_chunk / 4) * p.channels + first + c
+                                                : nullptr;
       },
       [&](int i) -> void* { return taps + i * 4; });
   wait_for_activations();
@@ -70,7 +72,7 @@ DYNOFA_KERNEL front(front_args p) {
       }
     }
     block_barrier();
-    const column_norms<T> norm(p.scale[0], p.shift[0], 0, channels);
+    const column_norms<T> norm(p.scale[0], p.shift[0], first, p.channels);
     tile_type tile;
     tile.multiply(windows + warp * 32 * pitch, pitch, stem_weights, pitch, front_depth);
     DYNOFA_UNROLL
@@ -91,7 +93,7 @@ DYNOFA_KERNEL front(front_args p) {
           const int pixel = i / packets, c = i % packets * packet_values<T>;
           const int y = tile_y + pixel / side - 1, x = tile_x + pixel % side - 1;
           const bool inside = y >= 0 && y < p.size && x >= 0 && x < p.size && c < channels;
-          return inside ? static_cast<const T*>(p.in) + (plane + y * p.size + x) * channels + c : nullptr;
+          return inside ? static_cast<const T*>(p.in) + (plane + y * p.size + x) * p.channels + first + c : nullptr;
         },
         [&](int i) -> void* { return stem + i / packets * pixel_pitch + i % packets * packet_values<T>; });
   }
@@ -103,8 +105,10 @@ DYNOFA_KERNEL front(front_args p) {
   const int pair = thread_index() % 16 * 2;
   const bool active = pair < channels;
   if (p.with_separable) {
-    const float scale[2] = {active ? p.scale[1][pair] : 0.f, active ? p.scale[1][pair + 1] : 0.f};
-    const float shift[2] = {active ? p.shift[1][pair] : 0.f, active ? p.shift[1][pair + 1] : 0.f};
+    const float* const scales = p.scale[1] + first + pair;
+    const float* const shifts = p.shift[1] + first + pair;
+    const float scale[2] = {active ? scales[0] : 0.f, active ? scales[1] : 0.f};
+    const float shift[2] = {active ? shifts[0] : 0.f, active ? shifts[1] : 0.f};
     for (int r = thread_index() / 16; r < outputs / run; r += threads / 16) {
       const int y = r / (front_tile / run), x = r % (front_tile / run) * run;
       float out[run][2] = {};
@@ -128,7 +132,7 @@ DYNOFA_KERNEL front(front_args p) {
                    activate(p.act, out[o][1] * scale[1] + shift[1]));
     }
     block_barrier();
-    if (warp < outputs / 32) {
+    if (p.project != nullptr && warp < outputs / 32) {
       const column_norms<T> norm(p.scale[2], p.shift[2], 0, channels);
       T* rows = middle + warp * 32 * pitch;
       tile_type tile;
@@ -150,7 +154,7 @@ DYNOFA_KERNEL front(front_args p) {
     const int pixel = i / out_packets, c = i % out_packets * packet_values<T>;
     const int y = tile_y + pixel / front_tile, x = tile_x + pixel % front_tile;
     if (y >= p.size || x >= p.size) continue;
-    store_packet(static_cast<T*>(p.out) + (plane + y * p.size + x) * channels + c,
+    store_packet(static_cast<T*>(p.out) + (plane + y * p.size + x) * p.channels + first + c,
                  load_packet((p.with_separable ? middle + pixel * pitch : centre(pixel)) + c));
   }
 }

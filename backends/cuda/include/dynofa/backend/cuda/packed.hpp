@@ -31,9 +31,6 @@ struct packed_layout {
       : space{net.space}
       , layout{net.layout}
       , values{p} {
-    if (space.stem_width > channel_chunk)
-      throw error(errc::unsupported, "cuda backend, stem", text("at most ", channel_chunk, " channels"),
-                  text(space.stem_width));
     for (std::size_t i = 0; i < layout.weights.size(); ++i) {
       const weight_array& w = layout.weights[i];
       const std::vector<float>& from = net.weights[i];

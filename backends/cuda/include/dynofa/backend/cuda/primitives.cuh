@@ -118,6 +118,7 @@ DYNOFA_DEVICE float h_sigmoid(float x) { return x != x ? x : saturate(x * (1.f /
 DYNOFA_DEVICE float activate(activation act, float x) {
   if (act == activation::relu) return max_of_zero(x);
   if (act == activation::h_swish) return x * saturate(x * (1.f / 6.f) + 0.5f); // NaN · 0 is NaN
+  if (act == activation::relu6) return x != x ? x : 6.f * saturate(x * (1.f / 6.f));
   return x;
 }
 
@@ -132,6 +133,8 @@ DYNOFA_DEVICE void with_activation(activation act, Work work) {
     work(constant_activation<activation::relu>{});
   else if (act == activation::h_swish)
     work(constant_activation<activation::h_swish>{});
+  else if (act == activation::relu6)
+    work(constant_activation<activation::relu6>{});
   else
     work(constant_activation<activation::identity>{});
 }

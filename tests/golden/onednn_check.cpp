@@ -1,5 +1,6 @@
-// golden_check DIR --sections AB: the recorded outputs of the reference implementation, on this backend.
-#include "golden/golden_check.hpp" // of the source tree: DYNOFA_SOURCE/tests
+// golden_check DIR --sections AB: the recorded outputs of the reference implementation, on the backend of example 10,
+// whose project builds this.
+#include "golden/golden_check.hpp"
 
 #include "onednn.hpp"
 

@@ -9,9 +9,9 @@
 #include <arm_neon.h>
 #endif
 
-namespace bench {
+namespace dynofa {
 
-namespace peak_detail {
+namespace fma_peak_detail {
 
 // Twenty-four independent accumulators cover the latency of two FMA pipes on every core we know.
 constexpr int accumulators = 24;
@@ -68,7 +68,7 @@ double gflops(Chain chain, int lanes) {
   return best;
 }
 
-} // namespace peak_detail
+} // namespace fma_peak_detail
 
 /// The most fp32 multiply-adds one core can do, ×2, in 10^9 per second: register-only FMA chains, best of five
 /// (about 20 ms). The compute floor of a network is 2 · MACs over this. `isa` as `backend::cpu` names it, "" for the
@@ -76,14 +76,14 @@ double gflops(Chain chain, int lanes) {
 inline double fma_peak_gflops(const std::string& isa = "") {
 #if defined(__x86_64__)
   if ((isa.empty() || isa == "avx512") && __builtin_cpu_supports("avx512f"))
-    return peak_detail::gflops(peak_detail::chain_avx512, 16);
-  if (__builtin_cpu_supports("fma")) return peak_detail::gflops(peak_detail::chain_avx2, 8);
+    return fma_peak_detail::gflops(fma_peak_detail::chain_avx512, 16);
+  if (__builtin_cpu_supports("fma")) return fma_peak_detail::gflops(fma_peak_detail::chain_avx2, 8);
   return 0;
 #elif defined(__aarch64__)
-  return peak_detail::gflops(peak_detail::chain_neon, 4);
+  return fma_peak_detail::gflops(fma_peak_detail::chain_neon, 4);
 #else
   return 0;
 #endif
 }
 
-} // namespace bench
+} // namespace dynofa

@@ -1,0 +1,42 @@
+#pragma once
+#include "dynofa/calibrate/calibrate.hpp"
+#include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/family/level.hpp"
+
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace dynofa {
+
+/// What measuring accuracies takes: a super-network, images, and one backend twice. `calibrating` may have all threads,
+/// for it runs one architecture at a time; `evaluating` has one, for threads evaluate images of their own.
+template <inference_backend Backend>
+struct accuracy_setup {
+  supernet_ptr net;
+  data::preprocessing preprocessing;
+  image_source calibration;
+  data::image_folder images;
+  Backend calibrating, evaluating;
+  std::shared_ptr<const typename Backend::packed> packed = evaluating.pack(net);
+};
+
+/// Calibrates the batch norm of each architecture and counts how often it is right on the images: levels that lack
+/// nothing but a latency, in the order of `archs`. Throws what `calibrate` and `evaluate` throw.
+template <inference_backend Backend>
+std::vector<family_level> measure_accuracies(const accuracy_setup<Backend>& with, std::span<const arch> archs,
+                                             const calibration_options& calibration,
+                                             const evaluation_options& evaluation) {
+  std::vector<evaluated_level> levels;
+  for (auto& c : calibrate(with.calibrating, with.net, archs, with.calibration, calibration, with.packed))
+    levels.push_back({c.arch, std::move(c.statistics)});
+  const auto results =
+      evaluate(with.evaluating, with.net, with.packed, levels, with.images, with.preprocessing, evaluation);
+  std::vector<family_level> measured;
+  for (std::size_t i = 0; i < levels.size(); ++i)
+    measured.push_back({levels[i].arch, std::move(levels[i].statistics), results[i].accuracy, {}});
+  return measured;
+}
+
+} // namespace dynofa

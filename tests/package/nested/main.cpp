@@ -1,0 +1,5 @@
+#include <dynofa/core/version.hpp>
+
+#include <cstdio>
+
+int main() { std::puts(DYNOFA_VERSION); }
