@@ -31,8 +31,7 @@ public:
       , where_{where} {}
 
   space_guess guess() const {
-    ofa_choices standard;
-    const space_description base = ofa_space(standard);
+    const space_description& base = base_;
     std::vector<seen_block> blocks;
     while (has(block_kind::inverted_residual, weight_role::output, blocks.size() + 1))
       blocks.push_back(look_at(blocks.size() + 1));
@@ -84,9 +83,10 @@ private:
   };
   const state_dict& tensors_;
   std::string_view where_;
+  space_description base_ = ofa_space({});
 
-  static std::string key_of(block_kind kind, weight_role role, std::size_t number) {
-    const unit_rows& unit = rows_of(kind);
+  std::string key_of(block_kind kind, weight_role role, std::size_t number) const {
+    const unit_rows& unit = rows_of(base_, kind);
     const auto row =
         std::find_if(unit.weights.begin(), unit.weights.end(), [&](const weight_row& r) { return r.role == role; });
     return text(unit.key, is_numbered(kind) ? std::to_string(number) : "", row->layer, row->wrapped ? ".conv" : "",
