@@ -3,12 +3,11 @@
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/model/random_supernet.hpp"
-#include "dynofa/report/program.hpp"
 #include "dynofa/space/subnet.hpp"
 
 #include <iostream>
 
-static int program(int, char**) {
+int main(int argc, char**) {
   using namespace dynofa;
   if (argc > 1) // --help
     return std::cout << "01_hello: the class of a grey image by a sub-network of random weights; no options\n", 0;
@@ -20,5 +19,3 @@ static int program(int, char**) {
   std::cout << "class " << argmax(session.run(level, image)) << " of 1000 from " << choice::value << '\n';
   return 0;
 }
-
-int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }

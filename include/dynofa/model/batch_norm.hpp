@@ -50,12 +50,12 @@ inline bool are_sound(const bn_statistics& s) {
 /// The norm that value `at` of a plan's statistics belongs to, by its name in the super-network's checkpoint, and the
 /// channel.
 inline std::string norm_channel(const plan& p, std::size_t at) {
-  const network_layout layout(p.space);
   for (const block& b : p.blocks)
     for (int i = 0; i < b.norm_count(); ++i) {
       const auto channels = static_cast<std::size_t>(b.norm_channels(i));
       if (at < channels)
-        return text(layout.norm_key(b, i, key_form::supernet, layout.number_of(b.unit)), ", channel ", at);
+        return text(network_layout(p.space).norm_key(b, i, key_form::supernet, network_layout::number_of(b.unit)),
+                    ", channel ", at);
       at -= channels;
     }
   return text("value ", at);

@@ -31,7 +31,8 @@ public:
       , where_{where} {}
 
   space_guess guess() const {
-    const space_description& base = base_;
+    ofa_choices standard;
+    const space_description base = ofa_space(standard);
     std::vector<seen_block> blocks;
     while (has(block_kind::inverted_residual, weight_role::output, blocks.size() + 1))
       blocks.push_back(look_at(blocks.size() + 1));
@@ -83,10 +84,9 @@ private:
   };
   const state_dict& tensors_;
   std::string_view where_;
-  space_description base_ = ofa_space({});
 
-  std::string key_of(block_kind kind, weight_role role, std::size_t number) const {
-    const unit_rows& unit = rows_of(base_, kind);
+  static std::string key_of(block_kind kind, weight_role role, std::size_t number) {
+    const unit_rows& unit = rows_of_units[static_cast<std::size_t>(kind)];
     const auto row =
         std::find_if(unit.weights.begin(), unit.weights.end(), [&](const weight_row& r) { return r.role == role; });
     return text(unit.key, is_numbered(kind) ? std::to_string(number) : "", row->layer, row->wrapped ? ".conv" : "",
