@@ -38,6 +38,9 @@ void run(benchmark::State& state, const arch& a, std::size_t index, const std::s
 } // namespace
 
 static int program(int argc, char** argv) {
+  printed_help(
+      argc, argv,
+      "bench_blocks [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   std::set<std::string> seen;
   for (const auto& network : networks(take_option(argc, argv, "--subnets"))) {

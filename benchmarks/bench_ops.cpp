@@ -40,6 +40,9 @@ void run(benchmark::State& state, const std::string& isa, const block& b, const 
 } // namespace
 
 static int program(int argc, char** argv) {
+  printed_help(
+      argc, argv,
+      "bench_ops [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   std::set<std::string> seen;
   for (const auto& network : networks(take_option(argc, argv, "--subnets")))

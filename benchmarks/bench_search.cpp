@@ -162,6 +162,9 @@ void register_rows(const fixture& f) {
 } // namespace
 
 static int program(int argc, char** argv) {
+  bench::printed_help(
+      argc, argv,
+      "DYNOFA_GOLDEN_DIR=FOLDER bench_search [options of Google Benchmark]: FOLDER has published tables and predictor");
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   const char* dir = std::getenv("DYNOFA_GOLDEN_DIR");

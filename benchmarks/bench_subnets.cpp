@@ -72,6 +72,9 @@ std::string weights_of(std::string_view extra) {
 } // namespace
 
 static int program(int argc, char** argv) {
+  printed_help(argc, argv,
+               "bench_subnets [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, "
+               "or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   const std::string subnets = take_option(argc, argv, "--subnets");
   for (const auto& network : networks(subnets))

@@ -1,15 +1,4 @@
-// Latency of sub-networks on this machine over resolution × depth × kernel × expand.
-//
-//   bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds S] [--points N] [--out
-//   PREFIX]
-//
-// The networks that make the same choice everywhere (135 at the paper's five resolutions, 459 with --full), and with
-// --random N (default 0; --full 500) as many that do not, in an order drawn from the seed, so that a drift of the clock
-// does not look like a trend. Writes PREFIX.csv while it runs, then PREFIX.json and, where there is a gnuplot,
-// PREFIX.png. Stop it when you like (Ctrl-C): PREFIX.state.json keeps what was measured, the same command goes on where
-// it stopped, and one with another backend, processor, build, seed, time or choice of networks is refused. --points N
-// only says when to stop. --quick, the default, gives each network a quarter of a second, --full two. The first network
-// of each resolution is compared with the reference backend before it is timed.
+#include "dynofa/core/number.hpp"
 #include "dynofa/core/output.hpp"
 #include "dynofa/core/state_file.hpp"
 #include "dynofa/latency/machine.hpp"
@@ -26,6 +15,21 @@
 #include <sstream>
 
 namespace {
+
+constexpr const char* usage =
+    R"(bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds S] [--points N]
+    [--out PREFIX]
+
+Latency of sub-networks on this machine over resolution × depth × kernel × expand.
+
+The networks that make the same choice everywhere (135 at the paper's five resolutions, 459 with --full), and
+with --random N (default 0; --full 500) as many that do not, in an order drawn from the seed, so that a drift of
+the clock does not look like a trend. Writes PREFIX.csv while it runs, then PREFIX.json and, where there is a
+gnuplot, PREFIX.png. Stop it when you like (Ctrl-C): PREFIX.state.json keeps what was
+measured, the same command goes on where it stopped, and one with another backend, processor, build, seed, time or
+choice of networks is refused. --points N only says when to stop. --quick, the
+default, gives each network a quarter of a second, --full two. The first network of each resolution is compared
+with the reference backend before it is timed.)";
 
 using namespace bench;
 
@@ -237,6 +241,7 @@ int sweep(const options& o) {
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (printed_help(argc, argv, usage)) return 0;
   options o;
   bool& full = o.full;
   for (int i = 1; i < argc; ++i)
@@ -258,9 +263,7 @@ static int program(int argc, char** argv) {
   o.seed = static_cast<std::uint64_t>(number("--seed", 1, 0, 1e15));
   o.seconds = number("--seconds", full ? 2 : .25, .001, 600);
   if (argc > 1) {
-    std::cerr << "usage: bench_sweep [--quick | --full] [--isa NAME] [--threads N] [--random N] [--seed S] [--seconds "
-                 "S] [--points N]"
-                 " [--out PREFIX]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
   return sweep(o);

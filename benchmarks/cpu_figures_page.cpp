@@ -50,12 +50,6 @@ const json& row(const std::map<std::string, json>& rows, const std::string& name
   return found->second;
 }
 
-std::string fixed(double v, int digits = 2) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(digits) << v;
-  return out.str();
-}
-
 struct geometric_mean {
   double logs = 0;
   int n = 0;
@@ -186,8 +180,12 @@ void peers_table(std::ostream& out, const std::string& file) {
 
 static int program(int argc, char** argv) {
   const std::string peers = take_option(argc, argv, "--peers");
+  constexpr const char* usage =
+      "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n"
+      "Writes the figures of bench_subnets, bench_blocks and bench_ops into PAGE.md.";
+  if (printed_help(argc, argv, usage)) return 0;
   if (argc != 5) {
-    std::cerr << "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
   require_writable(argv[1]);

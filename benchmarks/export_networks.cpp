@@ -14,8 +14,11 @@
 static int program(int argc, char** argv) {
   using namespace bench;
   const std::string subnets = take_option(argc, argv, "--subnets");
+  constexpr const char* usage =
+      "usage: export_networks FOLDER [--subnets FILE.json]: the paper's networks, or FILE's, as ONNX";
+  if (printed_help(argc, argv, usage)) return 0;
   if (argc != 2) {
-    std::fprintf(stderr, "usage: export_networks FOLDER [--subnets FILE.json]\n");
+    std::fprintf(stderr, "%s\n", usage);
     return 2;
   }
   const std::filesystem::path folder = argv[1];

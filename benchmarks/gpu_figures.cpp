@@ -104,6 +104,9 @@ void print_tilings(const named_network& network, const options& o, std::vector<b
 } // namespace
 
 static int program(int argc, char** argv) {
+  constexpr const char* usage =
+      "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]";
+  if (printed_help(argc, argv, usage)) return 0;
   const options o{take_option(argc, argv, "--only", "gpu"), take_option(argc, argv, "--precision", "fp16"),
                   static_cast<int>(report::read_number("--batch", take_option(argc, argv, "--batch", "1"), 1, 65536))};
   const std::string what = argc == 2 ? argv[1] : "";
@@ -121,7 +124,7 @@ static int program(int argc, char** argv) {
     for (const auto& n : networks({}))
       if (n.name.starts_with(o.only)) print_tilings(n, o, seen);
   } else {
-    std::cerr << "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]\n";
+    std::cerr << usage << '\n';
     return 2;
   }
   return 0;

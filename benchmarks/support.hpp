@@ -13,9 +13,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // What the benchmark programs share: a seeded super-network, the reference's answer, and a watch.
@@ -112,6 +114,17 @@ private:
     return v;
   }();
 };
+
+/// Whether `--help` was asked for; it has been printed then. A Google Benchmark program goes on to `Initialize`, which
+/// prints the library's options and ends it.
+inline bool printed_help(int argc, char** argv, std::string_view help) {
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]) == "--help") {
+      std::cout << help << std::endl;
+      return true;
+    }
+  return false;
+}
 
 /// Takes `--name value` or `--name=value` out of the arguments; benchmark::Initialize refuses what it does not know.
 inline std::string take_option(int& argc, char** argv, const std::string& name, std::string value = {}) {

@@ -3,7 +3,7 @@
 # a device needs.
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
-find_dependency(Boost 1.74 CONFIG)    # headers only: Hana, Interprocess
+find_dependency(Boost 1.74 CONFIG)    # headers only: Hana, Circular Buffer
 find_dependency(PkgConfig)
 pkg_check_modules(dynofa_xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash) # checksums
 if(NOT dynofa_runtime_only)

@@ -27,7 +27,9 @@ void print_cost(const char* name, const space_description& space, const arch& a)
             << p.norm_values() * 8 / 1024.0 << " KiB batch norm  " << a << '\n';
 }
 
-static int program(int, char**) {
+static int program(int argc, char**) {
+  if (argc > 1) // --help
+    return std::cout << "02_choose_a_subnetwork: sub-networks of two spaces and what they cost; no options\n", 0;
   const space_description& space = ofa_w1_2::description;
   std::cout << "once-for-all w1.2 holds " << ofa_w1_2::cardinality << " networks, my space " << my_space::cardinality
             << "\n\n";

@@ -3,7 +3,6 @@
 // expect: 1\. profile.*3\. calibrate.* levels, .* dominated ones dropped.*95 % intervals overlap
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration.hpp"
-#include "dynofa/calibrate/classifier.hpp"
 #include "dynofa/core/output.hpp"
 #include "dynofa/data/folder_fingerprint.hpp"
 #include "dynofa/family/design_sections.hpp"
@@ -17,6 +16,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "own_checkpoint.hpp"
 #include "support/guided_search.hpp"
 #include <iostream>
 
@@ -33,12 +33,12 @@ static int program(int argc, char** argv) {
   int threads = hardware_threads(), rounds = 3;
   std::size_t levels = 18, samples = 80;
   double seconds = 60;
-  bool quick = false;
-  const auto haste = [&] {
-    quick = true, samples = 10, rounds = 1, levels = 4, seconds = 3;
-  }; // other options go before
-  app.add_flag_callback("--quick", haste, "less of everything, to see how it goes");
-  app.add_option("--supernet", asset, "safetensors with space, preprocessing and class names inside");
+  bool quick = false, skip_bad = false;
+  checkpoint_options told;
+  const auto haste = [&] { quick = true, samples = 10, rounds = 1, levels = 4, seconds = 3; };
+  app.add_flag_callback("--quick", haste, "less of everything, to see how it goes; other options go before");
+  app.add_option("--supernet", asset, "checkpoint: what 03_load_a_checkpoint wrote, or any other with what it reads");
+  told.add_to(app);
   app.add_option("--calib", calib, "training images for the batch norm, a folder per class")->required();
   app.add_option("--images", images, "labelled images that decide, a folder per class")->required();
   app.add_option("--out", out, "folder for the family and what each stage left");
@@ -47,6 +47,7 @@ static int program(int argc, char** argv) {
   app.add_option("--rounds", rounds, "times that measured candidates guide the search");
   app.add_option("--levels", levels, "candidates of the last round")->check(CLI::PositiveNumber);
   app.add_option("--profile-seconds", seconds, "time for the profile")->check(CLI::PositiveNumber);
+  app.add_flag("--skip-bad-pictures", skip_bad, "leave out those that cannot be read, and count them");
   app.add_option("--threads", threads, "cores to use")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
 
@@ -55,10 +56,10 @@ static int program(int argc, char** argv) {
   const std::filesystem::path folder = out;
   make_folder(folder);
   require_writable(folder / "family.dynofa");
-  image_classifier c = load_classifier(asset);
+  image_classifier c = told.classifier(asset);
   c.net = std::make_shared<const supernet>(round_to_half(*c.net)); // what the file will hold is what is measured
-  const data::image_folder calibration = c.images(calib);
-  data::image_folder validation = c.images(images);
+  data::image_folder calibration = c.images(calib), validation = c.images(images);
+  if (skip_bad) calibration.skip_bad_pictures(), validation.skip_bad_pictures();
   const named_inputs sources = {{"super-network", text("hash ", in_base(16, c.net->hash()))},
                                 {"space", text("hash ", in_base(16, fnv1a64(nlohmann::json(c.net->space).dump())))},
                                 {"preprocessing", c.preprocessing.to_string()},
@@ -101,9 +102,8 @@ static int program(int argc, char** argv) {
   std::cout << "4. the front of measured values" << std::endl;
   const std::string device = remeasure_latencies(f, one_core, quick ? 5 : 60);
   const std::size_t dropped = f.keep_front(device);
-  auto told = made_from;
-  told["origin"] = c.origin, told["made_by"] = "examples/06_build_a_family";
-  set_provenance(f, told);
+  made_from["origin"] = c.origin, made_from["made_by"] = "examples/06_build_a_family";
+  set_provenance(f, made_from);
   set_table(f, profile.table());
   f.sections.erase("inputs");
   save_family(folder / "family.dynofa", f);

@@ -58,6 +58,7 @@ void classify(const family& f, std::size_t i, const data::image& picture) {
   session runner(one_core, f.net());
   auto level = runner.load(l.arch, l.statistics);
   auto scores = runner.run(level, image);
+  if (argmax(scores) == scores.size()) throw error(errc::device, text("level ", i), "logits", "NaN");
   const float top = *std::max_element(scores.begin(), scores.end());
   double sum = 0;
   for (float& s : scores) sum += s = std::exp(s - top);
@@ -70,17 +71,18 @@ void classify(const family& f, std::size_t i, const data::image& picture) {
   }
 }
 
-void evaluate_all(const family& f, const std::string& folder, std::size_t limit, int threads) {
+void evaluate_all(const family& f, const std::string& folder, std::size_t limit, int threads, bool skip_bad) {
   std::vector<std::string> ids;
   for (const auto& c : f.classes()) ids.push_back(c.id);
   data::image_folder images(folder, ids);
+  if (skip_bad) images.skip_bad_pictures();
   if (limit && limit < images.size()) images = images.subset(limit, 1);
   std::vector<evaluated_level> levels;
   for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics});
   report::progress bar(std::cerr, "evaluate");
   const auto results = evaluate(one_core, f.net(), one_core.pack(f.net()), levels, images, f.preprocessing(),
                                 {.threads = threads, .progress = std::ref(bar)});
-  std::cout << images.size() << " images\nlevel  top-1  top-5\n" << std::fixed << std::setprecision(2);
+  std::cout << images.to_string() << "\nlevel  top-1  top-5\n" << std::fixed << std::setprecision(2);
   for (std::size_t i = 0; i < results.size(); ++i)
     std::cout << std::setw(5) << i << std::setw(7) << results[i].accuracy.top1() << std::setw(7)
               << results[i].accuracy.top5() << '\n';
@@ -92,11 +94,13 @@ static int program(int argc, char** argv) {
   CLI::App app("dynofa: one super-network, many networks");
   std::string asset = DYNOFA_ASSETS "/tinyimagenet.dynofa", image, folder, figure;
   std::size_t limit = 0;
+  bool skip_bad = false;
   int threads = hardware_threads();
   app.add_option("--family", asset, "family file");
   app.add_option("--image", image, "JPEG or PNG to classify");
   app.add_option("--images", folder, "folder with one sub-folder per class: measures top-1 of every level");
   app.add_option("--limit", limit, "with --images: use this many, drawn with a fixed seed");
+  app.add_flag("--skip-bad-pictures", skip_bad, "with --images: leave out those that cannot be read, and count them");
   app.add_option("--threads", threads, "threads for --images");
   app.add_option("--figure", figure, "draw the front as FIGURE.svg and FIGURE.png");
   CLI11_PARSE(app, argc, argv);
@@ -109,7 +113,7 @@ static int program(int argc, char** argv) {
             << " classes, loaded in " << std::chrono::duration_cast<std::chrono::milliseconds>(loaded).count()
             << " ms\n  " << provenance_of(f)["origin"] << "\n  images: " << f.preprocessing().to_string() << "\n\n";
   if (!folder.empty()) {
-    evaluate_all(f, folder, limit, threads);
+    evaluate_all(f, folder, limit, threads, skip_bad);
     return 0;
   }
 

@@ -1,4 +1,6 @@
 #pragma once
+#include "dynofa/core/file.hpp"
+#include "dynofa/space/json.hpp"
 #include "dynofa/space/search_space.hpp"
 
 #include <string>
@@ -8,10 +10,12 @@ using tinyimagenet_space =
     dynofa::search_space<dynofa::ofa_mobilenet_v3, dynofa::width<1.2>, dynofa::classes<200>, dynofa::depth<2, 3, 4>,
                          dynofa::expand<3, 4, 6>, dynofa::kernel<3, 5, 7>, dynofa::resolution<64, 80, 96, 112, 128>>;
 
-/// A space by the name a user types.
+/// A space by the name a user types, or from a JSON file.
 inline dynofa::space_description space_named(const std::string& name) {
   if (name == "w1.0") return dynofa::ofa_w1_0::description;
   if (name == "w1.2") return dynofa::ofa_w1_2::description;
   if (name == "tinyimagenet") return tinyimagenet_space::description;
-  throw dynofa::error(dynofa::errc::invalid_argument, "--space", "w1.0, w1.2 or tinyimagenet", name);
+  if (name.ends_with(".json")) return dynofa::parse_space(dynofa::map_file(name).text());
+  throw dynofa::error(dynofa::errc::invalid_argument, "--space", "w1.0, w1.2, tinyimagenet or a file named ….json",
+                      name);
 }

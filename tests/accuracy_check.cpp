@@ -1,10 +1,3 @@
-// accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]
-//
-// Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
-// measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together, from decoded
-// pictures to statistics and counts, against one image at a time on one thread. --figure draws how the statistics of
-// the first and the last sub-network settle. SUPERNET is a safetensors file with its space, preprocessing and classes
-// inside (03_load_a_checkpoint writes one).
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/classifier.hpp"
@@ -14,11 +7,21 @@
 #include "dynofa/report/program.hpp"
 
 #include "golden/golden.hpp"
+#include "support/help.hpp"
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
 
 namespace {
+
+constexpr const char* help =
+    R"(accuracy_check SUPERNET IMAGES CALIB REFERENCE.json [--threads N] [--limit N] [--figure STEM]
+
+Calibrates every sub-network of REFERENCE.json with the images of CALIB (batches of 100, the reference's rule),
+measures its top-1 on IMAGES and compares: within 0.4 points each. Then the throughput of both together, from
+decoded pictures to statistics and counts, against one image at a time on one thread. --figure draws how the
+statistics of the first and the last sub-network settle. SUPERNET is a safetensors file with its space,
+preprocessing and classes inside (03_load_a_checkpoint writes one).)";
 
 using namespace dynofa;
 using steady = std::chrono::steady_clock;
@@ -56,6 +59,7 @@ void draw_settling(const std::vector<std::pair<std::string, std::vector<calibrat
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   std::vector<std::string> names;
   std::string figure;
   int threads = hardware_threads(), limit = 0;
@@ -113,6 +117,8 @@ static int program(int argc, char** argv) {
               << ratio(calibrated[0].images, calibration_seconds) << " of " << threads << " x " << rate
               << " images/s; evaluation " << got.images << " in " << evaluation_seconds << " s, "
               << ratio(got.images, evaluation_seconds) << "; both " << ratios.back() << std::endl;
+    if (result[0].not_finite > 0)
+      std::cout << "    " << result[0].not_finite << " images gave infinite or NaN logits and count as wrong\n";
     t.check("top-1 of " + wanted.at("name").get<std::string>(), std::abs(got.top1() - expected) / 0.4);
   }
   t.end();

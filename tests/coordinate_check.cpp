@@ -1,11 +1,9 @@
-// coordinate_check [--seeds A:B] [--members N]: several dynamic networks on one simulated device, from seeds;
-// share_check does it for real. The parameters of `coordination` were chosen on seeds 1 to 30; 101 to 200 and 5001
-// to 5100 were looked at before the last change, 51001 to 51060 after it.
 #include "dynofa/runtime/coordination.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/simulate/shared_device.hpp"
 
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include "support/level_tables.hpp"
 #include <cstdlib>
 #include <iostream>
@@ -18,6 +16,12 @@ using namespace dynofa;
 using namespace dynofa::runtime;
 
 namespace {
+
+constexpr const char* help = R"(coordinate_check [--seeds A:B] [--members N]
+
+Several dynamic networks on one simulated device, from seeds; share_check does it for real. The parameters of
+`coordination` were chosen on seeds 1 to 30; 101 to 200 and 5001 to 5100 were looked at before the last change,
+51001 to 51060 after it.)";
 
 using support::check, support::fixed;
 const std::vector<support::level_table> families = support::level_tables();
@@ -235,5 +239,6 @@ void run(int argc, char** argv) {
 } // namespace
 
 int main(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   return support::count_checks([&] { run(argc, argv); });
 }

@@ -5,16 +5,20 @@
 #include "dynofa/report/program.hpp"
 #include "dynofa/report/progress.hpp"
 
+#include "support/help.hpp"
 #include <algorithm>
 #include <cmath>
 #include <iomanip>
 #include <iostream>
 
-// family_check FILE IMAGES: measures every level of a family file again, on any folder of labelled images of the same
-// classes, and states how far the file's claims are off. A level passes if its top-1 lies within what chance explains:
-// the two 95 % intervals overlap. On the images it was made with, the counts are the same to the image.
+constexpr const char* help = R"(family_check FILE IMAGES
+
+Measures every level of a family file again, on any folder of labelled images of the same classes, and states
+how far the file's claims are off. A level passes if its top-1 lies within what chance explains: the two 95 %
+intervals overlap. On the images it was made with, the counts are the same to the image.)";
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   using namespace dynofa;
   if (argc != 3) {
     std::cerr << "family_check FILE IMAGES\n";
@@ -32,7 +36,7 @@ static int program(int argc, char** argv) {
                                 {.threads = hardware_threads(), .progress = std::ref(bar)});
   const auto here = measure_latencies(one_core, f);
   int passed = 0, failed = 0;
-  std::cout << images.size() << " images; here: " << here.at(0).device
+  std::cout << images.to_string() << "; here: " << here.at(0).device
             << "\nlevel   r  top-1 claimed  here   difference  "
             << "claimed ms  here ms\n"
             << std::fixed;

@@ -1,13 +1,3 @@
-// front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE [--only PART]] [--figure STEM] [--rounds N]
-//
-// Is a family's front worth having? Calibrates N random sub-networks (default 200) and the uniform ones (all k3/e3/d2,
-// all k5/e4/d3, all k7/e6/d4, at every resolution), evaluates them and the family's levels on the same images (--limit:
-// so many, drawn), measures all latencies in turn, and compares: accuracies rise with latency and span 8 points, and at
-// every latency the family is at least as accurate as the best random sub-network. What it gains over uniform ones is
-// told in points at equal latency and as a factor at equal accuracy. With --state what was measured is kept (a family
-// file) and a second run goes on behind it, unless it has another super-network or other images. PART is count, latency
-// or report: only the latencies need a machine to themselves (some 80 s for 200 random sub-networks and 20 rounds), and
-// the report measures nothing.
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/core/output.hpp"
@@ -22,6 +12,7 @@
 #include "dynofa/report/progress.hpp"
 #include "dynofa/space/sampling.hpp"
 
+#include "support/help.hpp"
 #include <algorithm>
 #include <filesystem>
 #include <iomanip>
@@ -31,6 +22,20 @@
 #include <vector>
 
 namespace {
+
+constexpr const char* help =
+    R"(front_check FAMILY IMAGES CALIB [--random N] [--limit N] [--state FILE [--only PART]] [--figure STEM]
+    [--rounds N]
+
+Is a family's front worth having? Calibrates N random sub-networks (default 200) and the uniform ones (all
+k3/e3/d2, all k5/e4/d3, all k7/e6/d4, at every resolution), evaluates them and the family's levels on the same
+images (--limit: so many, drawn), measures all latencies in turn, and compares: accuracies rise with latency and
+span 8 points, and at every latency the family is at least as accurate as the best random sub-network. What it
+gains over uniform ones is told in points at equal latency and as a factor at equal accuracy. With --state what
+was measured is kept (a family file) and a second run goes on behind it, unless it has another super-network or
+other images. PART is count, latency or report: only
+the latencies need a machine to themselves (some 80 s for 200 random sub-networks and 20 rounds), and the report
+measures nothing.)";
 
 using namespace dynofa;
 namespace fs = std::filesystem;
@@ -113,6 +118,7 @@ void verdict(bool good, const std::string& what) {
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   std::vector<std::string> names;
   std::string state, figure, only;
   std::size_t count = 200, limit = 0;
@@ -217,7 +223,7 @@ static int program(int argc, char** argv) {
   };
   const auto ours = points_of(levels), others = points_of(random), plain = points_of(uniform);
 
-  std::cout << device << ", " << images.size() << " images, " << others.size() << " random and " << plain.size()
+  std::cout << device << ", " << images.to_string() << "; " << others.size() << " random and " << plain.size()
             << " uniform sub-networks\n   ms  top-1  best random  best uniform within this latency\n"
             << std::fixed;
   bool rises = true;

@@ -1,9 +1,3 @@
-// gpu_check SUPERNET [IMAGES]
-//
-// What the CUDA backend promises at run time, on the GPU of this machine: switching among six levels (p99 of choosing a
-// level and launching its graph ≤ 50 µs), memory of six levels ≤ 1.3 × one super-network and arena, and, with a folder
-// of labelled images, fp16 logits within 1e-2 of their standard deviation and top-1 within 0.2 points of fp32. Every
-// case prints a line; the last says `N passed, N failed`.
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/data/image_folder.hpp"
@@ -16,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "golden/golden.hpp"
+#include "support/help.hpp"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -23,6 +18,13 @@
 #include <vector>
 
 namespace {
+
+constexpr const char* help = R"(gpu_check SUPERNET [IMAGES]
+
+What the CUDA backend promises at run time, on the GPU of this machine: switching among six levels (p99 of
+choosing a level and launching its graph ≤ 50 µs), memory of six levels ≤ 1.3 × one super-network and arena,
+and, with a folder of labelled images, fp16 logits within 1e-2 of their standard deviation and top-1 within 0.2
+points of fp32. Every case prints a line; the last says `N passed, N failed`.)";
 
 using namespace dynofa;
 
@@ -114,6 +116,7 @@ void check_accuracy(const model& m, const std::string& folder, golden::tally& t)
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   if (argc < 2 || argc > 3) {
     std::cerr << "usage: gpu_check SUPERNET [IMAGES]\n";
     return 2;

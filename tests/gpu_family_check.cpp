@@ -1,10 +1,3 @@
-// gpu_family_check FAMILY IMAGES CALIB MEASURED [OUT.jsonl]
-//
-// Design time on the GPU of this machine, by the same templates as on the CPU. The family's levels are calibrated and
-// evaluated on the GPU in fp32, and top-1 is within 0.2 points of the CPU's on the same images; the GPU is profiled,
-// and predicts networks it has not seen; a family is searched for the GPU and one for a core of this CPU, with the same
-// accuracy predictor (learned from MEASURED), and both are timed on both: does each device want sub-networks of its
-// own, as the paper says? Every case prints a line, the last says `N passed, N failed`; about three minutes.
 #include "dynofa/accuracy/data.hpp"
 #include "dynofa/accuracy/train.hpp"
 #include "dynofa/backend/cpu.hpp"
@@ -27,6 +20,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -39,6 +33,15 @@
 #include <vector>
 
 namespace {
+
+constexpr const char* help = R"(gpu_family_check FAMILY IMAGES CALIB MEASURED [OUT.jsonl]
+
+Design time on the GPU of this machine, by the same templates as on the CPU. The family's levels are calibrated
+and evaluated on the GPU in fp32, and top-1 is within 0.2 points of the CPU's on the same images; the GPU is
+profiled, and predicts networks it has not seen; a family is searched for the GPU and one for a core of this
+CPU, with the same accuracy predictor (learned from MEASURED), and both are timed on both: does each device want
+sub-networks of its own, as the paper says? Every case prints a line, the last says `N passed, N failed`; about
+three minutes.)";
 
 using namespace dynofa;
 
@@ -97,8 +100,7 @@ void check_levels(const material& m) {
   std::vector<arch> archs;
   std::vector<evaluated_level> stored;
   for (const auto& l : m.f.levels()) archs.push_back(l.arch), stored.push_back({l.arch, l.statistics});
-  std::cout << archs.size() << " levels, " << m.images.size() << " labelled images, " << m.calibration.count
-            << " to calibrate\n";
+  std::cout << archs.size() << " levels, " << m.images.to_string() << "; " << m.calibration.count << " to calibrate\n";
   stopwatch gpu_watch;
   const auto on_gpu = calibrated(m, m.exact, archs);
   const double gpu_seconds = gpu_watch.seconds();
@@ -284,6 +286,7 @@ void check_fronts(const material& m, const std::vector<measured_arch>& data, con
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   if (argc < 5 || argc > 6) {
     std::cerr << "usage: gpu_family_check FAMILY IMAGES CALIB MEASURED [OUT.jsonl]\n";
     return 2;

@@ -1,13 +1,3 @@
-// gpu_hold_check FAMILY [--seconds S] [--out STEM] [-- COMMAND …]
-//
-// Run time on the GPU of this machine, by the same templates as on the CPU. First a dynamic network holds its target
-// while other work comes to the GPU and goes: large batches on a second stream of this process, or, where given, a
-// COMMAND, which prints a line when it is ready and then works until it is killed (benchmarks/peers/torch_train.py
-// trains a ResNet-18). The target lies half way between what the smallest and the largest level take beside it, so that
-// only a switch can hold it. Then two dynamic networks share the GPU through the coordinator, and the work of an urgent
-// network goes before that of others. STEM.jsonl, .dat and .gp: every image of the first run, as in Fig. 7 of the
-// paper. Every case prints a line, the last says `N passed, N failed`; S seconds (default 15) for each of the first
-// two.
 #include "dynofa/backend/cuda.hpp"
 #include "dynofa/core/output.hpp"
 #include "dynofa/family/file.hpp"
@@ -21,6 +11,7 @@
 #include "dynofa/space/sampling.hpp"
 
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include "support/other_process.hpp"
 #include <algorithm>
 #include <array>
@@ -37,6 +28,17 @@
 #include <vector>
 
 namespace {
+
+constexpr const char* help = R"(gpu_hold_check FAMILY [--seconds S] [--out STEM] [-- COMMAND …]
+
+Run time on the GPU of this machine, by the same templates as on the CPU. First a dynamic network holds its
+target while other work comes to the GPU and goes: large batches on a second stream of this process, or, where
+given, a COMMAND, which prints a line when it is ready and then works until it is killed
+(benchmarks/peers/torch_train.py trains a ResNet-18). The target lies half way between what the smallest and the
+largest level take beside it, so that only a switch can hold it. Then two dynamic networks share the GPU through
+the coordinator, and the work of an urgent network goes before that of others. STEM.jsonl, .dat and .gp: every
+image of the first run, as in Fig. 7 of the paper. Every case prints a line, the last says `N passed, N failed`;
+S seconds (default 15) for each of the first two.)";
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -234,6 +236,7 @@ void check_priority(const family& f, const other_work& batches) {
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   std::string file, out;
   double seconds = 15;
   std::vector<std::string> command;

@@ -7,6 +7,7 @@
 #include "../examples/support/co_runner.hpp"
 #include "runtime/made_up.hpp"
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include <algorithm>
 #include <chrono>
 #include <iomanip>
@@ -14,12 +15,14 @@
 #include <string>
 #include <vector>
 
-// hold_check FAMILY [CORE]: holds a target on this CPU while another process comes to the same core and goes, ten
-// times. The target is 1.4 times what the most accurate level takes alone, so that level runs until then. Counts the
-// images from the first late one to the first in time again. Also: switches while nothing happens, and what the manager
-// adds to an image. Close everything else first; about one minute.
-
 namespace {
+
+constexpr const char* help = R"(hold_check FAMILY [CORE]
+
+Holds a target on this CPU while another process comes to the same core and goes, ten times. The target is 1.4
+times what the most accurate level takes alone, so that level runs until then. Counts the images from the first
+late one to the first in time again. Also: switches while nothing happens, and what the manager adds to an
+image. Close everything else first; about one minute.)";
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -159,6 +162,7 @@ void run(const std::string& file, int core) {
 } // namespace
 
 int main(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   if (argc < 2 || argc > 3) {
     std::cerr << "hold_check FAMILY [CORE]\n";
     return 2;

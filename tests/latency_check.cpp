@@ -1,7 +1,3 @@
-// latency_check [--seconds N] [--threads N] [--isa NAME] [--seed N] [--save TABLE]: profiles this machine's CPU backend
-// at 160, 192 and 224 pixels and judges the table on 40 random sub-networks of once-for-all w = 1.2 that the profiler
-// has not met. Those, and 12 more that calibrate the table, are measured in one interleaved run.
-// One line per case; exits 0 only when all pass. About two minutes at one thread.
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/core/output.hpp"
 #include "dynofa/latency/profile.hpp"
@@ -12,6 +8,7 @@
 #include "dynofa/space/sampling.hpp"
 #include "dynofa/space/search_space.hpp"
 
+#include "support/help.hpp"
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -25,6 +22,12 @@ using namespace dynofa;
 using steady = std::chrono::steady_clock;
 
 namespace {
+
+constexpr const char* help = R"(latency_check [--seconds N] [--threads N] [--isa NAME] [--seed N] [--save TABLE]
+
+Profiles this machine's CPU backend at 160, 192 and 224 pixels and judges the table on 40 random sub-networks of
+once-for-all w = 1.2 that the profiler has not met. Those, and 12 more that calibrate the table, are measured in
+one interleaved run. One line per case; exits 0 only when all pass. About two minutes at one thread.)";
 
 using paper_space = search_space<ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
                                  resolution<160, 192, 224>>;
@@ -110,6 +113,7 @@ std::string words(const agreement& a) {
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   double seconds = 15;
   std::uint64_t seed = 1;
   backend::cpu wanted;

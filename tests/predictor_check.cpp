@@ -1,13 +1,8 @@
-// predictor_check TRAIN.jsonl [TEST.jsonl]
-//
-// Trains an accuracy predictor on JSON lines of {"ks", "e", "d", "r", "top1"} and assesses it on measurements that it
-// has not seen: those of TEST, or a fifth of TRAIN for each of three seeds. The bar: Kendall tau at least 0.92, RMSE at
-// most 0.40 points, training within 60 s. The space is once-for-all's w = 1.2 with whatever choices and resolutions the
-// files show. One line per case; exits 0 only when all pass.
 #include "dynofa/accuracy/assess.hpp"
 #include "dynofa/report/program.hpp"
 #include "dynofa/space/search_space.hpp"
 
+#include "support/help.hpp"
 #include <chrono>
 #include <iomanip>
 #include <iostream>
@@ -15,6 +10,13 @@
 using namespace dynofa;
 
 namespace {
+
+constexpr const char* help = R"(predictor_check TRAIN.jsonl [TEST.jsonl]
+
+Trains an accuracy predictor on JSON lines of {"ks", "e", "d", "r", "top1"} and assesses it on measurements that
+it has not seen: those of TEST, or a fifth of TRAIN for each of three seeds. The bar: Kendall tau at least 0.92,
+RMSE at most 0.40 points, training within 60 s. The space is once-for-all's w = 1.2 with whatever choices and
+resolutions the files show. One line per case; exits 0 only when all pass.)";
 
 int passed = 0, failed = 0;
 
@@ -44,6 +46,7 @@ void check(const std::string& name, const space_description& space, std::span<co
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   if (argc != 2 && argc != 3) {
     std::cerr << "usage: predictor_check TRAIN.jsonl [TEST.jsonl]\n";
     return 2;

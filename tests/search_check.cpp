@@ -1,8 +1,3 @@
-// search_check DIR [--seeds N]: the search bar on a folder with a search.json. Tables (lut_DEVICE.json), predictor
-// (acc_predictor.safetensors) and the paper's sub-networks (paper_subnets.json) are taken from it or from a folder
-// beside it. At every limit and for every seed: at least the accuracy of the recorded evolution, at least that of the
-// paper's own sub-network within the limit; all limits of a device in one run too, all devices together within 5 s; a
-// median of at most 1 s per limit. One line per case; exits 0 only when all pass.
 #include "dynofa/accuracy/predictor.hpp"
 #include "dynofa/latency/table_io.hpp"
 #include "dynofa/report/program.hpp"
@@ -10,6 +5,7 @@
 #include "dynofa/space/search_space.hpp"
 
 #include "golden/sections_de.hpp"
+#include "support/help.hpp"
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -23,6 +19,14 @@ using namespace dynofa;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr const char* help = R"(search_check DIR [--seeds N]
+
+The search bar on a folder with a search.json. Tables (lut_DEVICE.json), predictor (acc_predictor.safetensors)
+and the paper's sub-networks (paper_subnets.json) are taken from it or from a folder beside it. At every limit
+and for every seed: at least the accuracy of the recorded evolution, at least that of the paper's own
+sub-network within the limit; all limits of a device in one run too, all devices together within 5 s; a median
+of at most 1 s per limit. One line per case; exits 0 only when all pass.)";
 
 constexpr double tolerance = 1e-6; // of a predicted accuracy, as recorded outputs have float32 rounding
 
@@ -102,6 +106,7 @@ void check_device(const fs::path& dir, const std::string& device, std::vector<ba
 } // namespace
 
 static int program(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   const bool seeds_given = argc == 4 && std::string(argv[2]) == "--seeds";
   if (argc != 2 && !seeds_given) {
     std::cerr << "usage: search_check DIR [--seeds N]\n";

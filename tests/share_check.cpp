@@ -8,6 +8,7 @@
 
 #include "../examples/support/co_runner.hpp"
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include "support/random_family.hpp"
 #include <algorithm>
 #include <chrono>
@@ -16,13 +17,15 @@
 #include <thread>
 #include <vector>
 
-// share_check [FAMILY [CORE]]: two dynamic networks on one core of this CPU, for real: in two threads, coordinated and
-// each by itself, and in two processes of which one is killed at a random moment, five times. Each has a camera that
-// gives an image every 3 and 3.4 times what the most accurate level takes alone; the limit is 1.5 times that, so alone
-// the most accurate level is in time, and beside another one it is not. Without a family random weights run. Close
-// everything else first; about a minute and a half.
-
 namespace {
+
+constexpr const char* help = R"(share_check [FAMILY [CORE]]
+
+Two dynamic networks on one core of this CPU, for real: in two threads, coordinated and each by itself, and in
+two processes of which one is killed at a random moment, five times. Each has a camera that gives an image every
+3 and 3.4 times what the most accurate level takes alone; the limit is 1.5 times that, so alone the most
+accurate level is in time, and beside another one it is not. Without a family random weights run. Close
+everything else first; about a minute and a half.)";
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -186,6 +189,7 @@ void run(family f, int core) {
 } // namespace
 
 int main(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   if (argc > 3) {
     std::cerr << "share_check [FAMILY [CORE]]\n";
     return 2;

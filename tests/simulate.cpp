@@ -1,8 +1,4 @@
-// simulate --seeds A:B [--traces all|KIND,…] [--policies all|NAME,…] [--family FILE.json] [--recorded FILE] [--json]
-//          [--csv DIR]: replays generated (or recorded) traces with run-time policies and checks the bars of the
-// run-time control. The parameters of `forecast` were chosen on seeds 1 to 30; 1001 to 1100, 20001 to 20100 and
-// 40001 to 40100 were seen before the last change, 50001 to 50100 after it. Of the doublings there are 200, from seed A
-// on.
+#include "dynofa/family/file.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/slack.hpp"
@@ -12,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include "support/level_tables.hpp"
 #include <algorithm>
 #include <cstdlib>
@@ -20,6 +17,8 @@
 #include <iomanip>
 #include <iostream>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,9 +28,30 @@ using namespace dynofa::runtime;
 
 namespace {
 
+constexpr const char* help =
+    R"(simulate [--seeds A:B] [--traces all|KIND,…] [--policies all|NAME,…] [--family FILE] [--recorded LOG] [--json]
+    [--csv DIR]
+
+Replays generated traces with run-time policies and checks the bars of the run-time control; or LOG, the JSON
+lines or CSV of a manager, on the levels that it begins with. FILE has other levels: a family (.dynofa), or a JSON
+list of {"latency_ms", "top1"}. The parameters of `forecast` were chosen on seeds 1 to 30; 1001 to 1100, 20001 to 20100 and 40001 to 40100 were seen
+before the last change, 50001 to 50100 after it. Of the doublings there are 200, from seed A on.)";
+
 using support::check, support::fixed;
 
+/// Of a family file, for the first device that it was measured on, or of a JSON list of levels.
 support::level_table read_family(const std::string& path) {
+  if (path.ends_with(".dynofa")) {
+    family f = load_family(path);
+    if (f.levels().empty() || f.levels()[0].latency.empty())
+      throw error(errc::bad_file, path, "levels with measured latencies", "none");
+    const std::string device = f.levels()[0].latency[0].device;
+    f.keep_front(device);
+    support::level_table table{std::filesystem::path(path).stem().string(), {}};
+    for (std::size_t i = 0; i < f.levels().size(); ++i)
+      table.levels.push_back({f.latency_on(i, device)->median_ms, f.levels()[i].accuracy.top1()});
+    return table;
+  }
   const auto json = nlohmann::json::parse(map_file(path).text(), nullptr, false);
   if (!json.is_array() || json.size() > 1000)
     throw error(errc::bad_file, path, "a list of {\"latency_ms\", \"top1\"}", "something else");
@@ -151,7 +171,7 @@ void check_calm(const support::level_table& family, support::seed_range seeds, d
 void run(int argc, char** argv) {
   support::seed_range seeds;
   std::string kinds = "all", names = "all", recorded, csv;
-  std::vector<support::level_table> families = support::level_tables();
+  std::vector<support::level_table> families;
   bool json = false;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
@@ -193,6 +213,15 @@ void run(int argc, char** argv) {
   const bool judged =
       std::count(chosen.begin(), chosen.end(), "forecast") && std::count(chosen.begin(), chosen.end(), "reactive");
 
+  std::optional<trace> log;
+  if (!recorded.empty()) { // its own levels, unless others are given
+    using levels_type = std::span<const level_figures>;
+    log =
+        read_trace(std::filesystem::path(recorded), families.empty() ? levels_type() : levels_type(families[0].levels));
+    if (families.empty()) families = {{std::filesystem::path(recorded).stem().string(), log->levels}};
+  }
+  if (families.empty()) families = support::level_tables();
+
   nlohmann::json document = nlohmann::json::array();
   for (const support::level_table& family : families) {
     std::vector<std::pair<std::string, std::vector<trace>>> groups;
@@ -205,7 +234,7 @@ void run(int argc, char** argv) {
           groups.back().second.push_back(generate_trace(kind, seed, family.levels));
       }
     else
-      groups.push_back({"recorded", {read_trace(std::filesystem::path(recorded), family.levels)}});
+      groups.push_back({"recorded", {*log}});
     std::cout << family.name << ": " << family.levels.size() << " levels, seeds " << seeds.first << " to " << seeds.last
               << '\n'
               << "  trace       policy         late    top-1  regret: top-1, late  sw/1000  late in a row\n";
@@ -276,5 +305,6 @@ void run(int argc, char** argv) {
 } // namespace
 
 int main(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   return support::count_checks([&] { run(argc, argv); });
 }

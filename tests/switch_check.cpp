@@ -8,18 +8,21 @@
 #include "../examples/support/co_runner.hpp"
 #include "support/allocations.hpp"
 #include "support/checks.hpp"
+#include "support/help.hpp"
 #include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <string>
 #include <vector>
 
-// switch_check FAMILY: what a switch of level costs on this CPU, one thread. 100 000 random switches with an image
-// after every twentieth (an image after each would take some minutes); the first image after a switch against
-// the level's steady ones, interleaved; memory of the levels against copies of them; and the three ways to another
-// sub-network of the paper's Table 1. Weights are stored lossless: answers are those of fp32. About half a minute.
-
 namespace {
+
+constexpr const char* help = R"(switch_check FAMILY
+
+What a switch of level costs on this CPU, one thread. 100 000 random switches with an image after every
+twentieth (an image after each would take some minutes); the first image after a switch against the level's
+steady ones, interleaved; memory of the levels against copies of them; and the three ways to another sub-network
+of the paper's Table 1. Weights are stored lossless: answers are those of fp32. About half a minute.)";
 
 using namespace dynofa;
 using clock_type = std::chrono::steady_clock;
@@ -208,6 +211,7 @@ void run(const std::string& file) {
 } // namespace
 
 int main(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   if (argc != 2) {
     std::cerr << "switch_check FAMILY\n";
     return 2;

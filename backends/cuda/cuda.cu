@@ -19,22 +19,31 @@ void check(cudaError_t status, const char* call) {
                 text(cudaGetErrorName(status), ", ", cudaGetErrorString(status)));
 }
 
-cudaStream_t stream_of(void* handle) { return static_cast<cudaStream_t>(handle); }
-
 /// Makes a device current for a scope: users may have several.
 class current_device {
 public:
-  explicit current_device(int index) {
+  explicit current_device(int index)
+      : index_{index} {
     check(cudaGetDevice(&before_), "cudaGetDevice");
-    check(cudaSetDevice(index), "cudaSetDevice");
+    if (index_ != before_) check(cudaSetDevice(index_), "cudaSetDevice");
   }
-  ~current_device() { cudaSetDevice(before_); }
+  ~current_device() {
+    if (index_ != before_) cudaSetDevice(before_);
+  }
   current_device(const current_device&) = delete;
   current_device& operator=(const current_device&) = delete;
 
 private:
-  int before_ = 0;
+  int index_, before_ = 0;
 };
+
+/// What a stream's handle stands for. Launches, events and graphs want its device to be the current one.
+struct device_stream {
+  int device;
+  cudaStream_t stream;
+};
+device_stream& of(void* handle) { return *static_cast<device_stream*>(handle); }
+cudaStream_t stream_of(void* handle) { return of(handle).stream; }
 
 class event {
 public:
@@ -135,22 +144,31 @@ std::shared_ptr<void> make_stream(int device, bool urgent) {
   const current_device scope(device);
   int least = 0, greatest = 0;
   check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "cudaDeviceGetStreamPriorityRange");
-  cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, urgent ? greatest : least),
+  const auto destroy = [](device_stream* s) {
+    if (s->stream != nullptr) cudaStreamDestroy(s->stream);
+    delete s;
+  };
+  const std::shared_ptr<device_stream> made(new device_stream{device, nullptr}, destroy);
+  check(cudaStreamCreateWithPriority(&made->stream, cudaStreamNonBlocking, urgent ? greatest : least),
         "cudaStreamCreateWithPriority");
-  return {stream, [](void* s) { cudaStreamDestroy(stream_of(s)); }};
+  return made;
 }
 
 void synchronize(void* stream) { check(cudaStreamSynchronize(stream_of(stream)), "cudaStreamSynchronize"); }
 
 void upload(void* to, const void* from, std::size_t bytes, void* stream) {
+  const current_device scope(of(stream).device);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(stream)), "cudaMemcpyAsync to the device");
 }
 void download(void* to, const void* from, std::size_t bytes, void* stream) {
+  const current_device scope(of(stream).device);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream)), "cudaMemcpyAsync from the device");
 }
 
-void launch(std::span<const step> steps, void* stream) { launch_all(steps, stream, false); }
+void launch(std::span<const step> steps, void* stream) {
+  const current_device scope(of(stream).device);
+  launch_all(steps, stream, false);
+}
 
 std::shared_ptr<void> capture(int device, std::span<const step> steps, void* stream) {
   const current_device scope(device);
@@ -175,10 +193,12 @@ std::shared_ptr<void> capture(int device, std::span<const step> steps, void* str
 }
 
 void replay(void* graph, void* stream) {
+  const current_device scope(of(stream).device);
   check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(stream)), "cudaGraphLaunch");
 }
 
 double time_replays(void* graph, void* stream, int repeats) {
+  const current_device scope(of(stream).device);
   return time_on(stream_of(stream), repeats, [&] { replay(graph, stream); });
 }
 std::vector<double> time_steps(int device, std::span<const step> steps, void* stream, int repeats) {

@@ -24,6 +24,10 @@ static_assert(dynofa::inference_backend<lesson::onednn>);
 
 static int program(int argc, char** argv) {
   using namespace dynofa;
+  if (argc > 1 && std::string(argv[1]) == "--help")
+    return std::puts(
+               "lesson [SECONDS]: judges, profiles, searches and runs on oneDNN; SECONDS of profile per resolution"),
+           0;
   const lesson::onednn backend;
 
   // 1. Is it right? Every block and whole networks against the reference backend, and all that the concept promises.

@@ -37,7 +37,7 @@ TEST_CASE("a fault is one sentence with its line") {
   const auto fault = [](const std::string& source) {
     return sentence([&] { parse_accuracy_data(source, "a.jsonl"); });
   };
-  CHECK(fault("") == "a.jsonl: expected at least one line, got none");
+  CHECK(fault("") == "a.jsonl: expected at least one line, got an empty file");
   CHECK(fault(good + "\n{\n") == "a.jsonl line 2: expected a JSON text, got something else");
   CHECK(fault("\n[]") == "a.jsonl line 2: expected an object, got array");
   CHECK(fault(with(good, R"("top1":0.5)", R"("top":0.5)")) == "a.jsonl line 1: expected a field top1, got none");
@@ -47,6 +47,56 @@ TEST_CASE("a fault is one sentence with its line") {
         "a.jsonl line 1, architecture field ks[0]: expected a whole number in 0..255, got 999");
   CHECK(fault(with(good, R"("ks":[3,)", R"("ks":[)")) ==
         "a.jsonl line 1: expected as many ks as e, a whole number per d, got 19, 20 and 5");
+}
+
+TEST_CASE("what Python programs write of the same measurements reads as the same data") {
+  const auto wanted = parse_accuracy_data(good + "\n" + with(with(good, "64", "128"), "0.5", "0.625"));
+  const auto same = [&](const std::string& source) {
+    const auto data = parse_accuracy_data(source);
+    REQUIRE(data.size() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      CHECK(data[i].arch == wanted[i].arch);
+      CHECK(data[i].arch.ks.size() == 20);
+      CHECK(data[i].accuracy == wanted[i].accuracy);
+    }
+  };
+  const auto both = [](const std::string& line) { return line + "\n" + with(with(line, "64", "128"), "0.5", "0.625"); };
+  same(both(with(good, R"("r":64)", R"("image_size":64)")));
+  same(both(with(good, R"("r":64)", R"("r":[64.0],"wid":null)")));
+  same(both(with(with(good, R"("ks":[3,3,5)", R"("ks":[3.0,3.0,null)"), R"("e":[3,3,3)", R"("e":[3.0,3.0,null)")));
+  // only the genes of the 12 blocks that run
+  same(both(R"({"ks":[3,3,3,3,3,3,3,3,3,3,3,3],"e":[3,3,3,3,3,3,3,3,3,3,3,6],"d":[2,2,2,2,4],"r":64,"top1":0.5})"));
+
+  // once-for-all's acc.dict
+  const auto escaped = [](std::string line) {
+    line = with(line, R"(,"top1":0.5,"other":[])", "");
+    for (std::size_t at = 0; (at = line.find('"', at)) != line.npos; at += 2) line.insert(at, "\\");
+    return line;
+  };
+  const std::string a = escaped(good), b = with(a, "64", "128");
+  for (const char* indent : {"", "\n    "}) {
+    const auto data =
+        parse_accuracy_data(text("{", indent, '"', a, "\": 0.5,", indent, '"', b, "\": 0.625\n}"), "acc.dict");
+    REQUIRE(data.size() == 2);
+    for (const auto& one : data) CHECK(one.accuracy == (one.arch.r == 64 ? 0.5 : 0.625)); // in the order of their names
+  }
+  CHECK(sentence([&] { parse_accuracy_data("{\"" + a + "\": \"?\"}", "acc.dict"); }).ends_with("got string"));
+  CHECK(sentence([&] { parse_accuracy_data("{\"{}\": 0.5}", "acc.dict"); }) ==
+        "acc.dict, entry \"{}\", architecture: expected a field d, got none");
+}
+
+TEST_CASE("an accuracy that is NaN, and a gene that is missing, are named") {
+  const auto fault = [](const std::string& source) {
+    return sentence([&] { parse_accuracy_data(source, "a.jsonl"); });
+  };
+  CHECK(fault(good + "\n" + with(good, "0.5", "NaN")) ==
+        "a.jsonl line 2: expected finite numbers, got NaN as \"top1\"");
+  CHECK(fault(with(good, "0.5", "-Infinity")).ends_with("got Infinity as \"top1\""));
+  CHECK(fault(with(good, R"("ks":[3,)", R"("ks":[null,)")) ==
+        "a.jsonl line 1, architecture field ks[0]: expected a number, since its block runs, got null");
+  CHECK(fault(with(good, R"("r":64)", R"("r":64,"image_size":65)")).ends_with("expected the same as r, 64, got 65"));
+  CHECK(fault(with(good, R"("d":[2,)", R"("d":[2.5,)"))
+            .ends_with("field d[0]: expected a whole number in 0..255, got 2.5"));
 }
 
 TEST_CASE("the space of data") {

@@ -7,6 +7,7 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <limits>
 
 namespace dynofa_test::accuracy_predictor_test {
 
@@ -162,6 +163,9 @@ TEST_CASE("networks that do not fit are refused") {
   CHECK(make(random_network(123, {4, 2}, 1)) == "accuracy predictor: expected one output, got 2");
   CHECK(sentence([&] { accuracy_predictor(space, layout, {}); }) ==
         "accuracy predictor: expected at least one network, got none");
+  auto broken = random_network(123, {4, 1}, 1);
+  broken[0].weight[7] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(make(broken) == "accuracy predictor: expected finite weights and biases, got NaN in a layer of 4 outputs");
 }
 
 TEST_CASE("a plain function is an accuracy model") {

@@ -139,4 +139,55 @@ TEST_CASE("a session keeps its workspace while levels fit it, and forgets levels
   CHECK(backend.seen->plans == 1);
 }
 
+TEST_CASE("levels that come and go settle on one workspace, and only the level that runs is prepared") {
+  struct room {
+    std::size_t image, channels; // as a device has buffers: each architecture needs most of another one
+  };
+  struct counted : backend::reference {
+    struct workspace : backend::reference::workspace {
+      room has{0, 0};
+    };
+    struct counts {
+      int workspaces = 0, prepared = 0;
+    };
+    std::shared_ptr<counts> seen = std::make_shared<counts>();
+    static room wanted(const plan& p) { return {p.image_values(), static_cast<std::size_t>(p.blocks[3].mid_channels)}; }
+    workspace make_workspace(std::span<const plan> plans) const {
+      ++seen->workspaces;
+      workspace made{backend::reference::make_workspace(plans)};
+      for (const plan& p : plans)
+        made.has = {std::max(made.has.image, wanted(p).image), std::max(made.has.channels, wanted(p).channels)};
+      return made;
+    }
+    bool fits(const workspace& space, const plan& p) const {
+      return wanted(p).image <= space.has.image && wanted(p).channels <= space.has.channels;
+    }
+    void prepare(bound&, const workspace&) const { ++seen->prepared; }
+  };
+  const counted backend;
+  session runner(backend, support::tiny_supernet());
+  arch wide = largest(runner.net().space), tall = smallest(runner.net().space);
+  wide.r = 32, tall.r = 64;
+  for (int i = 0; i < 5; ++i)
+    for (const arch& a : {wide, tall}) {
+      const auto level = runner.load(a); // as a search measures: one after the other
+      runner.run(level, std::vector<float>(level->plan.image_values(), 0.3f));
+    }
+  CHECK(backend.seen->workspaces == 2);
+  CHECK(backend.seen->prepared == 0);
+  const auto one = runner.load(wide), other = runner.load(tall);
+  runner.prepare();
+  CHECK(backend.seen->prepared == 2);
+  CHECK(backend.seen->workspaces == 2);
+}
+
+TEST_CASE("the largest logit is the answer, NaN is none") {
+  const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
+  CHECK(argmax(std::vector<float>{1, 3, 3, 2}) == 1);
+  CHECK(argmax(std::vector<float>{-infinity, -2, infinity}) == 2);
+  CHECK(argmax(std::vector<float>{nan, 1, 2}) == 3);
+  CHECK(argmax(std::vector<float>{1, 2, nan}) == 3);
+  CHECK(argmax(std::vector<float>{nan}) == 1);
+}
+
 } // namespace dynofa_test::backend_session

@@ -10,6 +10,8 @@
 
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <cmath>
+#include <limits>
 
 namespace dynofa_test::calibrate_calibrator {
 
@@ -190,12 +192,74 @@ TEST_CASE("a calibrator goes on where another one stopped") {
   CHECK(second.images() == 8);
   CHECK(second.statistics() == whole);
 
-  calibration_state foreign = first.state();
-  foreign.mean.pop_back();
-  CHECK(support::sentence([&] { second.restore(foreign); }) == text("calibrator: expected finite sums of ",
-                                                                    whole.mean.size(), " channels, got others, of ",
-                                                                    whole.mean.size() - 1));
+  calibration_state broken = first.state();
+  broken.mean.pop_back();
+  CHECK(support::sentence([&] { second.restore(broken); }) == text("calibrator: expected finite sums of ",
+                                                                   whole.mean.size(), " channels, got others, of ",
+                                                                   whole.mean.size() - 1));
   CHECK(second.statistics() == whole);
+}
+
+TEST_CASE(
+    "a state of another architecture, super-network, batch size or of other images is refused, with what differs") {
+  const auto net = support::tiny_supernet(), retrained = support::tiny_supernet(8);
+  const backend::reference judge;
+  const arch a = smallest(net->space);
+  arch other = a;
+  other.ks[0] = 7; // as many channels
+  using calibrator = calibrator<backend::reference>;
+  const auto rule = variance_rule::within_batches;
+  calibrator one(judge, net, judge.pack(net), a, 4, rule, "resized to r x r");
+  for (std::size_t n = 0; n < 4; ++n) one.load(n, images_of(one.plan(), 4)[n]);
+  one.add(4);
+  const auto said = [&](const supernet_ptr& of, const arch& b, int batch, const char* inputs) {
+    calibrator c(judge, of, judge.pack(of), b, batch, rule, inputs);
+    const auto sentence = support::sentence([&] { c.restore(one.state()); });
+    CHECK(c.images() == (sentence == "(no error)" ? 4 : 0));
+    return sentence;
+  };
+  CHECK(said(net, a, 4, "resized to r x r") == "(no error)");
+  CHECK(said(net, other, 4, "resized to r x r") ==
+        text("calibrator: expected a state of architecture ", other.canonical(), ", got one of architecture ", a));
+  CHECK(said(retrained, a, 4, "resized to r x r") == text("calibrator: expected a state of super-network ",
+                                                          in_base(16, retrained->hash()),
+                                                          ", got one of super-network ", in_base(16, net->hash())));
+  CHECK(said(net, a, 5, "resized to r x r") == "calibrator: expected a state of batches of 5, got one of batches of 4");
+  CHECK(said(net, a, 4, "cropped") ==
+        "calibrator: expected a state of inputs cropped, got one of inputs resized to r x r");
+}
+
+TEST_CASE("statistics that are infinite or NaN are one sentence with norm and channel, and leave nothing behind") {
+  const auto broken = [](auto change) {
+    supernet net = *support::tiny_supernet();
+    change(net);
+    return std::make_shared<const supernet>(std::move(net));
+  };
+  const auto judge_on = [&](const auto& backend) {
+    const auto said = [&](const supernet_ptr& net, float pixel) {
+      calibrator c(backend, net, backend.pack(net), largest(net->space), 2);
+      auto images = images_of(c.plan(), 4);
+      for (std::size_t n = 0; n < 2; ++n) c.load(n, images[n]);
+      const auto once = support::sentence([&] { c.add(2); });
+      if (once != "(no error)") return once;
+      images[3][700] = pixel;
+      for (std::size_t n = 0; n < 2; ++n) c.load(n, images[2 + n]);
+      const auto twice = support::sentence([&] { c.add(2); });
+      CHECK(c.images() == (twice == "(no error)" ? 4 : 2));
+      CHECK(are_sound(c.statistics()));
+      return twice;
+    };
+    const std::string expected = ": expected a finite mean and mean square of a batch, got ";
+    CHECK(said(support::tiny_supernet(), 0.5f) == "(no error)");
+    CHECK(said(support::tiny_supernet(), std::nanf("")) ==
+          "calibrator, first_conv.bn, channel 0" + expected + "NaN and NaN");
+    const auto norm = broken([](supernet& net) { net.norms[3].bias[5] = std::nanf(""); }); // of block 1's expansion
+    CHECK(said(norm, 0) == "calibrator, blocks.1.conv.depth_conv.bn.bn, channel 5" + expected + "NaN and NaN");
+    const auto weight = broken([](supernet& net) { net.weights[0][27 * 2] = std::numeric_limits<float>::infinity(); });
+    CHECK(said(weight, 0).starts_with("calibrator, first_conv.bn, channel 2" + expected));
+  };
+  judge_on(backend::reference{});
+  for (const auto& isa : backend::cpu_detail::available_isas()) judge_on(backend::cpu{.isa = std::string(isa.name)});
 }
 
 } // namespace dynofa_test::calibrate_calibrator

@@ -6,9 +6,12 @@
 
 #include <doctest/doctest.h>
 
+#include "support/no_more_threads.hpp"
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <cmath>
+#include <limits>
 
 namespace dynofa_test::calibrate_evaluate {
 
@@ -76,6 +79,33 @@ TEST_CASE("evaluation counts what single runs count, on any number of threads, l
   CHECK(results[0].per_class[0].images == 3);
 }
 
+TEST_CASE("images whose logits are no numbers count as wrong and are counted") {
+  const support::scratch_folder scratch;
+  write_pictures(scratch.path());
+  const data::image_folder folder(scratch.path());
+  const backend::cpu one;
+  const auto results_with = [&](auto change) {
+    supernet broken = *support::tiny_supernet();
+    change(broken.weights.back()); // the classifier's bias
+    const auto net = std::make_shared<const supernet>(std::move(broken));
+    const evaluated_level level{smallest(net->space), stored_statistics(*net, smallest(net->space))};
+    return evaluate(one, net, one.pack(net), std::span(&level, 1), folder, rule, {.batch = 7}).front();
+  };
+  const auto healthy = results_with([](auto&) {});
+  CHECK(healthy.not_finite == 0);
+  CHECK(healthy.accuracy.correct5 > 0);
+  for (float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+    CAPTURE(bad);
+    const auto all = results_with([&](auto& bias) { bias.assign(bias.size(), bad); });
+    CHECK(all.accuracy == measured_accuracy{30, 0, 0});
+    CHECK(all.not_finite == 30);
+    const auto one_class = results_with([&](auto& bias) { bias[4] = bad; });
+    CHECK(one_class.accuracy == measured_accuracy{30, 0, 0});
+    CHECK(one_class.not_finite == 30);
+    CHECK(one_class.per_class[4] == measured_accuracy{3, 0, 0});
+  }
+}
+
 TEST_CASE("the interval of top-1 is Wilson's") {
   const measured_accuracy a{100, 60, 80};
   CHECK(a.top1() == 60);
@@ -109,6 +139,25 @@ TEST_CASE("other classes, no images and a stop are sentences") {
   };
   CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), decoded_source(folder, rule, 1), stopping); }) ==
         "calibrate: expected to see every batch, got a stop after 1 of 2");
+}
+
+TEST_CASE("a system that gives no thread is one sentence, wherever images or architectures are shared out") {
+  const support::scratch_folder scratch;
+  write_pictures(scratch.path());
+  const data::image_folder folder(scratch.path());
+  const auto net = support::tiny_supernet();
+  const backend::cpu one;
+  const auto packed = one.pack(net);
+  const arch a = smallest(net->space);
+  const evaluated_level level{a, stored_statistics(*net, a)};
+  const image_source grey{10, [](std::size_t, int, std::span<float> image) { std::ranges::fill(image, 0.5f); }};
+  const support::no_more_threads scope;
+  CHECK(support::sentence([&] { data::for_each_image(folder, 4, [](auto&&...) {}); }) == support::no_four_threads);
+  CHECK(support::sentence([&] { decoded_source(folder, rule, 4); }) == support::no_four_threads);
+  CHECK(support::sentence([&] { evaluate(one, net, packed, std::span(&level, 1), folder, rule, {.threads = 4}); }) ==
+        support::no_four_threads);
+  CHECK(support::sentence([&] { calibrate(one, net, std::span(&a, 1), grey, {.batch = 5, .threads = 4}, packed); }) ==
+        support::no_four_threads);
 }
 
 } // namespace dynofa_test::calibrate_evaluate

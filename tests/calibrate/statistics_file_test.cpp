@@ -5,6 +5,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <cmath>
+#include <limits>
 
 namespace dynofa_test::calibrate_statistics_file {
 
@@ -58,7 +60,12 @@ TEST_CASE("a file of another kind is one sentence") {
   CHECK(support::sentence(load).ends_with("expected metadata dynofa.statistics, got none"));
   s.statistics.var[3] = -1;
   save_statistics(path, s);
-  CHECK(support::sentence(load).ends_with("expected finite means and variances of at least 0, got others"));
+  const std::string expected = ": expected a finite mean, a finite variance of at least 0, got ";
+  CHECK(support::sentence(load).find(", first_conv.bn, channel 3" + expected) != std::string::npos);
+  s.statistics.var[3] = std::numeric_limits<float>::infinity(), s.statistics.mean[3] = std::nanf("");
+  save_statistics(path, s);
+  CHECK(support::sentence(load) == path.string() + ", first_conv.bn, channel 3" + expected + "NaN and inf");
+  s.statistics.var[3] = s.statistics.mean[3] = 1;
   s.statistics.var.pop_back(), s.statistics.mean.pop_back();
   save_statistics(path, s);
   CHECK(support::sentence(load).find("channels for") != std::string::npos);

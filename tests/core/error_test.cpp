@@ -6,6 +6,13 @@ namespace dynofa_test::core_error {
 
 using namespace dynofa;
 
+TEST_CASE("text does not follow the global locale, which the tests have changed") {
+  std::ostringstream foreign;
+  foreign << 1024 << ' ' << 0.5;
+  REQUIRE(foreign.str() == "1.024 0,5");
+  CHECK(text(1024, ' ', 0.5, ' ', 1e6) == "1024 0.5 1e+06");
+}
+
 TEST_CASE("text joins whatever streams can print") { CHECK(text("r", 160, ' ', 1.5, std::string("!")) == "r160 1.5!"); }
 
 TEST_CASE("numbers with a chosen number of places, or in another base") {

@@ -52,6 +52,7 @@ TEST_CASE("lines that are not blank, with their numbers") {
   const auto note = [&](std::string_view line, const std::string& where) { seen.push_back(text(where, ": ", line)); };
   for_each_line("a\n \t\r\n\nb c\r\nd", "f", note);
   CHECK(seen == std::vector<std::string>{"f line 1: a", "f line 4: b c\r", "f line 5: d"});
+  CHECK(sentence([&] { for_each_line("", "f", note); }) == "f: expected at least one line, got an empty file");
   const std::string longest(65536, 'x');
   for_each_line(longest + "\n", "f", note);
   CHECK(sentence([&] { for_each_line("a\n" + longest + " ", "f", note); }) ==
@@ -104,6 +105,27 @@ TEST_CASE("a write that fails leaves the old file and nothing else") {
   const auto nowhere = folder.path() / "absent" / "a";
   CHECK(sentence([&] { replace_file(nowhere, parts); }) ==
         nowhere.string() + ": expected to write the file, got No such file or directory");
+}
+
+TEST_CASE("temporaries of a killed process with our number do not keep us from writing, and stay") {
+  const scratch_folder folder;
+  const auto path = folder.path() / "a";
+  const auto left_behind = [&](unsigned n) {
+    write_text(text(path.string(), ".", ::getpid(), "-", n, ".tmp"), "half");
+  };
+  const auto begin = detail::make_beside(path, 0666).second; // where the names go on
+  ::unlink(begin.c_str());
+  const unsigned next = static_cast<unsigned>(std::stoul(begin.substr(begin.rfind('-') + 1))) + 1;
+  for (unsigned n = next; n < next + 20; ++n) left_behind(n);
+  std::filesystem::create_symlink("nowhere", text(path.string(), ".", ::getpid(), "-", next + 20, ".tmp"));
+  for (const char* content : {"first", "second"}) {
+    replace_file(path, content);
+    CHECK(read_text(path) == content);
+  }
+  CHECK(folder.files() == 22);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  CHECK(std::filesystem::status(path).permissions() == std::filesystem::perms(0666 & ~mask));
 }
 
 TEST_CASE("text of a file is made printable and short") {

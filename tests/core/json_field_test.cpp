@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
+#include <clocale>
+#include <cstdlib>
 
 namespace dynofa_test::core_json_field {
 
@@ -17,6 +20,24 @@ std::string said(const json& value, Read read) {
   return sentence([&] { (void)read(json_field(value, "f")); });
 }
 } // namespace
+
+TEST_CASE("a decimal mark of two bytes cuts no number") {
+  // Pashto's; compiled here where the system does not have it.
+  const support::scratch_folder scratch;
+  const std::string before = std::setlocale(LC_NUMERIC, nullptr), path = (scratch.path() / "ps_AF.UTF-8").string();
+  if (std::setlocale(LC_NUMERIC, "ps_AF.UTF-8") == nullptr) {
+    if (std::system(("localedef -i ps_AF -f UTF-8 '" + path + "' >/dev/null 2>&1").c_str()) != 0)
+      MESSAGE("no sources of locales here");
+    ::setenv("LOCPATH", scratch.path().c_str(), 1);
+    std::setlocale(LC_NUMERIC, "ps_AF.UTF-8");
+    ::unsetenv("LOCPATH");
+  }
+  const json parsed = parse_bounded("[1.5, 2.25e3, 7]", "f");
+  const std::size_t mark = std::string(std::localeconv()->decimal_point).size();
+  std::setlocale(LC_NUMERIC, before.c_str());
+  MESSAGE("a decimal mark of ", mark, " bytes");
+  CHECK(parsed == json({1.5, 2250.0, 7}));
+}
 
 TEST_CASE("whole numbers within any bounds") {
   const auto any = [](const json_field& f) { return f.whole_number(0, UINT64_MAX); };

@@ -3,8 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include <pthread.h>
-
+#include "support/no_more_threads.hpp"
 #include "support/sentence.hpp"
 #include <chrono>
 #include <stdexcept>
@@ -43,15 +42,8 @@ TEST_CASE("the fault of the lowest index is thrown when all have ended, and ends
 }
 
 TEST_CASE("a system that gives no thread is one sentence") {
-  pthread_attr_t usual, huge; // no system has room for a stack of this size
-  pthread_getattr_default_np(&usual);
-  pthread_getattr_default_np(&huge);
-  pthread_attr_setstacksize(&huge, std::size_t{1} << 46);
-  REQUIRE(pthread_setattr_default_np(&huge) == 0);
-  const std::string said = sentence([] { parallel_for(1000, 4, [](std::size_t) {}); });
-  pthread_setattr_default_np(&usual);
-  pthread_attr_destroy(&usual), pthread_attr_destroy(&huge);
-  CHECK(said == "threads: expected to start 4, got Resource temporarily unavailable");
+  const support::no_more_threads scope;
+  CHECK(sentence([] { parallel_for(1000, 4, [](std::size_t) {}); }) == support::no_four_threads);
 }
 
 } // namespace dynofa_test::core_parallel_for

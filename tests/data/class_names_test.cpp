@@ -30,7 +30,7 @@ TEST_CASE("anything else is one sentence with the path") {
     REQUIRE(sentence.starts_with(path.string()));
     return sentence.substr(path.string().size());
   };
-  CHECK(said("") == ": expected a JSON text, got something else");
+  CHECK(said("") == ": expected a JSON text, got an empty file");
   CHECK(said("[{\"wnid\":\"n1\",") == ": expected a JSON text, got something else");
   CHECK(said("[\"\xff\"]") == ": expected a JSON text, got something else");
   CHECK(said(std::string(100'000, '[')) == ": expected at most 8 nested levels, got more");

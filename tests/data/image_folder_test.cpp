@@ -7,6 +7,7 @@
 #include "data/pictures.hpp"
 #include "support/scratch_folder.hpp"
 #include <atomic>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -191,6 +192,94 @@ TEST_CASE("decoded pictures are kept as far as there is room, and shared with su
   CHECK(dataset.load(1).pixels == changed.pixels);
   for (std::size_t i = 0; i < 2; ++i)
     CHECK(drawn.load(i).pixels == (drawn.path(i).filename() == "1.png" ? first : changed).pixels);
+}
+
+TEST_CASE("links are followed, to each folder once per class, and a circle ends") {
+  const support::scratch_folder scratch, elsewhere;
+  const auto root = scratch.path();
+  put(root / "a" / "1.png", 1);
+  put(root / "b" / "2.png", 2);
+  put(elsewhere.path() / "deep" / "3.png", 3);
+  put(elsewhere.path() / "4.png", 4);
+  const auto link = [&](const std::filesystem::path& to, const char* name) {
+    std::filesystem::create_symlink(to, root / name);
+  };
+  link(elsewhere.path(), "a/store");
+  link(elsewhere.path(), "b/store");           // the same for another class
+  link(elsewhere.path() / "4.png", "b/5.png"); // a link to a file is a picture of its own
+  link(elsewhere.path(), "c");                 // a class folder
+  CHECK(names(image_folder(root)) == strings{"a/1.png", "store/4.png", "deep/3.png", "b/2.png", "b/5.png",
+                                             "store/4.png", "deep/3.png", "c/4.png", "deep/3.png"});
+  CHECK(image_folder(root).left_out().to_string().empty());
+  link(root / "a", "a/itself");
+  link(root, "a/up");
+  link(elsewhere.path() / "deep", "b/twice");
+  link("nowhere", "b/dangling");
+  link("loop", "b/loop");
+  const image_folder again(root);
+  CHECK(again.size() == 9);
+  CHECK(again.left_out().repeated == 3);
+  CHECK(again.left_out().to_string() == "2 without an ending, 3 folders linked twice");
+}
+
+TEST_CASE("hidden files and folders are left out, other files counted by kind") {
+  const support::scratch_folder scratch;
+  const auto root = scratch.path();
+  put(root / "a" / "1.png", 1);
+  put(root / "a" / ".ipynb_checkpoints" / "1-checkpoint.png", 1);
+  put(root / ".ipynb_checkpoints" / "2.png", 2);
+  for (const char* name : {"a/._1.png", "a/.DS_Store", "a/2.webp", "a/3.WEBP", "a/4.bmp", "a/notes", "readme.txt"})
+    write_text(root / name, "?");
+  const image_folder dataset(root);
+  CHECK(names(dataset) == strings{"a/1.png"});
+  CHECK(dataset.left_out().hidden == 4);
+  CHECK(dataset.left_out().kinds.at(".webp") == 2);
+  CHECK(dataset.to_string() ==
+        "1 images of 1 classes; left out: 1 without an ending, 1 .bmp, 2 .webp, 1 in no class folder, 4 hidden");
+  for (char c = 'a'; c < 'm'; ++c) write_text(root / "a" / text("5.", c), "?");
+  CHECK(image_folder(root).left_out().to_string().ends_with("1 .h, 6 of other kinds, 1 in no class folder, 4 hidden"));
+}
+
+TEST_CASE("a folder of unreadable kinds or of no classes says what it has") {
+  const support::scratch_folder scratch;
+  write_text(scratch.path() / "1.jpg", "?");
+  CHECK(fault_of([&] { image_folder{scratch.path()}; }).got() == "none, but 1 in no class folder");
+  write_text(scratch.path() / "a" / "1.gif", "?");
+  CHECK(fault_of([&] { image_folder{scratch.path()}; }).got() == "none, but 1 .gif, 1 in no class folder");
+}
+
+TEST_CASE("bad pictures end a pass, or are skipped and named") {
+  const support::scratch_folder scratch;
+  image_folder dataset = many(scratch.path(), 12);
+  write_text(dataset.path(3), "RIFF....WEBPVP8 ");
+  write_text(dataset.path(7), "");
+  const auto pass = [](const image_folder& folder, int threads) {
+    std::set<std::size_t> seen;
+    std::mutex mutex;
+    std::size_t steps = 0;
+    for_each_image(
+        folder, threads,
+        [&](std::size_t i, int, const image& picture) {
+          const std::lock_guard lock(mutex);
+          if (picture == draw_landscape(8, 9, i)) seen.insert(i);
+        },
+        [&](std::size_t done, std::size_t) { return steps = done, true; });
+    CHECK(steps == folder.size());
+    return seen;
+  };
+  CHECK(fault_of([&] { pass(dataset, 2); }).what() ==
+        dataset.path(3).string() + ": expected a JPEG or PNG image, got a WebP image");
+  dataset.skip_bad_pictures();
+  CHECK(dataset.bad_pictures().empty());
+  for (int threads : {1, 3}) CHECK(pass(dataset, threads) == std::set<std::size_t>{0, 1, 2, 4, 5, 6, 8, 9, 10, 11});
+  CHECK(dataset.bad_pictures().size() == 2); // each once
+  CHECK(dataset.bad_pictures()[1].starts_with(dataset.path(7).string() + ": expected"));
+  CHECK(dataset.subset(12, 1).bad_pictures() == dataset.bad_pictures());
+  CHECK(dataset.to_string().starts_with("12 images of 1 classes; skipped 2: " + dataset.path(3).string()));
+  CHECK_THROWS_AS(dataset.load(3), error); // who asks for one gets that one or a sentence
+
+  for (std::size_t i = 0; i < dataset.size(); ++i) write_text(dataset.path(i), "broken");
+  CHECK(fault_of([&] { pass(dataset, 2); }).code() == errc::bad_file);
 }
 
 } // namespace dynofa_test::data_image_folder

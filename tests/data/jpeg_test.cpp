@@ -39,11 +39,19 @@ TEST_CASE("encoding keeps a photo-like picture") {
   CHECK(fault_of([] { encode_jpeg(image(1, 70'000)); }).code() == errc::invalid_argument); // JPEG ends at 65500
 }
 
-TEST_CASE("every truncation is an error") {
-  const auto file = encode_jpeg(draw_landscape(40, 50, 1));
-  for (std::size_t size = 0; size + 2 < file.size(); ++size) // the last two bytes only say that it ends
-    if (fault_of([&] { decode_jpeg(std::span(file).first(size)); }).code() != errc::bad_file)
-      FAIL("accepted ", size, " of ", file.size(), " bytes");
+TEST_CASE("every truncation is an error, but the last two bytes only say that the file ends") {
+  std::vector<std::vector<std::byte>> files(1, encode_jpeg(draw_landscape(40, 50, 1)));
+  for (const auto& entry : golden("pil_decode.json").at("files"))
+    if (entry.at("name") == "jpeg progressive" || entry.at("name") == "jpeg cmyk")
+      files.push_back(from_hex(entry.at("file").get<std::string>()));
+  REQUIRE(files.size() == 3);
+  for (const auto& file : files) {
+    for (std::size_t size = 0; size + 2 < file.size(); ++size)
+      if (fault_of([&] { decode_jpeg(std::span(file).first(size)); }).code() != errc::bad_file)
+        FAIL("accepted ", size, " of ", file.size(), " bytes");
+    for (std::size_t missing : {1, 2})
+      CHECK(decode_jpeg(std::span(file).first(file.size() - missing)) == decode_jpeg(file));
+  }
 }
 
 TEST_CASE("a JPEG header that claims too much is refused before decoding") {
@@ -73,6 +81,66 @@ TEST_CASE("a progressive file with thousands of scans is refused") {
   };
   CHECK_NOTHROW(decode_jpeg(with_scans(20)));
   CHECK(fault_of([&] { decode_jpeg(with_scans(2000)); }).code() == errc::bad_file);
+}
+
+namespace {
+
+/// A progressive CMYK file: one scan of all DC coefficients, which are 0, and `scans` that say in two bytes each that
+/// no block has another coefficient.
+std::vector<std::byte> progressive_cmyk(int height, int width, int scans) {
+  std::vector<std::byte> file;
+  const auto put = [&](std::initializer_list<int> bytes) {
+    for (int b : bytes) file.push_back(static_cast<std::byte>(b));
+  };
+  put({0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0});
+  for (int i = 0; i < 64; ++i) put({1});
+  put({0xFF, 0xC2, 0, 20, 8, height >> 8, height & 255, width >> 8, width & 255, 4});
+  for (int component : {1, 2, 3, 4}) put({component, 0x11, 0});
+  for (const auto& [table, symbol] : {std::pair(0x00, 0x00), std::pair(0x10, 0xE0)}) {
+    put({0xFF, 0xC4, 0, 20, table, 1});
+    for (int i = 0; i < 15; ++i) put({0});
+    put({symbol});
+  }
+  put({0xFF, 0xDA, 0, 14, 4, 1, 0, 2, 0, 3, 0, 4, 0, 0, 0, 0});
+  for (int bits = (height + 7) / 8 * ((width + 7) / 8) * 4; bits > 0; bits -= 8) put({0});
+  for (int i = 0; i < scans; ++i) put({0xFF, 0xDA, 0, 8, 1, 1, 0, 1, 63, 0, 0x7F, 0xFE});
+  put({0xFF, 0xD9});
+  return file;
+}
+
+} // namespace
+
+TEST_CASE("what a file may cost is bounded before it is decoded") {
+  const auto got = [](std::span<const std::byte> file, const decode_limits& limits = {}) {
+    const auto fault = fault_of([&] { decode_jpeg(file, limits); });
+    CHECK(fault.code() == errc::bad_file);
+    return fault.expected();
+  };
+  auto whole = progressive_cmyk(40, 48, 20);
+  CHECK(decode_jpeg(whole).height == 40);
+  CHECK(decode_jpeg(whole, {.scans = 21}).width == 48);
+  CHECK(got(whole, {.scans = 20}) == "an intact JPEG image");
+  CHECK(got(progressive_cmyk(40, 48, 64)) == "an intact JPEG image");
+
+  // the same files with another size in the header: some hundred bytes, hundreds of megabytes
+  const auto with_size = [](std::vector<std::byte> file, int height, int width) {
+    const std::size_t at = 2 + 69 + 5;
+    for (int i : {0, 1}) {
+      file[at + static_cast<std::size_t>(i)] = static_cast<std::byte>(height >> (8 - 8 * i));
+      file[at + 2 + static_cast<std::size_t>(i)] = static_cast<std::byte>(width >> (8 - 8 * i));
+    }
+    return file;
+  };
+  CHECK(whole.size() < 600);
+  CHECK(got(with_size(whole, 1500, 65500)) == "an image that 536870912 bytes of memory suffice to decode");
+  CHECK(got(with_size(whole, 4000, 4000)) == "at least 125000 bytes for a picture of its size");
+  const auto baseline = encode_jpeg(image(40, 48));
+  const std::int64_t picture = 3 * 40 * 48, coefficients = 4 * 5 * 6 * 128;
+  CHECK_NOTHROW(decode_jpeg(baseline, {.bytes = picture}));
+  CHECK(got(baseline, {.bytes = picture - 1}).starts_with("an image that"));
+  CHECK_NOTHROW(decode_jpeg(whole, {.bytes = picture + coefficients}));
+  CHECK(got(whole, {.bytes = picture + coefficients - 1}).starts_with("an image that"));
+  CHECK_NOTHROW(decode_jpeg(encode_jpeg(image(2000, 2000), 1))); // nothing takes fewer bytes
 }
 
 TEST_CASE("two components have no meaning as colours") {

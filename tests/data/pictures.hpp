@@ -65,6 +65,28 @@ inline std::vector<std::byte> from_hex(std::string_view digits) {
   return out;
 }
 
+inline std::uint32_t crc32(std::span<const std::byte> bytes) {
+  std::uint32_t crc = ~0u;
+  for (std::byte b : bytes) {
+    crc ^= static_cast<std::uint32_t>(b);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0u);
+  }
+  return ~crc;
+}
+
+/// Corrects the checksums of a changed PNG, so that the change gets past them.
+inline void mend_checksums(std::vector<std::byte>& file) {
+  std::size_t at = 8;
+  while (at + 12 <= file.size()) {
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<std::size_t>(file[at + i]);
+    if (length > file.size() - at - 12) return;
+    const auto crc = crc32(std::span(file).subspan(at + 4, length + 4));
+    for (std::size_t i = 0; i < 4; ++i) file[at + 8 + length + i] = static_cast<std::byte>(crc >> (24 - 8 * i));
+    at += 12 + length;
+  }
+}
+
 /// Mean absolute difference in levels; 1000 for pictures of different sizes.
 inline double mean_difference(const image& a, const image& b) {
   if (a.height != b.height || a.width != b.width) return 1000;

@@ -56,6 +56,17 @@ TEST_CASE("a PNG header that claims too much is refused before decoding") {
   CHECK(fault.where() == "wide.png");
 }
 
+TEST_CASE("a PNG that is too short for its picture is refused before decoding") {
+  auto file = encode_png(image(2000, 2000)); // as dense as deflate gets
+  CHECK_NOTHROW(decode_png(file));
+  for (std::size_t side : {18, 22}) file[side] = std::byte{0x1F}; // 8144 × 8144
+  mend_checksums(file);
+  const auto fault = fault_of([&] { decode_png(file); });
+  CHECK(fault.expected() == "at least 192804 bytes for a picture of its size");
+  CHECK(fault_of([] { decode_png(encode_png(image(10, 10)), {.bytes = 299}); }).code() == errc::bad_file);
+  CHECK_NOTHROW(decode_png(encode_png(image(10, 10)), {.bytes = 300}));
+}
+
 TEST_CASE("a damaged row is an error that says what libpng found") {
   auto file = encode_png(noise(12, 9, 4));
   file[file.size() / 2] ^= std::byte{0x40};

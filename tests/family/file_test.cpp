@@ -16,8 +16,13 @@
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 #include <chrono>
+#include <cmath>
 #include <csignal>
+#include <cstring>
+#include <limits>
+#include <set>
 #include <thread>
+#include <tuple>
 
 namespace dynofa_test::family_file {
 
@@ -190,6 +195,53 @@ TEST_CASE("truncated, altered and newer files are refused with a sentence") {
             .find("0 ≤ correct ≤ correct of five ≤ images") != std::string::npos);
   CHECK(says(sealed(replaced(whole, "level.1.mean", "level.7.mean"))).find("a tensor level.1.mean") !=
         std::string::npos);
+}
+
+TEST_CASE("a value that is infinite or NaN is refused with tensor and index, written or read") {
+  const scratch_folder folder;
+  const auto path = folder.path() / "f.dynofa";
+  const auto with = [&](bool as_halves, auto change) {
+    supernet net = as_halves ? round_to_half(*tiny_supernet()) : *tiny_supernet();
+    change(net);
+    return some_family(2, std::make_shared<const supernet>(std::move(net)));
+  };
+  const auto infinite =
+      with(false, [](supernet& net) { net.weights.front()[30] = -std::numeric_limits<float>::infinity(); });
+  CHECK(sentence([&] { save_family(path, infinite); }) ==
+        path.string() + ", tensor supernet.stem: expected finite values, got -inf at [1, 0, 1, 0]");
+  CHECK(folder.files() == 0);
+
+  // a file that another program wrote
+  std::set<dtype> types;
+  for (const bool as_halves : {false, true}) {
+    save_family(path, with(as_halves, [](supernet&) {}));
+    const std::string whole = read_text(path);
+    const file_bytes bytes{std::as_bytes(std::span(whole)), nullptr};
+    for (const auto& [name, value, place] :
+         {std::tuple("supernet.stem", 30, "[1, 0, 1, 0]"), std::tuple("supernet.block.0.norm0.var", 2, "[2]"),
+          std::tuple("supernet.classifier", 257, "[1, 1]"), std::tuple("level.1.mean", 7, "[7]")})
+      for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+        const tensor t = read_safetensors(bytes, "f").tensors.at(name);
+        types.insert(t.type);
+        const auto at = static_cast<std::size_t>(t.bytes.data() - bytes.bytes.data()) +
+                        static_cast<std::size_t>(value) * size_of(t.type);
+        std::string altered = whole;
+        const std::uint16_t half = float_to_half(bad);
+        std::memcpy(&altered[at], t.type == dtype::f16 ? static_cast<const void*>(&half) : &bad, size_of(t.type));
+        altered = sealed(altered);
+        CHECK(sentence([&] {
+                read_family({std::as_bytes(std::span(altered)), nullptr}, "f");
+              }) == text("f, tensor ", name, ": expected finite values, got ", shown(bad), " at ", place));
+      }
+  }
+  CHECK(types.size() == 2); // halves and floats
+  family f = some_family(1);
+  auto level = some_level(*f.net(), 7, 10);
+  level.statistics.var[3] = std::nanf("");
+  CHECK(sentence([&] { f.add(level); })
+            .find("family level, first_conv.bn, channel 3: expected a finite mean, a finite "
+                  "variance of at least 0, got ") == 0);
+  CHECK(f.levels().size() == 1);
 }
 
 TEST_CASE("200 interrupted writes: the old file or the new one") {

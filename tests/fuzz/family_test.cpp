@@ -44,6 +44,11 @@ TEST_CASE("altered headers behind a fitting checksum") {
         s[at] = material[random.below(static_cast<std::uint32_t>(material.size()))];
       }
     }
+    if (n % 5 == 0) { // an infinity or a NaN among the weights and statistics
+      const auto at = 8 + header + random.below(static_cast<std::uint32_t>(s.size() - 12 - header)) / 4 * 4;
+      if (s.size() == whole.size())
+        s.replace(at, 4, random.chance(0.5) ? "\xff\xff\xff\x7f" : std::string("\0\0\x80\xff", 4));
+    }
     using namespace detail::family_io;
     const auto key = s.find(checksum_key);
     if (key != s.npos) {
@@ -53,6 +58,9 @@ TEST_CASE("altered headers behind a fitting checksum") {
     try {
       const family g = read_family(in_memory(s), "f");
       for (const auto& l : g.levels()) check_statistics(make_plan(g.space(), l.arch), l.statistics);
+      visit_weights(*g.net(), [](const std::string&, const std::vector<float>& values, const shape_type&) {
+        REQUIRE(first_not_finite(values) == values.size());
+      });
       ++loaded;
     } catch (const error& e) {
       const std::string_view said = e.what();

@@ -3,6 +3,7 @@
 // under AddressSanitizer and UBSan too; what loads is used.
 #include "dynofa/accuracy/data.hpp"
 #include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/data/load_class_names.hpp"
 #include "dynofa/latency/model.hpp"
 #include "dynofa/latency/table_io.hpp"
 #include "dynofa/search/state_json.hpp"
@@ -127,22 +128,39 @@ TEST_CASE("latency tables") {
   nlohmann::json plain = nlohmann::json(table)["resolutions"];
   const std::string ours = nlohmann::json(table).dump(1), theirs = plain.dump(), yaml = to_yaml(table);
   mutator mutate(1);
-  tally json_ours, json_theirs, yaml_ours, yaml_theirs;
+  tally json_ours, json_theirs, yaml_ours, yaml_theirs, yaml_shared, one_file;
   const std::string block = "160:\n  Logits-input:1x1x1536-output:1000: {mean: 1.5, std: 0.25, count: 9}\n";
+  const std::string shared = "160: &all\n  ? Conv-input:160x160x3-output:80x80x24\n  : &id001 {mean: &m 1.5, std: *m}\n"
+                             "  Logits-input:1x1x1536-output:1000: *id001\n176: *all\n";
+  const std::string entries = plain["160"].dump();
+  const auto read_one = [](const std::string& s) {
+    return [s] {
+      const auto document = detail::parse_table_json(s, "f");
+      if (!detail::is_of_one_resolution(document)) throw error(errc::bad_file, "f", "one resolution", "others");
+      latency_table one;
+      one.resolutions.emplace(160, detail::read_latency_entries({document, "f"}));
+      use(one);
+    };
+  };
   const auto read_json = [](const std::string& s) { return [s] { use(parse_latency_table(s, "f")); }; };
   const auto read_yaml = [](const std::string& s) { return [s] { use(parse_latency_table_yaml(s, "f")); }; };
   json_ours.read(read_json(ours)), json_theirs.read(read_json(theirs));
   yaml_ours.read(read_yaml(yaml)), yaml_theirs.read(read_yaml(block));
-  for (const auto* t : {&json_ours, &json_theirs, &yaml_ours, &yaml_theirs}) REQUIRE(t->loaded == 1);
+  yaml_shared.read(read_yaml(shared)), one_file.read(read_one(entries));
+  const auto all = {&json_ours, &json_theirs, &yaml_ours, &yaml_theirs, &yaml_shared, &one_file};
+  for (const auto* t : all) REQUIRE(t->loaded == 1);
   for (int n = 0; n < 10000; ++n) {
     json_ours.read(read_json(mutate(ours, theirs)));
     json_theirs.read(read_json(mutate(theirs, ours)));
     yaml_ours.read(read_yaml(mutate(yaml, ours)));
     yaml_theirs.read(read_yaml(mutate(block, yaml)));
+    yaml_shared.read(read_yaml(mutate(shared, shared)));
+    one_file.read(read_one(mutate(entries, theirs)));
   }
   json_ours.report("JSON, our form"), json_theirs.report("JSON, once-for-all's form");
   yaml_ours.report("YAML, our form"), yaml_theirs.report("YAML, once-for-all's form");
-  for (const auto* t : {&json_ours, &json_theirs, &yaml_ours, &yaml_theirs}) {
+  yaml_shared.report("YAML with aliases"), one_file.report("a file of one resolution");
+  for (const auto* t : all) {
     CHECK(t->refused > 1000);
     CHECK(t->loaded > 50);
     CHECK(t->slowest_s < 5);
@@ -164,12 +182,26 @@ TEST_CASE("deep and wide texts") {
 }
 
 TEST_CASE("accuracy lines") {
-  std::string lines;
+  std::string lines, loose, active; // as we write them; with what others write; without blocks that do not run
+  nlohmann::json dict;
   random_stream random(1, "lines");
   for (int i = 0; i < 4; ++i) {
-    nlohmann::json json = random_arch(ofa_w1_2::description, random);
+    const arch a = random_arch(ofa_w1_2::description, random);
+    nlohmann::json json = a;
+    dict[json.dump()] = 0.5;
     json["top1"] = 0.5;
     lines += json.dump() + "\n";
+    nlohmann::json other = json, few = json;
+    other["image_size"] = {double(a.r)}, other.erase("r");
+    for (const char* genes : {"ks", "e"}) {
+      few[genes] = nlohmann::json::array();
+      for (std::size_t b = 0; b < a.ks.size(); ++b)
+        if (a.active(b))
+          few[genes].push_back(json[genes][b]), other[genes][b] = json[genes][b].get<double>();
+        else
+          other[genes][b] = nullptr;
+    }
+    loose += other.dump() + "\n", active += few.dump() + "\n";
   }
   mutator mutate(2);
   tally t;
@@ -184,12 +216,32 @@ TEST_CASE("accuracy lines") {
       }
     };
   };
-  t.read(read(lines));
-  REQUIRE(t.loaded == 1);
-  for (int n = 0; n < 10000; ++n) t.read(read(mutate(lines, lines)));
+  const std::string forms[] = {lines, loose, active, dict.dump(4)};
+  for (const std::string& form : forms) t.read(read(form));
+  REQUIRE(t.loaded == 4);
+  for (int n = 0; n < 10000; ++n) t.read(read(mutate(forms[n % 4], forms[n / 4 % 4])));
   t.report("accuracy lines");
   CHECK(t.refused > 3000);
   CHECK(t.loaded > 300);
+}
+
+TEST_CASE("class names") {
+  const std::string texts[] = {"n01443537 goldfish, Carassius auratus\ncat\ndog\ta good one\n",
+                               R"([{"wnid": "n1", "name": "caf\u00e9"}, "cat", {"name": "dog", "wnid": "n2"}])"};
+  mutator mutate(9);
+  for (const std::string& whole : texts) {
+    tally counts;
+    for (int n = 0; n < 5000; ++n) {
+      const auto altered = n == 0 ? whole : mutate(whole, texts[mutate.below(2)]);
+      counts.read([&] {
+        for (const auto& c : data::parse_class_names(altered, "f")) (void)nlohmann::json(c.id + c.name).dump();
+      });
+    }
+    counts.report("class names");
+    CHECK(counts.loaded > 100);
+    CHECK(counts.refused > 100);
+    CHECK(counts.slowest_s < 2);
+  }
 }
 
 TEST_CASE("search states") {

@@ -1,7 +1,3 @@
-// golden_check DIR [--backend NAME] [--sections ABF]
-//
-// Runs the golden sections of a folder on a backend and prints a line per section with the largest error over its
-// tolerance: golden_check.hpp, and D: accuracy predictor, E: latency tables.
 #include "golden/golden_check.hpp"
 
 #include "dynofa/backend/reference_calibration.hpp"
@@ -13,7 +9,14 @@
 #include "dynofa/backend/cuda/calibration.hpp"
 #endif
 
+#include "support/help.hpp"
+
 namespace {
+
+constexpr const char* help = R"(golden_check DIR [--backend NAME] [--sections ABF]
+
+Runs the golden sections of a folder on a backend and prints a line per section with the largest error over its
+tolerance: golden_check.hpp, and D: accuracy predictor, E: latency tables.)";
 
 using namespace dynofa;
 
@@ -37,6 +40,7 @@ void backend_free_sections([[maybe_unused]] const golden::fs::path& dir, [[maybe
 } // namespace
 
 int main(int argc, char** argv) {
+  if (support::printed_help(argc, argv, help)) return 0;
   const auto pick = [](const std::string& name, auto run) -> std::optional<int> {
     if (name.empty() || name == "reference") return run(backend::reference{});
     if (name == "cpu" || name.starts_with("cpu:")) return run(cpu_named(name));

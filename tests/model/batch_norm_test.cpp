@@ -4,6 +4,8 @@
 
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <cmath>
+#include <limits>
 
 namespace dynofa_test::model_batch_norm {
 
@@ -30,6 +32,32 @@ TEST_CASE("statistics of another architecture are refused") {
   const auto said = support::sentence([&] { fold(*net, small, stored_statistics(*net, large)); });
   CHECK(
       said.starts_with(text("batch-norm statistics: expected ", small.norm_values(), " channels for r32 d 2 2 2 2 2")));
+}
+
+TEST_CASE("values that cannot be are refused with norm and channel, and so are scales beyond a float") {
+  supernet net = *support::tiny_supernet();
+  const plan p = make_plan(net.space, smallest(net.space));
+  const bn_statistics whole = stored_statistics(net, p);
+  const auto said = [&](std::size_t at, float mean, float var) {
+    bn_statistics s = whole;
+    s.mean[at] = mean, s.var[at] = var;
+    return support::sentence([&] { fold(net, p, s); });
+  };
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto last = whole.mean.size() - 1;
+  const std::string expected = ": expected a finite mean, a finite variance of at least 0, got ";
+  CHECK(said(3, std::nanf(""), 1) == "batch-norm statistics, first_conv.bn, channel 3" + expected + "NaN and 1");
+  CHECK(said(last, 2, infinity) == text("batch-norm statistics, final_expand_layer.bn, channel ",
+                                        p.norms.back().channels - 1, expected, "2 and inf"));
+  CHECK(said(8, 0, -1) == "batch-norm statistics, blocks.0.conv.depth_conv.bn, channel 0" + expected + "0 and -1");
+  // with depth 2 the sub-network's block 3 is block 5 of the super-network, by whose name it is told
+  const auto later = static_cast<std::size_t>(p.norms[static_cast<std::size_t>(p.first_norm(4))].offset);
+  CHECK(said(later, infinity, 1)
+            .starts_with("batch-norm statistics, blocks.5.conv.inverted_bottleneck.bn.bn, channel 0" + expected));
+  CHECK(said(3, 1e30f, 1e-10f) == "(no error)");
+  net.norms[0].weight[3] = 3e38f;
+  CHECK(said(3, 1, 1e-4f) ==
+        "batch norm first_conv.bn, channel 3: expected a finite scale and shift, got inf and -inf");
 }
 
 TEST_CASE("norms are named as in the extracted network") {

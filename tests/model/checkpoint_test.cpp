@@ -61,7 +61,15 @@ TEST_CASE("faults of the file are one sentence each") {
   };
   CHECK(support::sentence([&] { read_checkpoint(path); }) ==
         path.string() + ": expected a readable file, got No such file or directory");
-  CHECK(said("") == ": expected a checkpoint, got an empty file");
+  CHECK(said("") == ": expected a checkpoint (safetensors, or torch's zip or legacy format), got an empty file");
+  CHECK(said("\x1f\x8b\x08") ==
+        ": expected a checkpoint (safetensors, or torch's zip or legacy format), got a gzip archive");
+  CHECK(said("<!DOCTYPE html>\n<html>") == ": expected the file itself, got an HTML page (of a download that failed?)");
+  CHECK(support::sentence([] { read_checkpoint(support::in_memory("<html>"), "f"); }) ==
+        "f: expected a checkpoint (safetensors, or torch's zip or legacy format), got an HTML page (of a download that "
+        "failed?)");
+  CHECK(support::sentence([&] { read_checkpoint(folder.path()); }) ==
+        folder.path().string() + ": expected a readable file, got a folder");
   CHECK(said("hello, this is no checkpoint") == ": expected a checkpoint (safetensors, or torch's zip or legacy "
                                                 "format), got 28 bytes that begin with 68656c6c6f2c2074");
   CHECK(said("{") ==

@@ -24,7 +24,12 @@ TEST_CASE("old names and wrapped names become canonical") {
   CHECK(canonical_key("module.first_conv.conv.weight") == "first_conv.conv.weight");
   CHECK(canonical_key("module.blocks.0.mobile_inverted_conv.point_linear.bn.bias") ==
         "blocks.0.conv.point_linear.bn.bias");
-  for (auto* same : {"blocks.7.conv.depth_conv.se.fc.reduce.weight", "classifier.linear.bias", "submodule.weight", ""})
+  for (auto* wrapped : {"module.model._orig_mod.first_conv.conv.weight", "_orig_mod.module.first_conv.conv.weight",
+                        "model.model.first_conv.conv.weight", "net.first_conv._orig_mod.conv.weight",
+                        "module.ema_model.module.first_conv.conv.weight", "first_conv.conv.module.weight"})
+    CHECK(canonical_key(wrapped) == "first_conv.conv.weight");
+  for (auto* same : {"blocks.7.conv.depth_conv.se.fc.reduce.weight", "classifier.linear.bias", "submodule.weight",
+                     "a.module", "module", "models.a", ""})
     CHECK(canonical_key(same) == same);
 
   const auto tensors = named({"module.a", "blocks.1.mobile_inverted_conv.b"});
@@ -32,6 +37,17 @@ TEST_CASE("old names and wrapped names become canonical") {
   CHECK(canonical.size() == 2);
   CHECK(canonical.contains("a"));
   CHECK(canonical.contains("blocks.1.conv.b"));
+}
+
+TEST_CASE("counters that other tools leave are left out and told") {
+  std::vector<std::string> left_out;
+  const auto canonical = with_canonical_keys(
+      named({"module.a", "module.blocks.0.total_ops", "total_params", "n_averaged", "total_ops.weight"}), "f",
+      &left_out);
+  CHECK(canonical.size() == 2);
+  CHECK(canonical.contains("a"));
+  CHECK(canonical.contains("total_ops.weight"));
+  CHECK(left_out == std::vector<std::string>{"module.blocks.0.total_ops", "n_averaged", "total_params"});
 }
 
 TEST_CASE("two names that become one are refused") {
@@ -52,6 +68,8 @@ TEST_CASE("the style shows in the names of the blocks") {
                "blocks.1.mobile_inverted_conv.depth_conv.bn.weight"}) == key_style::extracted_old);
   CHECK(style({"first_conv.conv.weight", "blocks.1.conv.inverted_bottleneck.conv.weight",
                "blocks.1.conv.inverted_bottleneck.bn.weight"}) == key_style::extracted_new);
+  CHECK(style({"_orig_mod.module.model.blocks.1.conv.inverted_bottleneck.conv.conv.weight"}) ==
+        key_style::supernet_new);
   CHECK(style({"module.blocks.1.conv.inverted_bottleneck.conv.conv.weight"}) == key_style::supernet_new);
   CHECK(name_of(key_style::extracted_old) == "extracted_old");
 

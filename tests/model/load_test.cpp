@@ -8,6 +8,7 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include "support/torch_checkpoint.hpp"
 
 namespace dynofa_test::model_load {
 
@@ -56,6 +57,59 @@ TEST_CASE("wrong files are refused with a sentence") {
   CHECK(sentence([] {
           load_supernet(golden / "supernet.safetensors", ofa_w1_2::description);
         }).find("first_conv.conv.weight: expected [24, 3, 3, 3], got [8, 3, 3, 3]") != std::string::npos);
+}
+
+TEST_CASE("checkpoints as training scripts write them give the same network") {
+  const auto tensors = random_checkpoint(space, 7);
+  const auto hash = make_supernet(space, tensors).hash();
+  const support::scratch_folder folder;
+  const auto path = folder.path() / "x.pth";
+  const auto load = [&](const std::string& content, const char* weights = "") {
+    support::write_text(path, content);
+    return load_supernet(path, space, weights).hash();
+  };
+  const auto zipped = [](const support::torch_file& file) { return support::zip_of(file.zip_entries()); };
+  // once-for-all's own trainer, DataParallel: a numpy score beside the weights
+  auto file = support::torch_file_of(tensors, "module.");
+  file.beside = {{"best_acc", support::numpy_scalar}, {"optimizer", "}"}};
+  CHECK(load(file.legacy()) == hash);
+  CHECK(load(zipped(file)) == hash);
+  // torchvision's and timm's: model and args; protocol 5; torch.compile under a trainer's member
+  file = support::torch_file_of(tensors, "model._orig_mod.module.");
+  file.name = "model", file.front = "\x80\x05";
+  file.beside = {{"args", support::namespace_5}, {"best_acc", support::numpy_scalar}};
+  CHECK(load(zipped(file)) == hash);
+  // Python 2
+  file = support::torch_file_of(tensors);
+  file.python2 = true;
+  CHECK(load(file.legacy()) == hash);
+  // thop's counters, and a buffer that is expanded from one element
+  auto counted = tensors;
+  counted["total_ops"] = counted["blocks.3.conv.total_params"] = tensor::of_floats(std::vector<float>(1), {1});
+  counted["first_conv.bn.running_var"] = tensor::of_floats(std::vector<float>(8, 1.f), {8});
+  file = support::torch_file_of(counted);
+  for (auto& view : file.views)
+    if (view.name == "first_conv.bn.running_var") {
+      file.storages[view.storage].content.resize(4), file.storages[view.storage].numel = 1;
+      view.strides = {0};
+    }
+  CHECK(load(file.legacy()) == hash); // of what is learnt
+  CHECK(load_supernet(path, space).norms[0].var == std::vector<float>(8, 1.f));
+
+  // an average of the weights beside them: a network alone cannot say which it is, so it has to be asked for
+  const auto other = random_checkpoint(space, 8);
+  auto both = support::torch_file_of(tensors), average = support::torch_file_of(other);
+  for (auto& view : average.views) view.storage += both.storages.size();
+  for (auto& storage : average.storages) storage.key += "_ema";
+  both.storages.insert(both.storages.end(), average.storages.begin(), average.storages.end());
+  average.storages = both.storages;
+  both.beside = {{"state_dict_ema", average.state(false)}};
+  CHECK(load(zipped(both), "state_dict_ema") == make_supernet(space, other).hash());
+  CHECK(load(zipped(both), "state_dict") == hash);
+  CHECK(sentence([&] { load_supernet(path, space); }) ==
+        path.string() +
+            ": expected one set of weights, or the name of the one to take, got state_dict, state_dict_ema");
+  CHECK(read_checkpoint(path).notes.others == std::vector<std::string>{"state_dict_ema"});
 }
 
 TEST_CASE("an extracted sub-network runs as the super-network it came from, and as nothing else") {

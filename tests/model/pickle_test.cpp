@@ -4,6 +4,7 @@
 
 #include "support/sentence.hpp"
 #include "support/torch_writer.hpp"
+#include <tuple>
 
 namespace dynofa_test::model_pickle {
 
@@ -143,32 +144,110 @@ TEST_CASE("tensors are storage, offset, shape and strides") {
             .kind == kind::dict);
 }
 
-TEST_CASE("anything that could run is refused by name") {
-  CHECK(fault("cos\nsystem\nX\x02") == "p, pickle byte 2: expected plain values and tensors only, got the class or "
-                                       "function \"os.system\"; nothing was executed");
-  CHECK(fault("\x8c\x05posix\x8c\x06system\x93").find("\"posix.system\"; nothing was executed") != std::string::npos);
-  CHECK(fault("ctorch\nComplexFloatStorage\n").find("\"torch.ComplexFloatStorage\"") != std::string::npos);
-  CHECK(fault("(I1\n") == "p, pickle byte 3: expected an opcode that torch writes into checkpoints, got INT (byte 73); "
-                          "nothing was executed");
+TEST_CASE("a class or function that is not known stands for itself and for what it would make") {
+  const auto seen = [](const std::string& operations) {
+    const auto bytes = "\x80\x02" + operations + ".";
+    const auto document = parse(bytes);
+    CHECK(document.top().items.empty());
+    return document.describe(document.top());
+  };
+  const std::string system = "cos\nsystem\n";
+  CHECK(seen(system) == "an object of os.system");
+  CHECK(seen("\x8c\x05posix\x8c\x06system\x93") == "an object of posix.system");
+  CHECK(seen(system + zeros("X\x04___true\x85R")) == "an object of os.system"); // nothing was called
+  CHECK(seen(system + ")R)RNb") == "an object of os.system");                   // what it made, called; attributes
+  CHECK(seen(system + ")\x81}(K\x01K\x02ub") == "an object of os.system");
+  CHECK(seen(system + ")}\x92") == "an object of os.system");
+  CHECK(seen("(" + system + "K\x01o") == "an object of os.system");
+  CHECK(seen("(K\x01ios\nsystem\n") == "an object of os.system");
+  CHECK(seen(system + ")R(K\x01K\x02u") == "an object of os.system"); // a dict of a class of its own
+  CHECK(seen(system + ")R(K\x01K\x02"
+                      "eK\x03"
+                      "a") == "an object of os.system");
+  CHECK(seen("\x8f(K\x01K\x02\x90") == "an object of builtins.set");
+  CHECK(seen("(K\x01K\x02\x91") == "an object of builtins.frozenset");
+  CHECK(seen("c\x01\x02\n\xff\n") == "an object of ??.?");
+  CHECK(seen(numpy_scalar) == "an object of numpy.core.multiarray.scalar");
+  CHECK(seen(namespace_2) == "an object of argparse.Namespace");
+  CHECK(seen(namespace_5) == "an object of argparse.Namespace");
+  // of an element type that no weights have
+  CHECK(seen(zeros("(X\x07___storagectorch\nComplexFloatStorage\nX\x01___kX\x03___cpuK\x01tQ")) ==
+        "an object of torch.ComplexFloatStorage");
+  // a module that was saved whole
+  CHECK(seen(zeros("(X\x06___modulecofa.networks\nMobileNetV3\nNNtQ)\x81}b")) ==
+        "an object of ofa.networks.MobileNetV3");
+}
+
+TEST_CASE("what needs more than the file is refused by name") {
   struct refusal {
     char code;
     std::string_view name;
   };
   for (auto [code, name] :
-       {refusal{'i', "INST"}, refusal{'o', "OBJ"}, refusal{'\x81', "NEWOBJ"}, refusal{'\x92', "NEWOBJ_EX"},
-        refusal{'\x82', "EXT1"}, refusal{'P', "PERSID"}, refusal{'\xfe', "unknown"}})
+       {refusal{'\x82', "EXT1"}, refusal{'P', "PERSID"}, refusal{'\x97', "NEXT_BUFFER"}, refusal{'\xfe', "unknown"}})
     CHECK(fault(std::string(1, code)).find(text("got ", name, " (byte ")) != std::string::npos);
-  // calling what is not a function, and giving attributes to what is none of ours
+  // calling what is not a function, and giving attributes to what can have none
   CHECK(fault("ctorch\nFloatStorage\n)R").find("expected a function, got \"torch.FloatStorage\"") != std::string::npos);
+  CHECK(fault("ctorch\nFloatStorage\n)\x81").find("expected an object, got a class") != std::string::npos);
   CHECK(fault("K\x01)R") == "p, pickle byte 5: expected a class, got an int");
-  CHECK(fault("]}b").find("expected attributes of an OrderedDict only") != std::string::npos);
+  CHECK(fault("]}b").find("expected attributes of a dict or an object only") != std::string::npos);
+}
+
+TEST_CASE("what Python 2 and older protocols write") {
+  for (const auto& [digits, what, wanted] :
+       {std::tuple("I70368744177664\n", kind::integer, std::int64_t{1} << 46),
+        std::tuple("I01\n", kind::boolean, std::int64_t{1}), std::tuple("I00\n", kind::boolean, std::int64_t{0}),
+        std::tuple("L-5L\n", kind::integer, std::int64_t{-5}),
+        std::tuple("L123456789012345678901234567890L\n", kind::big_integer, std::int64_t{0})}) {
+    const auto bytes = text("\x80\x02", digits, ".");
+    CAPTURE(bytes);
+    const auto document = parse(bytes);
+    CHECK(document.top().kind == what);
+    CHECK(document.top().integer == wanted);
+  }
+  CHECK(parse("\x80\x02"
+              "F-1.5\n.")
+            .top()
+            .real == -1.5);
+  for (std::string text : {"S'ab'\n", "Vab\n"}) {
+    const auto bytes = "\x80\x02" + text + ".";
+    CHECK(parse(bytes).top().text == "ab");
+  }
+  const std::string memo = "\x80\x02(lp0\ng0\n\x86.", dict = "\x80\x02(K\x01K\x02"
+                                                             "d.";
+  CHECK(parse(memo).top().items == std::vector<pickle::handle>{0, 0});
+  CHECK(parse(dict).top().kind == kind::dict);
+  CHECK(parse(dict).top().items.size() == 2);
+  const std::string popped = "\x80\x02K\x01(K\x02K\x03"
+                             "1(0K\x04"
+                             "0.",
+                    twice = "\x80\x02K\x01"
+                            "2\x86.";
+  CHECK(parse(popped).top().integer == 1);
+  CHECK(parse(twice).top().items == std::vector<pickle::handle>{0, 0});
+  // an ordered dict from a list of pairs
+  const auto pairs = "\x80\x02"
+                     "ccollections\nOrderedDict\n](](U\x01"
+                     "aK\x07"
+                     "eU\x01"
+                     "bK\x08\x86"
+                     "e\x85R.";
+  const auto document = parse(pairs);
+  REQUIRE(document.find(document.top(), "b"));
+  CHECK(document.find(document.top(), "a")->integer == 7);
+  CHECK(document.find(document.top(), "b")->integer == 8);
+  CHECK(fault("ccollections\nOrderedDict\n]K\x01"
+              "a\x85R")
+            .find("expected pairs of a key and a value, got an int") != std::string::npos);
+  for (std::string_view wrong : {"I1x\n", "I\n", "Fabc\n", "Lx\n", "Np-1\n", "gx\n"})
+    CHECK(fault(wrong).find("expected a") != std::string::npos);
 }
 
 TEST_CASE("malformed pickles give one sentence each") {
   CHECK(sentence([] { parse(""); }) ==
         "p, pickle byte 0: expected at least 1 more bytes, got 0 up to the end of the file (truncated)");
   CHECK(sentence([] { parse("K\x01."); }) == "p, pickle byte 0: expected a pickle that starts with PROTO, got byte 75");
-  CHECK(sentence([] { parse("\x80\x05N."); }) == "p, pickle byte 0: expected pickle protocol 2, 3 or 4, got 5");
+  CHECK(sentence([] { parse("\x80\x06N."); }) == "p, pickle byte 0: expected pickle protocol 2 to 5, got 6");
   CHECK(fault(zeros("X\x10___ab")) ==
         "p, pickle byte 2: expected at least 16 more bytes, got 2 up to the end of the file (truncated)");
   CHECK(fault("\x8e\xff\xff\xff\xff\xff\xff\xff\xff").find("expected at least 18446744073709551615 more bytes") !=
@@ -223,6 +302,12 @@ TEST_CASE("limits hold") {
   limit.bytes = 6;
   CHECK(fault("NNNNNNN", limit).find("expected a pickle of at most 6 bytes, got more") != std::string::npos);
   CHECK(fault(std::string(257, '(')).find("expected at most 256 open marks, got more") != std::string::npos);
+  limit = {};
+  limit.values = 30; // one list of pairs made into dicts again and again is copied each time
+  std::string pairs = zeros("](NN\x86NN\x86NN\x86"
+                            "e\x85q_0");
+  for (int i = 0; i < 6; ++i) pairs += zeros("ccollections\nOrderedDict\nh_R");
+  CHECK(fault(pairs, limit).find("expected at most 30 values in pairs, got more") != std::string::npos);
   limit = {};
   limit.tensors = 4;
   const auto bytes = small_torch_file().object(true);

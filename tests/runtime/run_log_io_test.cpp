@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "runtime/families.hpp"
+#include <algorithm>
 #include <bit>
 #include <sstream>
 
@@ -49,7 +50,6 @@ std::string as_json(const run_log& log) {
 }
 std::string as_csv(const run_log& log) {
   std::ostringstream out;
-  write_csv_header(out, log);
   write_csv(out, log);
   return out.str();
 }
@@ -104,6 +104,44 @@ TEST_CASE("a log is a trace as well") {
   }
 }
 
+TEST_CASE("a file begins with its levels, stands for itself, and may be joined to others") {
+  run_log log(forecast(paper_six), 2);
+  image_record r;
+  r.latency_ms = 2 * paper_six[1].latency_ms, r.level = 1;
+  log.add(r);
+  const auto written = [&](auto write) {
+    std::ostringstream out;
+    write(out, log); // in two parts, as a manager's log is emptied
+    run_log rest(forecast(paper_six), 2);
+    image_record next = r;
+    next.image = 1;
+    rest.add(next);
+    write(out, rest);
+    return out.str();
+  };
+  const std::string json = written([](auto& out, const run_log& part) { write_json_lines(out, part); });
+  const std::string csv = written([](auto& out, const run_log& part) { write_csv(out, part); });
+  CHECK(csv.starts_with("# {\"levels\":[[41.16,74.202,0],["));
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 4); // levels, names, two images
+  CHECK(std::count(json.begin(), json.end(), '\n') == 3);
+  for (const std::string& content : {json, csv}) {
+    CHECK(read(content).levels() == std::vector(paper_six.begin(), paper_six.end()));
+    const trace t = read_trace(content, "log"); // nobody gives the levels
+    CHECK(t.levels == read(content).levels());
+    CHECK(t.factor == std::vector<double>{2, 2});
+    CHECK(read_trace(content + content, "joined").images() == 4);
+    std::string other = content;
+    other.replace(other.find("41.16"), 5, "41.15");
+    CHECK_THROWS_AS(read_trace(content + other, "joined"), error);
+    const std::string images = content.substr(content.find(content == csv ? "image," : "{\"image"));
+    CHECK(read(images).levels().empty());
+    CHECK_THROWS_AS(read_trace(images, "cut"), error);
+    CHECK(read_trace(images, "cut", paper_six).images() == 2);
+  }
+  for (const char* wrong : {"[]", "1", "[[1,2]]", "[[1,50,0],[1,60,0]]", "[[1,\"a\",0]]", "[[-1,50,0]]"})
+    CHECK_THROWS_AS(read_trace(text("{\"levels\":", wrong, "}\n", json), "log"), error);
+}
+
 TEST_CASE("files that no manager wrote are refused with the line") {
   const std::string good =
       R"({"image":0,"level":0,"latency_ms":1,"reason":"start","policy":"p","unknown":[{"x":1}],"cpu_mhz":null})";
@@ -138,7 +176,11 @@ TEST_CASE("files that no manager wrote are refused with the line") {
 }
 
 TEST_CASE("cut and changed files: read, or refused with an error") {
-  const run_log log = some_log(2, 4);
+  run_log log = some_log(2, 4);
+  std::vector<level_figures> levels;
+  for (int l = 0; l < 7; ++l) levels.push_back({1.5 + l, 50.0 + l, 0});
+  log.set_levels(levels);
+  std::size_t traces = 0;
   random_stream random(3, "fuzz");
   for (const std::string& whole : {as_json(log), as_csv(log)})
     for (int i = 0; i < 3000; ++i) {
@@ -151,7 +193,14 @@ TEST_CASE("cut and changed files: read, or refused with an error") {
         CHECK(images <= 8);
       } catch (const error&) { // any other exception fails the test
       }
+      try {
+        const std::size_t images = read_trace(s, "f").images();
+        CHECK(images <= 8);
+        ++traces;
+      } catch (const error&) {
+      }
     }
+  CHECK(traces > 600);
 }
 
 } // namespace dynofa_test::runtime_run_log_io

@@ -11,8 +11,11 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -45,6 +48,18 @@ bool soon(Condition condition) { // far above what it takes, so that a busy mach
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return false;
+}
+/// Files in /dev/shm whose names begin with that of a segment.
+int files(const std::string& name) {
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm"))
+    found += entry.path().filename().string().starts_with("dynofa-" + name);
+  return found;
+}
+std::map<std::string, double> fields_of(const shared_coordinator::member& m) {
+  std::map<std::string, double> fields;
+  m.dump([&](std::string_view field, double value) { fields[std::string(field)] = value; });
+  return fields;
 }
 void image(shared_coordinator::member& m, double limit) {
   const std::size_t level = m.decide({.latency_ms = limit});
@@ -285,6 +300,139 @@ TEST_CASE("threads with members of one coordinator, which come and go") {
   }
   CHECK(wrong == 0);
   CHECK(!exists(name));
+}
+
+TEST_CASE("threads join and leave one coordinator: whoever is in, is in the segment that has the name") {
+  const std::string name = fresh_name("one");
+  std::atomic<int> wrong = 0;
+  {
+    shared_coordinator device(name);
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t)
+      threads.emplace_back([&] {
+        for (int life = 0; life < 200; ++life) {
+          auto m = device.join(paper_six);
+          wrong += !exists(name);
+          wrong += shared_coordinator(name).members() == 0;
+          image(m, 70);
+        }
+      });
+  }
+  CHECK(wrong == 0);
+  CHECK(files(name) == 0);
+}
+
+TEST_CASE("who was taken for dead does not come back to a segment without a name") {
+  const std::string name = fresh_name("back");
+  shared_coordinator device(name, {.silent_ms = 50});
+  auto a = device.join(paper_six);
+  {
+    auto b = device.join(paper_six);
+    runtime::detail::segment_mapping segment("dynofa-" + name, {});
+    segment->owners[0].process.pid_domain += 1; // a is in another container, and silent
+    CHECK(soon([&] { return device.members() == 1; }));
+  }
+  CHECK(!exists(name)); // b was the last one
+  image(a, 70);
+  CHECK(exists(name));
+  CHECK(device.members() == 1);
+  CHECK(shared_coordinator(name).members() == 1);
+}
+
+TEST_CASE("nobody joins a segment whose file was removed by hand") {
+  const std::string name = fresh_name("by-hand");
+  shared_coordinator device(name);
+  auto a = device.join(paper_six);
+  shm_unlink(("/dynofa-" + name).c_str());
+  auto b = device.join(paper_six);
+  CHECK(exists(name));
+  CHECK(shared_coordinator(name).members() == 1);
+}
+
+TEST_CASE("a process that is stopped inside the lock costs one wait, and the others go on by themselves") {
+  const std::string name = fresh_name("stopped");
+  shared_coordinator device(name);
+  auto a = device.join(paper_six, {.first = 5}), b = device.join(paper_six);
+  for (int i = 0; i < 20; ++i) image(a, 70), image(b, 70);
+  CHECK(a.decide({.latency_ms = 70}) == 5);
+  const pid_t child = in_child([&] {
+    runtime::detail::segment_mapping segment("dynofa-" + name, {});
+    const runtime::detail::segment_lock lock(*segment);
+    kill(getpid(), SIGSTOP);
+  });
+  int status = 0;
+  waitpid(child, &status, WUNTRACED);
+  REQUIRE(WIFSTOPPED(status));
+
+  const auto start = std::chrono::steady_clock::now();
+  std::size_t level = 5;
+  for (int i = 0; i < 100; ++i) { // the device gets slower by half, and there are only their own eyes to see it
+    level = a.decide({.latency_ms = 70});
+    CHECK(fields_of(a).at("members") == 1);
+    a.observe(level, paper_six[level].latency_ms * 1.5);
+  }
+  const auto took = std::chrono::steady_clock::now() - start;
+  CHECK(took < std::chrono::milliseconds(500)); // 20 ms and the images themselves, on a busy machine
+  CHECK(level < 5);
+  CHECK(paper_six[level].latency_ms * 1.5 < 70);
+  CHECK_THROWS_AS(device.join(paper_six), error); // after a second
+  { const auto gone = std::move(b); }             // leaves without the lock
+
+  kill(child, SIGCONT);
+  CHECK(WIFEXITED(wait_for(child)));
+  image(a, 70);
+  CHECK(fields_of(a).size() == 8);
+  CHECK(device.members() == 1); // that b has left is known to whoever looks
+  CHECK(device.takeovers() == 0);
+}
+
+TEST_CASE("a process killed while it is stopped inside the lock is one that died in it") {
+  const std::string name = fresh_name("stopped-killed");
+  shared_coordinator device(name);
+  auto a = device.join(paper_six, {.first = 5});
+  const pid_t child = in_child([&] {
+    runtime::detail::segment_mapping segment("dynofa-" + name, {});
+    const runtime::detail::segment_lock lock(*segment);
+    kill(getpid(), SIGSTOP);
+  });
+  int status = 0;
+  waitpid(child, &status, WUNTRACED);
+  for (int i = 0; i < 10; ++i) image(a, 70);
+  kill(child, SIGKILL);
+  wait_for(child);
+  image(a, 70);
+  CHECK(device.takeovers() == 1);
+  CHECK(fields_of(a).size() == 8);
+}
+
+TEST_CASE("whoever is told the fields may ask the member, and the others do not wait") {
+  const std::string name = fresh_name("told");
+  shared_coordinator device(name);
+  auto a = device.join(paper_six, {.first = 5}), b = device.join(paper_six);
+  const auto start = std::chrono::steady_clock::now();
+  a.dump([&](std::string_view, double) { image(a, 70), image(b, 70); });
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(500));
+}
+
+TEST_CASE("a process killed while it makes the segment leaves nothing that disturbs") {
+  const std::string name = fresh_name("making");
+  random_stream random(1, "making");
+  for (int i = 0; i < 40; ++i) {
+    const pid_t child = in_child([&] {
+      while (true) {
+        shared_coordinator mine(name);
+        const auto b = mine.join(paper_six);
+      }
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(random.below(4000)));
+    kill(child, SIGKILL);
+    wait_for(child);
+    shared_coordinator device(name);
+    auto a = device.join(paper_six);
+    image(a, 70);
+    CHECK(device.members() == 1);
+  }
+  CHECK(files(name) == 0);
 }
 
 } // namespace dynofa_test::runtime_shared_coordinator

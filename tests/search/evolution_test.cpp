@@ -127,6 +127,22 @@ TEST_CASE("Algorithm 1: bounds, Parents, and its traps") {
         "random search: expected itr_n of at least 1, got 0");
 }
 
+TEST_CASE("models that are temporary live as long as their search") {
+  const auto latency = small_costs();
+  const auto limit = middle_cost();
+  search::evolution_search evolution(small_space(), landscape{}, small_costs(), limit, brief());
+  const std::vector<double> elsewhere(10'000); // what was freed is used again
+  CHECK(evolution.run());
+  CHECK(nlohmann::json(evolution.state()) ==
+        nlohmann::json(search::evolution(small_space(), accuracy, latency, limit, brief())));
+
+  search::random_search_options options;
+  options.accuracy_range = 10, options.latency_init = options.latency_max = limit;
+  search::random_search temporary(small_space(), landscape{}, small_costs(), options);
+  search::random_search named(small_space(), accuracy, latency, options);
+  for (int i = 0; i < 5; ++i) CHECK(temporary.next().value().arch == named.next().value().arch);
+}
+
 TEST_CASE("families are chosen by step or by number") {
   search::front all;
   for (int i = 0; i <= 100; ++i) all.insert({smallest(small_space()), 0.60 + 0.001 * i, 10.0 + i});

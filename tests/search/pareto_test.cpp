@@ -1,11 +1,15 @@
 // ctest: threads
+#include "dynofa/backend/reference.hpp"
+#include "dynofa/latency/measured.hpp"
 #include "dynofa/search/pareto.hpp"
 #include "dynofa/search/state_json.hpp"
 
 #include <doctest/doctest.h>
 
 #include "search/landscape.hpp"
+#include "support/no_more_threads.hpp"
 #include "support/sentence.hpp"
+#include <atomic>
 #include <cstring>
 
 namespace dynofa_test::search_pareto {
@@ -159,6 +163,51 @@ TEST_CASE("a state of the time when every cost was called milliseconds is read")
     for (std::size_t at; (at = before.find(now)) != before.npos;) before.replace(at, std::strlen(now), then);
   CHECK(before.find("\"cost\"") == before.npos);
   CHECK(same(search::read_pareto_state(nlohmann::json::parse(before), small_space()), state));
+}
+
+TEST_CASE("a system that gives no thread is one sentence") {
+  auto options = brief();
+  options.levels = 5, options.threads = 4;
+  const support::no_more_threads scope;
+  CHECK(sentence([&] { search::pareto(small_space(), accuracy, small_costs(), options); }) == no_four_threads);
+}
+
+TEST_CASE("a measured model may be asked by the threads of a search") {
+  const measured_model model(backend::reference{}, tiny_supernet(), 1);
+  std::vector<arch> archs;
+  random_stream random(3, "measured");
+  for (int i = 0; i < 6; ++i) {
+    archs.push_back(random_arch(small_space(), random));
+    archs.back().r = 32;
+  }
+  std::vector<double> costs(4 * archs.size());
+  parallel_for(costs.size(), 4, [&](std::size_t i) { costs[i] = model(archs[i % archs.size()]); });
+  CHECK(model.known().size() == archs.size());
+  for (std::size_t i = 0; i < costs.size(); ++i) CHECK(costs[i] == model(archs[i % archs.size()]));
+}
+
+TEST_CASE("models that are temporary live as long as their search, others are referred to") {
+  struct counted : landscape {
+    counted() = default;
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+    mutable std::atomic<int> asked{0};
+    double operator()(const arch& a) const { return ++asked, landscape::operator()(a); }
+  };
+  const auto whole = search::pareto(small_space(), accuracy, small_costs(), brief(500));
+  search::pareto_search temporary(small_space(), landscape{}, small_costs(), brief(500));
+  const counted one;
+  search::pareto_search named(small_space(), one, small_costs(), brief(500));
+  CHECK(temporary.run());
+  CHECK(named.run());
+  CHECK(same(temporary.state(), whole));
+  CHECK(same(named.state(), whole));
+  CHECK(one.asked > 1000);
+
+  search::improver improve(tiny_space::description, landscape{}, small_costs());
+  const auto better = improve(
+      smallest(small_space()), middle_cost(), [](const auto&) {}, [](auto) { return false; });
+  CHECK(better.accuracy > accuracy(smallest(small_space())));
 }
 
 } // namespace dynofa_test::search_pareto

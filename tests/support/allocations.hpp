@@ -3,9 +3,10 @@
 #include <cerrno>
 #include <cstddef>
 
-// Counts every way to the heap: the C functions are replaced where the C library lets us (glibc keeps the originals
-// under __libc_ names), and with them operator new, which calls malloc. Sanitizers bring their own and are left alone:
-// then SUPPORT_COUNTS_ALLOCATIONS is 0. For one source file of a program.
+// Counts every way to the heap, and closes it for one allocation if asked to: the C functions are replaced where the C
+// library lets us (glibc keeps the originals under __libc_ names), and with them operator new, which calls malloc.
+// Sanitizers bring their own and are left alone: then SUPPORT_COUNTS_ALLOCATIONS is 0. For one source file of a
+// program.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -21,7 +22,10 @@
 
 namespace support {
 inline std::atomic<long> allocations{0};
-}
+inline std::atomic<long> refused_allocation{0}; ///< the number of the one that finds no memory; 0: none
+/// Counts one, and says whether there is memory for it.
+inline bool allow_allocation() { return ++allocations != refused_allocation; }
+} // namespace support
 
 #if SUPPORT_COUNTS_ALLOCATIONS
 extern "C" {
@@ -29,13 +33,15 @@ void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
 void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
-void* malloc(std::size_t n) { return ++support::allocations, __libc_malloc(n); }
-void* calloc(std::size_t n, std::size_t m) { return ++support::allocations, __libc_calloc(n, m); }
-void* realloc(void* p, std::size_t n) { return ++support::allocations, __libc_realloc(p, n); }
-void* memalign(std::size_t a, std::size_t n) { return ++support::allocations, __libc_memalign(a, n); }
-void* aligned_alloc(std::size_t a, std::size_t n) { return ++support::allocations, __libc_memalign(a, n); }
+void* malloc(std::size_t n) { return support::allow_allocation() ? __libc_malloc(n) : nullptr; }
+void* calloc(std::size_t n, std::size_t m) { return support::allow_allocation() ? __libc_calloc(n, m) : nullptr; }
+void* realloc(void* p, std::size_t n) { return support::allow_allocation() ? __libc_realloc(p, n) : nullptr; }
+void* memalign(std::size_t a, std::size_t n) { return support::allow_allocation() ? __libc_memalign(a, n) : nullptr; }
+void* aligned_alloc(std::size_t a, std::size_t n) {
+  return support::allow_allocation() ? __libc_memalign(a, n) : nullptr;
+}
 int posix_memalign(void** p, std::size_t a, std::size_t n) {
-  return ++support::allocations, (*p = __libc_memalign(a, n)) ? 0 : ENOMEM;
+  return support::allow_allocation() && (*p = __libc_memalign(a, n)) ? 0 : ENOMEM;
 }
 }
 #endif

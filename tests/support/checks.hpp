@@ -1,11 +1,12 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/number.hpp"
 #include "dynofa/report/program.hpp"
 
 #include <cstdint>
-#include <cstdlib>
 #include <iostream>
 #include <string>
+#include <string_view>
 
 // What the programs `tests/<name>_check.cpp` have in common: a line per case, then "N passed, N failed".
 
@@ -43,11 +44,15 @@ struct seed_range {
   std::uint64_t first = 1, last = 30;
 };
 inline seed_range read_seeds(const std::string& value) {
-  char* end = nullptr;
   seed_range seeds;
-  seeds.first = seeds.last = std::strtoull(value.c_str(), &end, 10);
-  if (*end == ':') seeds.last = std::strtoull(end + 1, &end, 10);
-  if (value.empty() || *end != 0 || seeds.first > seeds.last || seeds.last - seeds.first >= 10000)
+  std::string_view rest = value;
+  const auto first = dynofa::take_number<std::uint64_t>(rest);
+  seeds.first = seeds.last = first.value_or(0);
+  if (rest.starts_with(':')) {
+    rest.remove_prefix(1);
+    seeds.last = dynofa::take_number<std::uint64_t>(rest).value_or(0);
+  }
+  if (!first || !rest.empty() || seeds.first > seeds.last || seeds.last - seeds.first >= 10000)
     throw dynofa::error(dynofa::errc::invalid_argument, "--seeds", "A:B, A not above B, at most 10000 seeds", value);
   return seeds;
 }

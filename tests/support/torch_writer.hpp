@@ -14,6 +14,8 @@
 
 namespace support {
 
+using namespace std::string_literals;
+
 /// The raw bytes of a number, as they stand in a file.
 template <class T>
 std::string raw(T number) {
@@ -76,19 +78,27 @@ struct torch_file {
   std::vector<torch_storage> storages;
   std::vector<torch_view> views;
   bool wrapped = true; ///< {'epoch': 7, 'state_dict': …} instead of the bare state dict
+  std::string name = "state_dict";
+  std::vector<std::pair<std::string, std::string>> beside; ///< more entries of the outer dict: opcodes of the value
+  bool python2 = false;           ///< an ordered dict is made of a list of pairs, names are byte strings
+  std::string front = "\x80\x02"; ///< PROTO and the protocol
   std::string location = "cpu";
 
   std::string magic = std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15);
   std::int64_t protocol = 1001;
   bool little_endian = true;
 
-  std::string object(bool legacy) const {
-    pickle_writer p;
-    if (wrapped) p.op("}(").string("epoch").integer(7).string("state_dict");
-    p.global("collections", "OrderedDict").op(")R(");
+  /// Opcodes that leave the state dict on the stack.
+  std::string state(bool legacy) const {
+    pickle_writer p{""};
+    p.global("collections", "OrderedDict").op(python2 ? "](" : ")R(");
     for (const auto& view : views) {
       const auto& storage = storages[view.storage];
-      p.string(view.name).global("torch._utils", "_rebuild_tensor_v2");
+      if (python2)
+        p.op("](U").op(raw(static_cast<std::uint8_t>(view.name.size()))).op(view.name);
+      else
+        p.string(view.name);
+      p.global("torch._utils", "_rebuild_tensor_v2");
       p.op("((")
           .string("storage")
           .global("torch", storage.type)
@@ -97,11 +107,17 @@ struct torch_file {
           .integer(storage.numel);
       if (legacy) p.op("N");
       p.op("tQ").integer(view.offset).integers(view.shape).integers(view.strides).boolean(false);
-      p.global("collections", "OrderedDict").op(")RtR");
+      p.global("collections", "OrderedDict").op(python2 ? "]\x85RtRe" : ")RtR");
     }
-    p.op("u");
-    if (wrapped) p.op("u");
-    return p.stop();
+    return p.op(python2 ? "e\x85R" : "u").bytes;
+  }
+
+  std::string object(bool legacy) const {
+    pickle_writer p{front};
+    if (!wrapped) return p.op(state(legacy)).stop();
+    p.op("}(").string("epoch").integer(7).string(name).op(state(legacy));
+    for (const auto& [key, value] : beside) p.string(key).op(value);
+    return p.op("u").stop();
   }
 
   std::string keys() const {
@@ -132,6 +148,17 @@ struct torch_file {
   }
   entries zip_entries() const { return zip_entries_with(object(false)); }
 };
+
+/// What training scripts keep beside the weights, as opcodes that leave it on the stack: numpy's float64, whose bytes
+/// protocol 2 writes as a call, and argparse's Namespace, in protocol 2 and 5.
+inline const std::string numpy_scalar = "cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\2\0\0\0f8\x89\x88\x87R("
+                                        "K\3X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tbc_codecs\n"
+                                        "encode\nX\11\0\0\0\0\0\0\0\0\xc3\xa0R@X\6\0\0\0latin1\x86R\x86R"s;
+inline const std::string namespace_2 =
+    "cargparse\nNamespace\n)\x81}(X\2\0\0\0lrG?\xb9\x99\x99\x99\x99\x99\x9aX\6\0\0\0resumeNub"s;
+inline const std::string namespace_5 =
+    "\x8c\x08"
+    "argparse\x94\x8c\tNamespace\x94\x93\x94)\x81\x94}\x94(\x8c\2lr\x94G?\xb9\x99\x99\x99\x99\x99\x9a\x8c\6resume\x94Nub"s;
 
 /// An archive of these entries, stored or deflated; "" if libzip cannot make it.
 inline std::string zip_of(const torch_file::entries& entries, bool deflate = false) {

@@ -22,27 +22,95 @@ struct measured_arch {
   double accuracy;
 };
 
-/// Reads JSON lines `{"ks": […], "e": […], "d": […], "r": 160, "top1": 0.55}`; other fields and empty lines are
-/// ignored. Throws errc::bad_file with the line number for whatever is wrong, for more than 10^6 lines, and for no line
-/// at all.
+namespace detail {
+
+inline constexpr std::size_t most_measured_archs = 1'000'000;
+
+/// Whether a text is once-for-all's acc.dict: one object whose names are architectures.
+inline bool is_accuracy_dict(std::string_view source) {
+  const auto take = [&](char wanted) {
+    source.remove_prefix(std::min(source.find_first_not_of(" \t\r\n"), source.size()));
+    const bool there = source.starts_with(wanted);
+    source.remove_prefix(there);
+    return there;
+  };
+  return take('{') && take('"') && take('{');
+}
+
+/// `a`, which has the genes of the blocks that run and of no others, with `per_stage` blocks in each stage.
+inline arch with_inactive_blocks(const arch& a, std::size_t per_stage) {
+  arch whole = a;
+  whole.ks = {}, whole.e = {};
+  std::size_t next = 0;
+  for (const std::size_t depth : a.d) {
+    for (std::size_t i = 0; i < per_stage; ++i) {
+      const std::size_t from = next + (i < depth ? i : 0);
+      whole.ks.push_back(a.ks[from]), whole.e.push_back(a.e[from]);
+    }
+    next += depth;
+  }
+  return whole;
+}
+
+/// Where no architecture has genes of blocks that do not run, these are added: each stage gets as many blocks as the
+/// deepest stage of all has. They do not count, but the genes' places do.
+inline void add_inactive_blocks(std::span<measured_arch> data) {
+  std::size_t per_stage = 0, most_stages = 0;
+  for (const auto& [a, accuracy] : data) {
+    std::size_t active = 0;
+    for (const std::size_t depth : a.d) {
+      if (depth == 0) return;
+      active += depth, per_stage = std::max(per_stage, depth);
+    }
+    if (a.ks.size() != active || a.e.size() != active) return;
+    most_stages = std::max<std::size_t>(most_stages, a.d.size());
+  }
+  if (per_stage * most_stages > max_blocks) return;
+  for (measured_arch& one : data) one.arch = with_inactive_blocks(one.arch, per_stage);
+}
+
+} // namespace detail
+
+/// Reads JSON lines `{"ks": […], "e": […], "d": […], "r": 160, "top1": 0.55}`, other fields and empty lines ignored, or
+/// once-for-all's acc.dict, `{"{\"ks\": […], …}": 0.55, …}`; architectures as `read_arch` takes them, or all of them
+/// without the genes of blocks that do not run. Throws errc::bad_file with the line or the entry for whatever is wrong,
+/// for more than 10^6 architectures, and for none at all.
 inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
                                                       const std::string& where = "accuracy data") {
   std::vector<measured_arch> data;
-  for_each_line(source, where, [&](std::string_view one, const std::string& place) {
-    if (data.size() == 1000000) throw error(errc::bad_file, place, "at most 1000000 architectures", "more");
-    const auto json = detail::parse_bounded(one, place);
-    const double top1 = detail::json_field(json, place).object()["top1"].number(-1000, 1000);
+  const auto misshapen = [](const std::string& place, const arch& a) {
+    return error(errc::bad_file, place, "as many ks as e, a whole number per d",
+                 text(a.ks.size(), ", ", a.e.size(), " and ", a.d.size()));
+  };
+  const auto add = [&](const nlohmann::json& json, double accuracy, const std::string& place) {
+    if (data.size() == detail::most_measured_archs)
+      throw error(errc::bad_file, place, text("at most ", detail::most_measured_archs, " architectures"), "more");
     try {
-      data.push_back({read_arch(json), top1});
+      data.push_back({read_arch(json), accuracy});
     } catch (const error& fault) {
       throw error(errc::bad_file, text(place, ", ", fault.where()), fault.expected(), fault.got());
     }
-    if (!data.back().arch.well_formed())
-      throw error(
-          errc::bad_file, place, "as many ks as e, a whole number per d",
-          text(data.back().arch.ks.size(), ", ", data.back().arch.e.size(), " and ", data.back().arch.d.size()));
-  });
+    const arch& a = data.back().arch;
+    if (a.ks.size() != a.e.size() || a.ks.empty() || a.d.empty()) throw misshapen(place, a);
+  };
+  constexpr double least = -1000, most = 1000; // fractions or per cent, of whatever sign
+  if (detail::is_accuracy_dict(source)) {
+    const auto all = detail::parse_bounded(source, where, 64u << 20);
+    detail::json_field(all, where)
+        .members(1, detail::most_measured_archs, "entry",
+                 [&](const std::string& a, const detail::json_field& accuracy) {
+                   const std::string place = text(where, ", entry ", printable(a));
+                   add(detail::parse_bounded(a, place), accuracy.number(least, most), place);
+                 });
+  } else
+    for_each_line(source, where, [&](std::string_view one, const std::string& place) {
+      const auto json = detail::parse_bounded(one, place);
+      add(json, detail::json_field(json, place).object()["top1"].number(least, most), place);
+    });
   if (data.empty()) throw error(errc::bad_file, where, "at least one line", "none");
+  detail::add_inactive_blocks(data);
+  for (std::size_t i = 0; i < data.size(); ++i)
+    if (!data[i].arch.well_formed()) throw misshapen(text(where, ", architecture ", i + 1), data[i].arch);
   return data;
 }
 inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path& path) {

@@ -45,7 +45,7 @@ template <int Width, int Rows, int Columns>
 #pragma GCC unroll 8
     for (int c = 0; c < Columns; ++c) {
       vec v = sum[r][c];
-      if (relu) v = v > zero ? v : zero;
+      if (relu) v = zero > v ? zero : v; // NaN stays
       *reinterpret_cast<vec*>(y + static_cast<std::size_t>(r) * y_stride + c * Width) = v;
     }
 }

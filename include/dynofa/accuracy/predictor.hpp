@@ -2,6 +2,7 @@
 #include "dynofa/accuracy/dense_layer.hpp"
 #include "dynofa/accuracy/features.hpp"
 #include "dynofa/accuracy/model.hpp"
+#include "dynofa/core/finite.hpp"
 #include "dynofa/model/checkpoint.hpp"
 #include "dynofa/space/json.hpp"
 
@@ -106,6 +107,10 @@ private:
             throw fault(text("layers of ", inputs, " inputs"),
                         text(layer.weight.size(), " weights for ", layer.bias.size(), " outputs"));
           inputs = layer.bias.size();
+          for (const auto* values : {&layer.weight, &layer.bias})
+            if (const auto bad = first_not_finite(*values); bad < values->size())
+              throw error(errc::bad_file, "accuracy predictor", "finite weights and biases",
+                          text(shown((*values)[bad]), " in a layer of ", inputs, " outputs"));
         }
         if (inputs != 1) throw fault("one output", std::to_string(inputs));
         member packed;

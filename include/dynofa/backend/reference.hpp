@@ -20,6 +20,7 @@ using image_tensor = xt::xtensor<float, 3>;
 
 namespace plain {
 
+/// std::max and std::min give their first operand where one is NaN, so it stays NaN.
 inline float activate(activation act, float x) {
   switch (act) {
   case activation::relu: return std::max(x, 0.0f);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -68,8 +69,9 @@ public:
   session(session&&) noexcept = default;
   session& operator=(session&&) noexcept = default;
 
-  /// Binds a plan with its batch-norm scale and shift. The workspace grows when the next image runs, or in `prepare`.
-  /// Throws errc::mismatch for a plan or norms of another network, and what the backend refuses.
+  /// Binds a plan with its batch-norm scale and shift. The workspace grows when the next image runs, or in `prepare`;
+  /// it never gets smaller, so levels that come and go settle on one. Throws errc::mismatch for a plan or norms of
+  /// another network, and what the backend refuses.
   level bind(const plan& p, const scale_shift& norms) {
     if (!(p.space == net_->space))
       throw error(errc::mismatch, "session", "a plan of its super-network's space",
@@ -91,14 +93,13 @@ public:
   /// Binds `a` with the statistics the checkpoint came with: right for the largest sub-network only.
   level load(const arch& a) { return load(a, stored_statistics(*net_, a)); }
 
-  /// image [N,r,r,3] (N: the level's batch) → logits [N,classes]. Allocates nothing unless a level was bound since the
-  /// last image that is larger than all before.
+  /// image [N,r,r,3] (N: the level's batch) → logits [N,classes]. Allocates nothing but for a level that was bound, or
+  /// whose workspace grew, since the last `prepare`.
   void run(const level& level, std::span<const float> image, std::span<float> logits) {
     auto& bound = checked(level);
     check_size("image", image.size(), bound.plan.image_values());
     check_size("logits", logits.size(), bound.plan.logit_values());
-    if (!ready_) prepare();
-    backend_.run(bound, *workspace_, image, logits);
+    backend_.run(bound, workspace(), image, logits);
   }
   std::vector<float> run(const level& level, std::span<const float> image) {
     std::vector<float> logits(checked(level).plan.logit_values());
@@ -124,24 +125,17 @@ public:
 
   /// Makes the workspace for all levels there are and does what would make their first images slower than the next.
   void prepare() {
-    std::vector<std::shared_ptr<entry>> alive;
-    std::vector<plan> plans;
-    for (const auto& each : levels_)
-      if (auto e = each.lock()) plans.push_back(e->bound.plan), alive.push_back(std::move(e));
-    if (!ready_) {
-      workspace_.reset(); // old and new are never both alive
-      workspace_.emplace(backend_.make_workspace(plans));
-      ready_ = true;
-    }
-    if constexpr (requires(typename Backend::bound & b) { backend_.prepare(b, *workspace_); })
-      for (const auto& e : alive) backend_.prepare(e->bound, *workspace_);
+    auto& space = workspace();
+    if constexpr (requires(typename Backend::bound & b) { backend_.prepare(b, space); })
+      for (const auto& each : levels_)
+        if (const auto e = each.lock()) backend_.prepare(e->bound, space);
   }
 
   Backend& backend() { return backend_; }
   const Backend& backend() const { return backend_; }
   /// Big enough for every level there is.
   typename Backend::workspace& workspace() {
-    if (!ready_) prepare();
+    if (!ready_) grow();
     return *workspace_;
   }
   const supernet& net() const { return *net_; }
@@ -175,8 +169,28 @@ private:
     if (found != wanted)
       throw error(errc::invalid_argument, text("session, ", what), text(wanted, " values"), text(found));
   }
+  static constexpr bool tells_what_fits =
+      requires(Backend & b, const typename Backend::workspace& space, const plan& p) {
+    b.fits(space, p);
+  };
+  /// A workspace for what the last one was made for and all levels there are. A search that loads one architecture
+  /// after the other would otherwise have a new one for each: one buffer or another is always larger.
+  void grow() {
+    std::vector<plan> plans;
+    if constexpr (tells_what_fits) plans = made_for_;
+    const auto same = [](const plan& p, const plan& q) { return p.batch == q.batch && p.arch == q.arch; };
+    for (const auto& each : levels_)
+      if (const auto e = each.lock()) {
+        const plan& p = e->bound.plan;
+        if (std::ranges::none_of(plans, [&](const plan& q) { return same(p, q); })) plans.push_back(p);
+      }
+    workspace_.reset(); // old and new are never both alive
+    workspace_.emplace(backend_.make_workspace(plans));
+    made_for_ = std::move(plans);
+    ready_ = true;
+  }
   bool fits(const plan& p) {
-    if constexpr (requires { backend_.fits(*workspace_, p); })
+    if constexpr (tells_what_fits)
       return backend_.fits(*workspace_, p);
     else
       return false;
@@ -190,14 +204,20 @@ private:
   supernet_ptr net_;
   packed_ptr packed_;
   std::vector<std::weak_ptr<entry>> levels_;
+  std::vector<plan> made_for_;
   std::optional<typename Backend::workspace> workspace_;
   bool ready_ = false; ///< whether the workspace fits every level
   std::uint64_t id_ = next_id();
 };
 
-/// The index of the largest logit.
+/// The index of the largest logit, the lowest of equal ones; `logits.size()`, which is no class, if one of them is NaN.
 inline std::size_t argmax(std::span<const float> logits) {
-  return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  std::size_t best = 0;
+  for (std::size_t c = 0; c < logits.size(); ++c) {
+    if (std::isnan(logits[c])) return logits.size();
+    if (logits[c] > logits[best]) best = c;
+  }
+  return best;
 }
 
 } // namespace dynofa

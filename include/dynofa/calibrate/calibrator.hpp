@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/finite.hpp"
 #include "dynofa/model/batch_norm.hpp"
 #include "dynofa/model/plan.hpp"
 #include "dynofa/model/supernet.hpp"
@@ -11,6 +12,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,10 +25,15 @@ enum class variance_rule {
   pooled,         ///< of all images together: adds the spread of the batches' means
 };
 
-/// What a calibrator has seen so far; kept by whoever wants to go on later. Sums weighted by batch size.
+/// What a calibrator has seen so far, kept by whoever wants to go on later, and what that depends on. Sums are weighted
+/// by batch size.
 struct calibration_state {
   std::vector<double> mean, variance, square;
   std::int64_t images = 0;
+  dynofa::arch arch;
+  std::uint64_t supernet_hash = 0; ///< `supernet::hash`
+  int batch = 0;                   ///< images of a whole batch: each is normalised by itself
+  std::string inputs;              ///< what the images are, as the calibrator was told
 };
 
 /// Collects the batch-norm statistics of one architecture, batch after batch.
@@ -52,15 +60,24 @@ class calibrator {
       "or dynofa/backend/cuda/calibration.hpp");
 
 public:
+  /// `inputs` says what the images are, such as `preprocessing::to_string()` and the folder they come from: a state is
+  /// good for the same ones only.
   calibrator(const Backend& backend, const supernet_ptr& net,
              const std::shared_ptr<const typename Backend::packed>& packed, const arch& a, int batch,
-             variance_rule rule = variance_rule::within_batches)
+             variance_rule rule = variance_rule::within_batches, std::string inputs = "")
       : net_{net}
       , plan_{make_plan(net->space, a)}
       , capacity_{checked(batch)}
       , rule_{rule}
       , batch_{open_calibration(backend, packed, plan_, batch)}
-      , seen_{std::vector<double>(channels()), std::vector<double>(channels()), std::vector<double>(channels()), 0} {}
+      , seen_{std::vector<double>(channels()),
+              std::vector<double>(channels()),
+              std::vector<double>(channels()),
+              0,
+              plan_.arch,
+              net->hash(),
+              batch,
+              std::move(inputs)} {}
 
   /// Image [r,r,3] becomes number n of the coming batch.
   void load(std::size_t n, std::span<const float> image) {
@@ -72,11 +89,13 @@ public:
     batch_.load(n, image);
   }
 
-  /// Runs the first `count` loaded images as one batch and adds its statistics.
+  /// Runs the first `count` loaded images as one batch and adds its statistics. Throws errc::bad_file, with the batch
+  /// norm and the channel, as soon as a mean or variance is infinite or NaN; then nothing of the batch is added.
   void add(int count) {
     if (count < 1 || count > capacity_)
       throw error(errc::invalid_argument, "calibrator", text("1 to ", capacity_, " images"), text(count));
     std::vector<float> scale, shift;
+    calibration_state seen = seen_;
     for (std::size_t b = 0; b < plan_.blocks.size(); ++b)
       for (int i = 0; i < plan_.blocks[b].norm_count(); ++i) {
         const backend::channel_sums sums = batch_.convolve(b, i, count);
@@ -87,19 +106,25 @@ public:
         for (std::size_t c = 0; c < sums.sum.size(); ++c) {
           const double mean = sums.sum[c] / sums.pixels;
           const double variance = std::max(0.0, sums.square[c] / sums.pixels - mean * mean);
-          seen_.mean[offset + c] += count * mean;
-          seen_.variance[offset + c] += count * variance;
-          seen_.square[offset + c] += count * mean * mean;
+          // max() makes 0 of NaN, so the sums are asked as well
+          if (!std::isfinite(mean) || !std::isfinite(sums.square[c]))
+            throw error(errc::bad_file, text("calibrator, ", norm_channel(plan_, offset + c)),
+                        "a finite mean and mean square of a batch",
+                        text(shown(mean), " and ", shown(sums.square[c] / sums.pixels)));
+          seen.mean[offset + c] += count * mean;
+          seen.variance[offset + c] += count * variance;
+          seen.square[offset + c] += count * mean * mean;
           const double factor = n.weight[c] / std::sqrt(variance + plan_.space.bn_epsilon);
           scale[c] = static_cast<float>(factor);
           shift[c] = static_cast<float>(n.bias[c] - mean * factor);
         }
         batch_.normalise(b, i, scale, shift);
       }
-    seen_.images += count;
+    seen.images += count;
+    seen_ = std::move(seen);
   }
 
-  /// Of all batches so far. Throws `error` before the first.
+  /// Of all batches so far. Throws `error` before the first, and with norm and channel for what no float holds.
   bn_statistics statistics() const {
     if (seen_.images == 0) throw error(errc::invalid_argument, "calibrator", "at least one batch", "none");
     bn_statistics s;
@@ -111,13 +136,24 @@ public:
       s.mean.push_back(static_cast<float>(mean));
       s.var.push_back(static_cast<float>(seen_.variance[c] / n + between));
     }
+    check_statistics(plan_, s, "calibrator");
     return s;
   }
 
-  /// To go on where another calibrator of the same architecture, super-network and images stopped: the result is that
-  /// of one run. Throws `error` if the state is of another architecture or cannot be.
+  /// To go on where another calibrator of the same architecture, super-network, batch size and inputs stopped: the
+  /// result is that of one run. Throws errc::mismatch, with what differs, for a state of others, and for one that
+  /// cannot be.
   const calibration_state& state() const { return seen_; }
   void restore(calibration_state state) {
+    const auto expect_same = [](std::string_view what, const auto& own, const auto& other) {
+      if (!(own == other))
+        throw error(errc::mismatch, "calibrator", text("a state of ", what, own), text("one of ", what, other));
+    };
+    const auto hex = [](std::uint64_t hash) { return in_base(16, hash); };
+    expect_same("architecture ", seen_.arch, state.arch);
+    expect_same("super-network ", hex(seen_.supernet_hash), hex(state.supernet_hash));
+    expect_same("batches of ", seen_.batch, state.batch);
+    expect_same("inputs ", seen_.inputs, state.inputs);
     for (const auto* sums : {&state.mean, &state.variance, &state.square})
       if (sums->size() != channels() ||
           !std::all_of(sums->begin(), sums->end(), [](double v) { return std::isfinite(v); }))

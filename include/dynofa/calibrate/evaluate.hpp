@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/measured_accuracy.hpp"
+#include "dynofa/core/finite.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/preprocess.hpp"
 #include "dynofa/model/batch_norm.hpp"
@@ -26,6 +27,7 @@ struct evaluated_level {
 struct evaluation_result {
   measured_accuracy accuracy;
   std::vector<measured_accuracy> per_class; ///< by label
+  int not_finite = 0; ///< images with an infinite or NaN logit: they count as wrong, whatever the others say
 };
 
 struct evaluation_options {
@@ -40,9 +42,9 @@ struct evaluation_options {
 /// Top-1 and top-5 of every level over a folder of labelled images, in one pass: each picture is decoded once, and
 /// preprocessed once per resolution.
 ///
-/// Throws `error` if the folder has another number of classes than the network, and for pictures that cannot be read.
-/// The counts do not depend on the number of threads: on which others share a batch with an image, its logits do not
-/// depend.
+/// Throws `error` if the folder has another number of classes than the network, and for pictures that cannot be read,
+/// unless the folder skips them (`image_folder::skip_bad_pictures`): they do not count then. The counts do not depend
+/// on the number of threads: on which others share a batch with an image, its logits do not depend.
 template <inference_backend Backend>
 std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_ptr& net,
                                         const std::shared_ptr<const typename Backend::packed>& packed,
@@ -59,17 +61,19 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
     session<Backend> runner;
     std::vector<typename session<Backend>::level> bound;
     std::vector<std::vector<measured_accuracy>> counts; ///< [level][label]
+    std::vector<int> not_finite;                        ///< [level]
     std::map<int, std::vector<float>> inputs;           ///< by resolution: [N,r,r,3]
     std::vector<int> labels;                            ///< of the images in them
     std::vector<float> logits;
   };
   const auto hire = [&] {
-    auto w = std::make_unique<worker>(worker{session<Backend>(backend, net, packed), {}, {}, {}, {}, {}});
+    auto w = std::make_unique<worker>(worker{session<Backend>(backend, net, packed), {}, {}, {}, {}, {}, {}});
     for (const evaluated_level& l : levels) {
       w->bound.push_back(w->runner.load(l.arch, l.statistics, options.batch));
       w->inputs[l.arch.r].resize(batch * image_values(l.arch.r));
     }
     w->counts.assign(levels.size(), std::vector<measured_accuracy>(classes));
+    w->not_finite.resize(levels.size());
     w->logits.resize(batch * classes);
     return w;
   };
@@ -79,13 +83,15 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
       w.runner.run(w.bound[l], w.inputs[levels[l].arch.r], w.logits);
       for (std::size_t n = 0; n < w.labels.size(); ++n) {
         const auto label = static_cast<std::size_t>(w.labels[n]);
-        const float* const logits = w.logits.data() + n * classes;
+        const std::span<const float> logits = std::span(w.logits).subspan(n * classes, classes);
         // Ties go to the lower index, as in argmax.
         std::size_t before = 0;
         for (std::size_t c = 0; c < classes; ++c)
           before += logits[c] > logits[label] || (logits[c] == logits[label] && c < label);
+        const bool finite = first_not_finite(logits) == classes;
         measured_accuracy& count = w.counts[l][label];
-        count.images += 1, count.correct += before == 0, count.correct5 += before < 5;
+        count.images += 1, count.correct += finite && before == 0, count.correct5 += finite && before < 5;
+        w.not_finite[l] += !finite;
       }
     }
     w.labels.clear();
@@ -124,6 +130,7 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
   std::vector<evaluation_result> results(levels.size());
   for (std::size_t l = 0; l < levels.size(); ++l) {
     results[l].per_class.resize(classes);
+    for (const auto& w : all) results[l].not_finite += w->not_finite[l];
     for (const auto& w : all)
       for (std::size_t c = 0; c < classes; ++c)
         for (measured_accuracy* to : {&results[l].per_class[c], &results[l].accuracy}) {

@@ -76,9 +76,7 @@ inline bound_statistics load_statistics(const std::filesystem::path& path, const
     return found->second.to_floats();
   };
   s.statistics = {floats("mean"), floats("var")};
-  check_statistics(wanted, s.statistics);
-  if (!are_sound(s.statistics))
-    throw error(errc::bad_file, where, "finite means and variances of at least 0", "others");
+  check_statistics(wanted, s.statistics, where);
   return s;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <ostream>
+#include <string>
 
 namespace dynofa {
 
@@ -37,12 +38,15 @@ struct decimal {
   friend constexpr auto operator<=>(const decimal&, const decimal&) = default;
   /// "6", "0.65"
   friend std::ostream& operator<<(std::ostream& out, decimal d) {
-    if (d.is_whole()) return out << int(d);
+    std::string digits = std::to_string(int(d)); // whatever the stream's locale: files hold it
+    if (d.is_whole()) return out << digits;
+    if (d.thousandths < 0 && int(d) == 0) digits.insert(0, 1, '-');
+    digits += '.';
     std::int32_t places = d.thousandths % 1000;
-    out << (d.thousandths < 0 ? "-" : "") << (d.thousandths < 0 ? -int(d) : int(d)) << '.';
     if (places < 0) places = -places;
-    for (std::int32_t unit = 100; places > 0; places %= unit, unit /= 10) out << places / unit;
-    return out;
+    for (std::int32_t unit = 100; places > 0; places %= unit, unit /= 10)
+      digits += static_cast<char>('0' + places / unit);
+    return out << digits;
   }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/file_kind.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -47,6 +48,14 @@ private:
   int fd_;
 };
 
+/// `call()` again and again while a signal interrupts it.
+template <class Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result == -1 && errno == EINTR) result = call();
+  return result;
+}
+
 inline std::string errno_text() { return std::system_category().message(errno); }
 
 /// What memory about to be used is for.
@@ -69,12 +78,32 @@ inline void bring_in([[maybe_unused]] const void* start, [[maybe_unused]] std::s
 #endif
 }
 
+/// A file that was not there, open for reading and writing, and its name, which begins with that of `path`. A process
+/// that was killed left such a file behind, perhaps one of our number (the first process of a container): then another
+/// name is tried. Negative, with errno, where that cannot be.
+inline std::pair<descriptor, std::string> make_beside(const std::filesystem::path& path, mode_t mode) {
+  static std::atomic<unsigned> counter{0};
+  for (int attempt = 0;; ++attempt) {
+    std::string name = text(path.string(), ".", ::getpid(), "-", counter++, ".tmp");
+    const int fd = uninterrupted([&] { return ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode); });
+    if (fd >= 0 || errno != EEXIST || attempt == 10'000) return {descriptor{fd}, std::move(name)};
+  }
+}
+
+/// Refuses what stands for a file and is not the file.
+inline void expect_the_file_itself(std::string_view content, const std::filesystem::path& path) {
+  if (std::string kind = stand_in(content); !kind.empty())
+    throw error(errc::bad_file, path.string(), "the file itself", std::move(kind));
+}
+
 /// A regular file, open for reading, and its size. Throws errc::io.
 inline std::pair<descriptor, std::size_t> open_to_read(const std::filesystem::path& path) {
   const auto refused = [&](std::string got) {
     return error(errc::io, path.string(), "a readable file", std::move(got));
   };
-  descriptor fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)}; // NONBLOCK: a FIFO must not hang us
+  descriptor fd{uninterrupted([&] {
+    return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); // NONBLOCK: a FIFO must not hang us
+  })};
   struct stat status {};
   if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0) throw refused(errno_text());
   if (!S_ISREG(status.st_mode)) throw refused(S_ISDIR(status.st_mode) ? "a folder" : "something that is not a file");
@@ -106,7 +135,7 @@ inline bool write_all(int fd, std::span<const std::span<const std::byte>> parts)
 ///
 /// The mapping follows the inode, so replacing the file (as `replace_file` does) leaves it intact; truncating the file
 /// in place under a living mapping is undefined, as for every mapped file. An empty file gives no bytes. Throws
-/// errc::io.
+/// errc::io, and errc::bad_file for a git-lfs pointer or an HTML page in the file's place.
 inline file_bytes map_file(const std::filesystem::path& path) {
   const auto opened = detail::open_to_read(path);
   const std::size_t size = opened.second;
@@ -114,31 +143,36 @@ inline file_bytes map_file(const std::filesystem::path& path) {
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, opened.first.get(), 0);
   if (data == MAP_FAILED) throw error(errc::io, path.string(), "a readable file", detail::errno_text());
   std::shared_ptr<const void> owner(data, [size](void* mapped) { ::munmap(mapped, size); });
-  return {{static_cast<const std::byte*>(data), size}, std::move(owner)};
+  file_bytes file{{static_cast<const std::byte*>(data), size}, std::move(owner)};
+  detail::expect_the_file_itself(file.text(), path);
+  return file;
 }
 
 /// The bytes of a regular file of at most `limit` bytes: a copy, which a file that shrinks meanwhile does not harm.
-/// Throws errc::io, or errc::bad_file for a larger one.
+/// Throws errc::io, or errc::bad_file for a larger one and for a git-lfs pointer or an HTML page in its place.
 inline std::vector<std::byte> read_bytes(const std::filesystem::path& path, std::size_t limit = 256u << 20) {
-  const auto [fd, size] = detail::open_to_read(path);
+  const auto opened = detail::open_to_read(path);
+  const std::size_t size = opened.second;
   if (size > limit)
     throw error(errc::bad_file, path.string(), text("a file of at most ", limit, " bytes"), text(size, " bytes"));
   std::vector<std::byte> bytes(size);
   for (std::size_t done = 0; done < size;) {
-    const auto got = ::read(fd.get(), bytes.data() + done, size - done);
-    if (got < 0 && errno == EINTR) continue;
+    const auto got =
+        detail::uninterrupted([&] { return ::read(opened.first.get(), bytes.data() + done, size - done); });
     if (got <= 0)
       throw error(errc::io, path.string(), "a readable file",
                   got < 0 ? detail::errno_text() : "one that became shorter");
     done += static_cast<std::size_t>(got);
   }
+  detail::expect_the_file_itself({reinterpret_cast<const char*>(bytes.data()), size}, path);
   return bytes;
 }
 
 /// `visit(line, where)` for every line of `source` that is not blank; `where` is "NAME line 7". Throws errc::bad_file
-/// for a line above 64 KiB.
+/// for a line above 64 KiB and for no text at all.
 template <class Visit>
 void for_each_line(std::string_view source, std::string_view name, Visit visit) {
+  if (source.empty()) throw error(errc::bad_file, name, "at least one line", "an empty file");
   for (std::size_t number = 1; !source.empty(); ++number) {
     const auto end = source.find('\n');
     const std::string_view line = source.substr(0, end);
@@ -152,26 +186,26 @@ void for_each_line(std::string_view source, std::string_view name, Visit visit) 
 /// Writes `parts` one after the other as the new content of `path`: temporary file in the same folder, fsync, rename.
 ///
 /// Readers see the old content or the new, never a mixture; on any failure the old file stays, the temporary one is
-/// removed and errc::io is thrown. A device or a pipe at `path` is written to in place.
+/// removed and errc::io is thrown. A process that is killed leaves its temporary file, which disturbs nobody. A device
+/// or a pipe at `path` is written to in place.
 inline void replace_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
-  static std::atomic<unsigned> counter{0};
-  const std::string temporary = text(path.string(), ".", ::getpid(), "-", counter++, ".tmp");
   const auto refused = [&] { return error(errc::io, path.string(), "to write the file", detail::errno_text()); };
   if (detail::is_device(path)) {
-    const detail::descriptor device{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+    const detail::descriptor device{detail::uninterrupted([&] { return ::open(path.c_str(), O_WRONLY | O_CLOEXEC); })};
     if (device.get() < 0 || !detail::write_all(device.get(), parts)) throw refused();
     return;
   }
-
-  detail::descriptor fd{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)};
+  auto made = detail::make_beside(path, 0666);
+  detail::descriptor& fd = made.first;
+  const std::string& temporary = made.second;
   if (fd.get() < 0) throw refused();
   const auto give_up = [&] {
     const error fault = refused(); // before unlink changes errno
     ::unlink(temporary.c_str());
     return fault;
   };
-  if (!detail::write_all(fd.get(), parts) || ::fsync(fd.get()) != 0 || !fd.close() ||
-      ::rename(temporary.c_str(), path.c_str()) != 0)
+  if (!detail::write_all(fd.get(), parts) || detail::uninterrupted([&] { return ::fsync(fd.get()); }) != 0 ||
+      !fd.close() || ::rename(temporary.c_str(), path.c_str()) != 0)
     throw give_up();
 
   // The rename itself is durable once the folder is synced; a folder that cannot be opened or synced loses nothing

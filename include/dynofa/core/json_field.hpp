@@ -1,9 +1,11 @@
 #pragma once
 #include "dynofa/core/decimal.hpp"
 #include "dynofa/core/file.hpp"
+#include "dynofa/core/number.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -149,6 +151,7 @@ private:
       , index_{index} {}
 
   std::string found() const {
+    if (value_.is_number_float() && !std::isfinite(value_.get<double>())) return text(value_.get<double>());
     if (value_.is_number()) return value_.dump();
     return value_.type_name();
   }
@@ -157,11 +160,39 @@ private:
   std::size_t index_ = npos; // in that list
 };
 
+/// The error for a text that is no JSON: in which line, and Python's NaN and Infinity by their names.
+inline error json_fault(std::string_view source, std::string_view name) {
+  std::size_t at = 0; // characters read until then
+  try {
+    [[maybe_unused]] const auto parsed = nlohmann::json::parse(source.begin(), source.end());
+  } catch (const nlohmann::json::parse_error& fault) {
+    at = std::min(fault.byte, source.size());
+  } catch (const nlohmann::json::exception&) { // a number beyond all doubles
+  }
+  constexpr auto word = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  const auto blanks = source.find_last_not_of(word, at > 0 ? at - 1 : 0);
+  const std::size_t start = blanks == source.npos ? 0 : blanks + 1;
+  const std::string_view found = source.substr(start, source.find_first_not_of(word, start) - start);
+  const auto line = 1 + std::count(source.begin(), source.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+  const std::string in_line = line > 1 ? text(" in line ", line) : "";
+  for (const char* special : {"NaN", "nan", "NAN", "Infinity", "inf", "Inf"})
+    if (found == special) {
+      std::string_view field = source.substr(0, start);
+      field.remove_prefix(field.find_last_of("\n{[,") + 1);
+      field.remove_prefix(std::min(field.find_first_not_of(" \""), field.size()));
+      field = field.substr(0, field.find_last_not_of(" \":-") + 1);
+      return error(errc::bad_file, name, "finite numbers",
+                   text(found, in_line, field.empty() ? "" : " as " + printable(field)));
+    }
+  return error(errc::bad_file, name, "a JSON text", "something else" + in_line);
+}
+
 /// Text → JSON, at most `most_bytes` and 8 levels deep, no name twice in an object.
 inline nlohmann::json parse_bounded(std::string_view source, std::string_view name, std::size_t most_bytes = 1 << 20) {
   constexpr int most_levels = 8;
   if (source.size() > most_bytes)
     throw error(errc::bad_file, name, text("at most ", most_bytes, " bytes"), text(source.size(), " bytes"));
+  const classic_numbers here;
   std::vector<std::set<std::string>> names; // of the objects that are open
   const auto check = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using what = nlohmann::json::parse_event_t;
@@ -174,7 +205,11 @@ inline nlohmann::json parse_bounded(std::string_view source, std::string_view na
     return true;
   };
   nlohmann::json parsed = nlohmann::json::parse(source.begin(), source.end(), check, false);
-  if (parsed.is_discarded()) throw error(errc::bad_file, name, "a JSON text", "something else");
+  if (parsed.is_discarded()) {
+    if (std::string kind = kind_of_content(source); !kind.empty())
+      throw error(errc::bad_file, name, "a JSON text", std::move(kind));
+    throw json_fault(source, name);
+  }
   return parsed;
 }
 

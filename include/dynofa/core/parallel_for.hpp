@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
-#include <string>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -15,6 +15,25 @@ namespace dynofa {
 
 /// As many threads as the machine runs at once.
 inline int hardware_threads() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+
+namespace detail {
+
+/// `start()` makes a thread of the `wanted` ones. Throws errc::device where the system gives none, or no memory for it.
+template <class Start>
+void start_thread(int wanted, Start&& start) {
+  const auto refused = [&](const std::string& why) {
+    return error(errc::device, "threads", text("to start ", wanted), why);
+  };
+  try {
+    start();
+  } catch (const std::system_error& e) {
+    throw refused(e.code().message());
+  } catch (const std::bad_alloc&) {
+    throw refused("no memory for one more");
+  }
+}
+
+} // namespace detail
 
 /// f(i) for every i below `n`, on `threads` threads, the caller's among them; indices are taken in ascending order.
 ///
@@ -38,19 +57,20 @@ void parallel_for(std::size_t n, int threads, F&& f) {
         if (i < first_fault) first_fault = i, fault = std::current_exception();
       }
   };
-  std::string refused;
+  std::exception_ptr refused;
   {
     std::vector<std::jthread> others; // join at the end of this block
     try {
-      for (int t = 1; t < threads && static_cast<std::size_t>(t) < n; ++t) others.emplace_back(work);
-    } catch (const std::system_error& e) {
+      for (int t = 1; t < threads && static_cast<std::size_t>(t) < n; ++t)
+        detail::start_thread(threads, [&] { others.emplace_back(work); });
+    } catch (...) {
       next = n;
-      refused = e.code().message();
+      refused = std::current_exception();
     }
     work();
   }
   if (fault) std::rethrow_exception(fault);
-  if (!refused.empty()) throw error(errc::device, "threads", text("to start ", threads), refused);
+  if (refused) std::rethrow_exception(refused);
 }
 
 } // namespace dynofa

@@ -8,11 +8,15 @@
 
 namespace dynofa::data {
 
-/// Reads a list [{"wnid": …, "name": …}, …], of up to 2^20. Throws errc::bad_file for anything else.
+/// Reads a list [{"wnid": …, "name": …}, …], of up to 2^20; a text stands for both. Throws errc::bad_file for anything
+/// else.
 inline std::vector<class_name> read_class_names(const nlohmann::json& list, const std::string& where) {
   std::vector<class_name> names;
   dynofa::detail::json_field(list, where).each(1 << 20, [&](const dynofa::detail::json_field& f) {
-    names.push_back({f.object()["wnid"].word(1024), f["name"].word(1024)});
+    if (f.value().is_string())
+      names.push_back({f.word(1024), f.word(1024)});
+    else
+      names.push_back({f.object()["wnid"].word(1024), f["name"].word(1024)});
   });
   return names;
 }

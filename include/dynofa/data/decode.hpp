@@ -21,8 +21,9 @@ inline image decode(std::span<const std::byte> bytes, const decode_limits& limit
   const std::string_view head(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (head.starts_with("\xFF\xD8\xFF")) return decode_jpeg(bytes, limits, where);
   if (head.starts_with("\x89PNG\r\n\x1A\n")) return decode_png(bytes, limits, where);
+  const std::string kind = kind_of_content(bytes);
   throw error(errc::bad_file, where, "a JPEG or PNG image",
-              bytes.empty() ? std::string("an empty file") : text(bytes.size(), " bytes of something else"));
+              kind.empty() ? text(bytes.size(), " bytes of something else") : kind);
 }
 
 /// `decode` of a file; the path opens every sentence. Throws errc::io too.

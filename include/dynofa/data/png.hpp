@@ -95,6 +95,9 @@ inline image decode_png(std::span<const std::byte> bytes, const decode_limits& l
   const std::int64_t height = png_get_image_height(reader.png, reader.info);
   const std::int64_t width = png_get_image_width(reader.png, reader.info);
   detail::check_size(limits, where, height, width);
+  constexpr std::int64_t densest = 1032; // bytes that deflate can hold in one
+  const std::int64_t raw = static_cast<std::int64_t>(png_get_rowbytes(reader.png, reader.info)) * height;
+  detail::check_cost(limits, where, 3 * height * width, raw / densest, bytes.size());
   if (!detail::completes(reader, detail::png_reader::start)) throw bad();
   image picture(static_cast<int>(height), static_cast<int>(width));
   reader.out = picture.pixels.data();

@@ -58,13 +58,11 @@ public:
     return 4 * (levels_.at(i).statistics.mean.size() + levels_.at(i).statistics.var.size());
   }
 
-  /// Throws errc::invalid_arch, errc::mismatch (length of the statistics, an architecture that is there already) or
-  /// errc::invalid_argument (statistics or measurements that cannot be).
+  /// Throws errc::invalid_arch, errc::mismatch (length of the statistics, an architecture that is there already),
+  /// errc::bad_file (statistics that cannot be, with norm and channel) or errc::invalid_argument (such measurements).
   void add(family_level level) {
     const plan p = make_plan(net_->space, level.arch);
-    check_statistics(p, level.statistics);
-    if (!are_sound(level.statistics))
-      throw error(errc::invalid_argument, "family level", "finite statistics, variances of at least 0", "others");
+    check_statistics(p, level.statistics, "family level");
     check(level.accuracy);
     for (std::size_t i = 0; i < level.latency.size(); ++i) {
       check(level.latency[i]);

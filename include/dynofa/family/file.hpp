@@ -16,12 +16,14 @@ inline constexpr int family_format = 1;
 
 /// Writes a family; readers see the old file or the new one, never a part (`replace_file`). Loading gives the same
 /// family to the bit: arrays whose every value is a half are stored as halves (`round_to_half`), others as floats. The
-/// same family gives the same bytes. Throws errc::io, or errc::invalid_argument for more than 256 levels, texts that
-/// are not UTF-8 or a section of another name than small letters.
+/// same family gives the same bytes. Throws errc::io, errc::bad_file for a weight that is infinite or NaN, or
+/// errc::invalid_argument for more than 256 levels, texts that are not UTF-8 or a section of another name than small
+/// letters.
 void save_family(const std::filesystem::path& path, const family& f);
 
 /// Reads a family from memory; `where` names it in errors. One sentence refuses what is truncated, altered or newer
-/// (errc::bad_file, errc::unsupported). Weights are copied out; nothing refers to the bytes afterwards.
+/// (errc::bad_file, errc::unsupported), and a value that is infinite or NaN by tensor and index. Weights are copied
+/// out; nothing refers to the bytes afterwards.
 family read_family(const file_bytes& file, const std::string& where);
 
 /// Reads a family file through a mapping.

@@ -1,4 +1,5 @@
 // The definitions of family/file.hpp: in each program that includes it, or once in dynofa::runtime (runtime.cpp).
+#include "dynofa/core/finite.hpp"
 #include "dynofa/data/class_names_json.hpp"
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/safetensors.hpp"
@@ -59,26 +60,37 @@ inline tensor exact_tensor(const std::vector<float>& values, const shape_type& s
   return tensor::of(std::span<const std::uint16_t>(halves), shape, dtype::f16);
 }
 
-/// f32 or f16 → floats. The loop is free of branches: a few milliseconds for the 8 million weights of w = 1.2.
-inline void widen(const tensor& t, std::vector<float>& out) {
+/// f32 or f16 → floats; whether all of them are finite. The loops are free of branches: a few milliseconds for the
+/// 8 million weights of w = 1.2.
+inline bool widen(const tensor& t, std::vector<float>& out) {
   const auto size = static_cast<std::size_t>(t.size());
   out.reserve(size);
   bring_in(out.data(), size * sizeof(float), touch::write);
   out.resize(size);
   if (t.type == dtype::f32) {
     if (!out.empty()) std::memcpy(out.data(), t.bytes.data(), t.bytes.size());
-    return;
+    return first_not_finite(out) == out.size();
   }
+  std::uint32_t largest = 0; // exponent and what follows
   const auto* in = t.bytes.data();
   float* to = out.data();
   for (std::size_t i = 0, n = out.size(); i < n; ++i) {
     std::uint16_t h;
     std::memcpy(&h, in + 2 * i, 2);
     const std::uint32_t shifted = std::uint32_t(h & 0x7FFFu) << 13; // the exponent is 112 too small …
+    largest = std::max(largest, shifted);
     std::uint32_t bits = std::bit_cast<std::uint32_t>(std::bit_cast<float>(shifted) * 0x1p112f);
     bits |= shifted >= 0x0F800000u ? 0x7F800000u : 0u; // … but for infinity and NaN
     to[i] = std::bit_cast<float>(bits | std::uint32_t(h & 0x8000u) << 16);
   }
+  return largest < 0x0F800000u;
+}
+
+inline void expect_finite(std::string_view where, const std::string& name, const std::vector<float>& values,
+                          const shape_type& shape) {
+  if (const auto bad = first_not_finite(values); bad < values.size())
+    throw error(errc::bad_file, text(where, ", tensor ", name), "finite values",
+                text(shown(values[bad]), " at ", to_string(shape, bad)));
 }
 
 /// Tensors by name that all have to be asked for.
@@ -94,7 +106,7 @@ public:
     if (t.shape != shape || (t.type != dtype::f32 && t.type != dtype::f16))
       throw error(errc::bad_file, text(where_, ", tensor ", name), text("F32 or F16 ", to_string(shape)),
                   text(name_of(t.type), ' ', to_string(t.shape)));
-    widen(t, out);
+    if (!widen(t, out)) expect_finite(where_, name, out, shape);
     ++taken_;
   }
   /// The tensors of a section, "SECTION.…", as copies of their own under the rest of their names.
@@ -152,6 +164,7 @@ DYNOFA_RUNTIME_HERE void save_family(const std::filesystem::path& path, const fa
                 text(f.levels().size()));
   state_dict tensors;
   visit_weights(*f.net(), [&](const std::string& name, const std::vector<float>& values, const shape_type& shape) {
+    expect_finite(path.string(), name, values, shape);
     tensors[name] = exact_tensor(values, shape);
   });
   auto levels = nlohmann::json::array(), classes = nlohmann::json::array();

@@ -12,8 +12,8 @@
 #include <vector>
 
 // One level as an ONNX model for other run times: opset 14, batch norm folded into the convolutions, h-swish as
-// HardSwish. Input "image" [N,3,r,r], normalised as the family's preprocessing says; output "logits"
-// [N,classes]. Field numbers are those of onnx.proto3.
+// HardSwish. Input "image" [N,3,r,r], normalised as the family's preprocessing says; output "logits" [N,classes]. Field
+// numbers are those of onnx.proto3.
 
 namespace dynofa {
 
@@ -26,12 +26,13 @@ public:
       , plan_{p}
       , folded_{folded} {}
 
-  std::string model() {
+  /// `batch` 0: any number of images, "N".
+  std::string model(int batch) {
     std::string x = "image";
     for (std::size_t i = 0; i < plan_.blocks.size(); ++i) x = add_block(i, x);
     graph_.string(2, "dynofa level");
-    graph_.message(11, value("image", {0, 3, plan_.blocks[0].in_size, plan_.blocks[0].in_size}));
-    graph_.message(12, value("logits", {0, plan_.space.classes}));
+    graph_.message(11, value("image", {batch, 3, plan_.blocks[0].in_size, plan_.blocks[0].in_size}));
+    graph_.message(12, value("logits", {batch, plan_.space.classes}));
     protobuf_writer opset, model;
     opset.string(1, "").integer(2, 14);
     model.integer(1, 7).string(2, "dynofa").string(3, text(DYNOFA_VERSION_MAJOR, '.', DYNOFA_VERSION_MINOR));
@@ -81,15 +82,23 @@ private:
     y = activate(name + "depthwise.", y, b.act);
     if (const int hidden = b.se_channels) {
       auto se = node("GlobalAveragePool", name + "se.pool", {y});
-      const auto fully = [&](const std::string& what, weight_role role, weight_role bias, int out, int in) {
-        const auto m = constant(name + what + ".weight", weights(b, role), {out, in, 1, 1});
-        const auto v = constant(name + what + ".bias", weights(b, bias), {out});
+      const auto fully = [&](const std::string& what, weight_role role, weight_role bias, int out, int in,
+                             float scale) {
+        const auto m = constant(name + what + ".weight", scaled(weights(b, role), scale), {out, in, 1, 1});
+        const auto v = constant(name + what + ".bias", scaled(weights(b, bias), scale), {out});
         return node("Conv", name + what, {se, m, v}, {of_one_pixel()});
       };
-      se = fully("se.reduce", weight_role::se_reduce, weight_role::se_reduce_bias, hidden, b.mid_channels);
+      se = fully("se.reduce", weight_role::se_reduce, weight_role::se_reduce_bias, hidden, b.mid_channels, 1);
       se = activate(name + "se.", se, b.se_act);
-      se = fully("se.expand", weight_role::se_expand, weight_role::se_expand_bias, b.mid_channels, hidden);
-      y = node("Mul", name + "se", {y, activate(name + "se.gate", se, b.se_gate)});
+      // The slope of a hard sigmoid goes into the weights before it: OpenCV takes a product with one of slope 1/6 for a
+      // HardSwish, whatever the other factor is.
+      const bool hard = b.se_gate == activation::h_sigmoid;
+      se = fully("se.expand", weight_role::se_expand, weight_role::se_expand_bias, b.mid_channels, hidden,
+                 hard ? 1.0f / 6 : 1);
+      const auto gate =
+          hard ? node("HardSigmoid", name + "se.gate", {se}, {attribute("alpha", 1.0f), attribute("beta", 0.5f)})
+               : activate(name + "se.gate", se, b.se_gate);
+      y = node("Mul", name + "se", {y, gate});
     }
     y = convolve(name + "project", y, {b.mid_channels, b.out_channels}, weight_role::output, i, norm);
     y = activate(name + "project.", y, b.project_act);
@@ -100,6 +109,11 @@ private:
   std::vector<float> weights(const block& b, weight_role role) const {
     const std::size_t index = net_.layout.find(b, role).value();
     return prefix_of(net_.weights[index], net_.layout.weights[index].extent_in(b));
+  }
+
+  static std::vector<float> scaled(std::vector<float> values, float by) {
+    for (float& v : values) v *= by;
+    return values;
   }
 
   /// A convolution with batch norm `norm` of block i folded in.
@@ -189,17 +203,20 @@ private:
 
 } // namespace detail
 
-/// A level as the bytes of an ONNX model. Throws if the space does not contain `a` or the statistics do not fit.
-inline std::string to_onnx(const supernet& net, const arch& a, const bn_statistics& statistics) {
+/// A level as the bytes of an ONNX model for `batch` images at a time, 0 for any number (OpenCV 4.6 multiplies by
+/// squeeze-excite's gates in a fixed batch only, or one image). Throws if the space does not contain `a` or the
+/// statistics do not fit.
+inline std::string to_onnx(const supernet& net, const arch& a, const bn_statistics& statistics, int batch = 0) {
+  require_argument(batch >= 0, "ONNX export", "a batch of at least 1, or 0 for any", batch);
   const plan p = make_plan(net.space, a);
   const scale_shift folded = fold(net, p, statistics);
-  return detail::onnx_graph(net, p, folded).model();
+  return detail::onnx_graph(net, p, folded).model(batch);
 }
 
 /// Writes a level as an ONNX file (22 MB for the paper's smallest network); see `to_onnx`.
 inline void export_onnx(const std::filesystem::path& path, const supernet& net, const arch& a,
-                        const bn_statistics& statistics) {
-  replace_file(path, to_onnx(net, a, statistics));
+                        const bn_statistics& statistics, int batch = 0) {
+  replace_file(path, to_onnx(net, a, statistics, batch));
 }
 
 } // namespace dynofa

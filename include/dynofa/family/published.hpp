@@ -59,6 +59,7 @@ inline std::vector<family_level> load_published_levels(const std::filesystem::pa
         take(norm_name(p, b, i), ".mean", p.blocks[b].norm_channels(i), level.statistics.mean);
         take(norm_name(p, b, i), ".var", p.blocks[b].norm_channels(i), level.statistics.var);
       }
+    check_statistics(p, level.statistics, statistics.string());
     levels.push_back(std::move(level));
   });
   if (levels.empty())

@@ -84,6 +84,10 @@ inline std::optional<operation_key> find_operation_key(std::string_view s) {
 /// As above; throws errc::bad_file.
 inline operation_key parse_operation_key(std::string_view s, std::string_view where = "latency table") {
   if (auto k = find_operation_key(s)) return *k;
+  if (s.starts_with("expanded_conv") && s.find("-se:") == s.npos && find_operation_key(text(s, "-se:0-hs:0")))
+    throw error(errc::bad_file, where,
+                "once-for-all's tables of MobileNetV3, whose keys end with -se: (squeeze-excite) and -hs: (h-swish)",
+                text("one of ProxylessNAS or MobileNetV2, whose keys end with -idskip: ", printable(s)));
   throw error(errc::bad_file, where, "a key of once-for-all's latency tables", printable(s));
 }
 

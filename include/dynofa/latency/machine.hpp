@@ -1,5 +1,6 @@
 #pragma once
-#include <cstdlib>
+#include "dynofa/core/number.hpp"
+
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -22,8 +23,9 @@ inline machine_facts read_machine_facts() {
     std::getline(in, s);
     return s.substr(0, 200);
   };
+  const auto number = [](std::string_view s) { return take_number<double>(s).value_or(0); };
   facts.governor = line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-  facts.frequency_mhz = std::atof(line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq").c_str()) / 1000; // kHz
+  facts.frequency_mhz = number(line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")) / 1000; // kHz
 
   std::ifstream info("/proc/cpuinfo");
   for (std::string s; std::getline(info, s);) {
@@ -33,7 +35,7 @@ inline machine_facts read_machine_facts() {
     const std::string value = colon + 2 < s.size() ? s.substr(colon + 2, 200) : std::string();
     if (facts.processor.empty() && (name == "model name" || name == "Model" || name == "Hardware"))
       facts.processor = value;
-    if (facts.frequency_mhz == 0 && name == "cpu MHz") facts.frequency_mhz = std::atof(value.c_str());
+    if (facts.frequency_mhz == 0 && name == "cpu MHz") facts.frequency_mhz = number(value);
   }
   if (facts.processor.empty()) facts.processor = line("/sys/firmware/devicetree/base/model"); // small ARM boards
   while (!facts.processor.empty() && facts.processor.back() == '\0') facts.processor.pop_back();

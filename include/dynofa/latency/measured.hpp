@@ -7,6 +7,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,7 +18,8 @@ namespace dynofa {
 /// Measures each architecture when it is asked for, and remembers: the truth, at the price of some dozen runs each. A
 /// few thousand architectures a minute on a CPU core; a search that asks for more wants a table.
 ///
-/// A `cost_model` in ms. Copies share what they measured. For one thread at a time.
+/// A `cost_model` in ms. Copies share what they measured. Threads of a search may ask at once: one network runs at a
+/// time, and who asks meanwhile waits.
 template <inference_backend Backend>
 class measured_model {
 public:
@@ -29,14 +31,18 @@ public:
 
   /// Throws errc::invalid_arch for an architecture that the space does not contain.
   double operator()(const arch& a) const {
+    const std::lock_guard turn(state_->turn);
     auto at = state_->known.find(a);
     if (at == state_->known.end()) at = state_->known.emplace(a, state_->measure(a)).first;
     return at->second.count();
   }
   std::string unit() const { return "ms"; }
   const std::string& device() const { return state_->device; }
-  /// Everything measured so far.
-  const std::map<arch, milliseconds>& known() const { return state_->known; }
+  /// Everything measured so far, as a copy: other threads may be measuring.
+  std::map<arch, milliseconds> known() const {
+    const std::lock_guard turn(state_->turn);
+    return state_->known;
+  }
 
 private:
   struct state {
@@ -60,6 +66,7 @@ private:
       }
       return milliseconds(find_median(std::move(times)).median * 1e-6);
     }
+    std::mutex turn; ///< guards all that follows
     session<Backend> runner;
     int runs;
     std::vector<float> logits;

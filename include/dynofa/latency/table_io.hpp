@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace dynofa {
@@ -11,6 +12,14 @@ namespace dynofa {
 namespace detail {
 inline bool is_yaml(const std::filesystem::path& path) {
   return path.extension() == ".yaml" || path.extension() == ".yml";
+}
+/// The 96 of "96_lookup_table.json"; nothing for a file of another name. Throws errc::bad_file for one that is no
+/// resolution.
+inline std::optional<int> resolution_in_name(const std::filesystem::path& path) {
+  const std::string name = path.stem().string(), extension = path.extension().string();
+  constexpr std::string_view tail = "_lookup_table";
+  if (!name.ends_with(tail) || name.starts_with('.') || (extension != ".json" && !is_yaml(path))) return std::nullopt;
+  return read_resolution(std::string_view(name).substr(0, name.size() - tail.size()), path.string());
 }
 inline nlohmann::json read_table_document(const std::filesystem::path& path) {
   const file_bytes file = map_file(path);
@@ -30,24 +39,33 @@ inline latency_table load_latency_folder(const std::filesystem::path& folder) {
   if (fault) throw error(errc::io, folder.string(), "a readable folder", fault.message());
   std::sort(files.begin(), files.end());
   for (const auto& path : files) {
-    const std::string name = path.stem().string(), extension = path.extension().string();
-    constexpr std::string_view tail = "_lookup_table";
-    if (!name.ends_with(tail) || (extension != ".json" && extension != ".yaml")) continue;
-    const int r = detail::read_resolution(std::string_view(name).substr(0, name.size() - tail.size()), path.string());
+    const auto r = detail::resolution_in_name(path);
+    if (!r) continue;
     const auto document = detail::read_table_document(path);
-    if (!table.resolutions.emplace(r, detail::read_latency_entries({document, path.string()})).second)
-      throw error(errc::bad_file, folder.string(), text("one table for resolution ", r), "two");
+    if (!table.resolutions.emplace(*r, detail::read_latency_entries({document, path.string()})).second)
+      throw error(errc::bad_file, folder.string(), text("one table for resolution ", *r), "two");
   }
   if (table.resolutions.empty())
     throw error(errc::bad_file, folder.string(), "files named RESOLUTION_lookup_table.json", "none");
   return table;
 }
 
-/// Reads a table: a .json or .yaml file of either form, or a folder with one file per resolution. A table that does not
-/// say its device is named after the file.
+/// Reads a table: a .json or .yaml file of either form, a folder with one file per resolution, or one file of such a
+/// folder. A table that does not say its device is named after the file, or the folder.
 inline latency_table load_latency_table(const std::filesystem::path& path) {
   if (std::error_code ignored; std::filesystem::is_directory(path, ignored)) return load_latency_folder(path);
-  latency_table table = read_latency_table(detail::read_table_document(path), path.string());
+  const nlohmann::json document = detail::read_table_document(path);
+  latency_table table;
+  if (detail::is_of_one_resolution(document)) {
+    const auto r = detail::resolution_in_name(path);
+    const auto entries = detail::read_latency_entries({document, path.string()}); // its faults first
+    if (!r)
+      throw error(errc::bad_file, path.string(), "a name such as 96_lookup_table.yaml for a table of one resolution",
+                  "another name");
+    table.device = detail::utf8(path.parent_path().filename().string());
+    table.resolutions.emplace(*r, entries);
+  } else
+    table = read_latency_table(document, path.string());
   if (table.device.empty()) table.device = detail::utf8(path.stem().string());
   return table;
 }

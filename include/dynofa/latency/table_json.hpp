@@ -4,8 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +62,14 @@ inline int read_resolution(std::string_view s, std::string_view where) {
   if (fault != std::errc{} || end != s.data() + s.size() || r < 1 || r > 4096 || s[0] == '0')
     throw error(errc::bad_file, where, "a resolution in 1..4096", printable(s));
   return r;
+}
+
+/// Whether a document has operations where others have resolutions: one file of several, as once-for-all keeps them.
+inline bool is_of_one_resolution(const nlohmann::json& json) {
+  if (!json.is_object() || json.empty()) return false;
+  const std::string& first = json.begin().key();
+  return std::any_of(std::begin(operation_words), std::end(operation_words),
+                     [&](std::string_view word) { return first.starts_with(std::string(word) + "-"); });
 }
 
 inline nlohmann::json parse_table_json(std::string_view source, std::string_view where) {

@@ -1,11 +1,13 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/finite.hpp"
 #include "dynofa/model/plan.hpp"
 #include "dynofa/model/supernet.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace dynofa {
@@ -39,19 +41,38 @@ inline bn_statistics stored_statistics(const supernet& net, const arch& a) {
   return stored_statistics(net, make_plan(net.space, a));
 }
 
-/// Throws unless `s` has the length that `p` needs.
-inline void check_statistics(const plan& p, const bn_statistics& s) {
-  const auto wanted = static_cast<std::size_t>(p.norm_values());
-  if (s.mean.size() != wanted || s.var.size() != wanted)
-    throw error(errc::mismatch, "batch-norm statistics", text(wanted, " channels for ", p.arch),
-                text(s.mean.size(), " means and ", s.var.size(), " variances"));
-}
-
 /// Whether they can be of anything: finite, variances at least 0.
 inline bool are_sound(const bn_statistics& s) {
-  const auto finite = [](float v) { return std::isfinite(v); };
-  return std::all_of(s.mean.begin(), s.mean.end(), finite) &&
-         std::all_of(s.var.begin(), s.var.end(), [&](float v) { return finite(v) && v >= 0; });
+  return first_not_finite(s.mean) == s.mean.size() && first_not_finite(s.var) == s.var.size() &&
+         std::all_of(s.var.begin(), s.var.end(), [](float v) { return v >= 0; });
+}
+
+/// The norm that value `at` of a plan's statistics belongs to, by its name in the super-network's checkpoint, and the
+/// channel.
+inline std::string norm_channel(const plan& p, std::size_t at) {
+  for (const block& b : p.blocks)
+    for (int i = 0; i < b.norm_count(); ++i) {
+      const auto channels = static_cast<std::size_t>(b.norm_channels(i));
+      if (at < channels)
+        return text(network_layout(p.space).norm_key(b, i, key_form::supernet, network_layout::number_of(b.unit)),
+                    ", channel ", at);
+      at -= channels;
+    }
+  return text("value ", at);
+}
+
+/// Throws errc::mismatch unless `s` has the length that `p` needs, errc::bad_file, with norm and channel, unless
+/// everything in it is finite and no variance is negative. `where` says whose they are.
+inline void check_statistics(const plan& p, const bn_statistics& s, std::string_view where = "batch-norm statistics") {
+  const auto wanted = static_cast<std::size_t>(p.norm_values());
+  if (s.mean.size() != wanted || s.var.size() != wanted)
+    throw error(errc::mismatch, where, text(wanted, " channels for ", p.arch),
+                text(s.mean.size(), " means and ", s.var.size(), " variances"));
+  if (are_sound(s)) return;
+  for (std::size_t i = 0; i < wanted; ++i)
+    if (!std::isfinite(s.mean[i]) || !std::isfinite(s.var[i]) || s.var[i] < 0)
+      throw error(errc::bad_file, text(where, ", ", norm_channel(p, i)),
+                  "a finite mean, a finite variance of at least 0", text(shown(s.mean[i]), " and ", shown(s.var[i])));
 }
 
 /// What every backend's `bind` asks: throws errc::mismatch unless `p` is a plan of the packed super-network's space and
@@ -66,7 +87,8 @@ inline void check_bind(const char* where, const space_description& packed, const
                 text(norms.scale.size(), " scales and ", norms.shift.size(), " shifts"));
 }
 
-/// scale = weight / sqrt(var + epsilon), shift = bias − mean · scale, for every batch norm of the plan.
+/// scale = weight / sqrt(var + epsilon), shift = bias − mean · scale, for every batch norm of the plan. Throws for
+/// statistics that `check_statistics` refuses, and errc::bad_file for scales or shifts beyond the range of a float.
 inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics& s) {
   check_statistics(p, s);
   scale_shift f;
@@ -82,6 +104,10 @@ inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics&
         f.shift.push_back(n.bias[c] - s.mean[at] * scale);
       }
     }
+  for (const auto* values : {&f.scale, &f.shift})
+    if (const auto bad = first_not_finite(*values); bad < values->size())
+      throw error(errc::bad_file, text("batch norm ", norm_channel(p, bad)), "a finite scale and shift",
+                  text(shown(f.scale[bad]), " and ", shown(f.shift[bad])));
   return f;
 }
 

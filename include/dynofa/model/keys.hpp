@@ -4,8 +4,11 @@
 #include "dynofa/model/layout.hpp"
 #include "dynofa/model/tensor.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dynofa {
 
@@ -21,20 +24,60 @@ constexpr std::string_view name_of(key_style style) {
   return names[static_cast<std::size_t>(style)];
 }
 
-/// The canonical name of an entry: the old name of a block's layers becomes `.conv.`, a leading `module.` (torch's
-/// DataParallel) goes.
-inline std::string canonical_key(std::string key) {
-  constexpr std::string_view wrapper = "module.", old_layer = detail::old_block_layer;
-  if (key.starts_with(wrapper)) key.erase(0, wrapper.size());
+namespace detail {
+
+/// What wrappers put before or into names: DataParallel, torch.compile, trainers that keep the network as a member,
+/// averages of weights, FSDP, activation checkpointing. No part of a network is called so.
+inline constexpr std::string_view wrappers[] = {"module",
+                                                "_orig_mod",
+                                                "model",
+                                                "net",
+                                                "network",
+                                                "ema_model",
+                                                "ema",
+                                                "_fsdp_wrapped_module",
+                                                "_checkpoint_wrapped_module"};
+
+/// The name without wrappers, in whatever order and number they stand.
+inline std::string without_wrappers(std::string_view key) {
+  std::string result;
+  for (bool more = true; more;) {
+    const auto dot = key.find('.');
+    const auto part = key.substr(0, dot);
+    more = dot != key.npos;
+    if (!more || std::find(std::begin(wrappers), std::end(wrappers), part) == std::end(wrappers))
+      (result += part) += more ? "." : "";
+    if (more) key.remove_prefix(dot + 1);
+  }
+  return result;
+}
+
+/// What other tools leave among the weights: counters of thop and of torch's AveragedModel.
+inline bool is_counter(std::string_view key) {
+  const auto last = key.substr(key.rfind('.') + 1); // npos + 1 is 0
+  return last == "total_ops" || last == "total_params" || key == "n_averaged";
+}
+
+} // namespace detail
+
+/// The canonical name of an entry: wrappers such as `module.`, `_orig_mod.` and `model.` go, the old name of a block's
+/// layers becomes `.conv.`.
+inline std::string canonical_key(std::string_view name) {
+  constexpr std::string_view old_layer = detail::old_block_layer;
+  std::string key = detail::without_wrappers(name);
   if (const auto at = key.find(old_layer); at != key.npos) key.replace(at, old_layer.size(), detail::block_layer);
   return key;
 }
 
-/// The same tensors under canonical names. Throws errc::mismatch if two names become one.
-inline state_dict with_canonical_keys(const state_dict& tensors, std::string_view where) {
+/// The same tensors under canonical names, without counters that tools of profiling and averaging left among them;
+/// these are added to `left_out`. Throws errc::mismatch if two names become one.
+inline state_dict with_canonical_keys(const state_dict& tensors, std::string_view where,
+                                      std::vector<std::string>* left_out = nullptr) {
   state_dict result;
   for (const auto& [key, item] : tensors)
-    if (auto canonical = canonical_key(key); !result.emplace(canonical, item).second)
+    if (detail::is_counter(key)) {
+      if (left_out) left_out->push_back(key);
+    } else if (auto canonical = canonical_key(key); !result.emplace(canonical, item).second)
       throw error(errc::mismatch, where, text("one entry for ", printable(canonical)),
                   text("a second one named ", printable(key)));
   return result;
@@ -45,8 +88,8 @@ inline state_dict with_canonical_keys(const state_dict& tensors, std::string_vie
 inline key_style style_of(const state_dict& tensors, std::string_view where) {
   bool has_old = false, has_new = false, has_wrapped = false;
   for (const auto& named : tensors) {
-    std::string_view key = named.first;
-    if (key.starts_with("module.")) key.remove_prefix(7);
+    const std::string whole = detail::without_wrappers(named.first);
+    const std::string_view key = whole;
     if (!key.starts_with(detail::block_prefix)) continue;
     const auto layer = key.substr(std::min(key.size(), key.find('.', detail::block_prefix.size()))); // after the number
     (layer.starts_with(detail::old_block_layer) ? has_old : has_new) = true;

@@ -6,15 +6,29 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 // Files ↔ super-networks.
 
 namespace dynofa {
 
+namespace detail {
+/// A checkpoint of one set of weights, or of which one was chosen: who gets a network only would not learn which it is.
+inline checkpoint read_decided(const std::filesystem::path& path, std::string_view weights) {
+  checkpoint file = read_checkpoint(path, weights);
+  if (!weights.empty() || file.notes.others.empty()) return file;
+  std::string names = file.notes.weights.empty() ? "the top level" : file.notes.weights;
+  for (const auto& other : file.notes.others) names += ", " + other;
+  throw error(errc::mismatch, path.string(), "one set of weights, or the name of the one to take", names);
+}
+} // namespace detail
+
 /// Reads a trained super-network: torch legacy, torch zip or safetensors, old or new once-for-all key names. The space
-/// says what the file must hold; each fault is one sentence with key, expected and found shape.
-inline supernet load_supernet(const std::filesystem::path& path, const space_description& space) {
-  const checkpoint file = read_checkpoint(path);
+/// says what the file must hold; each fault is one sentence with key, expected and found shape. A file with several
+/// sets of weights (`state_dict` and `state_dict_ema`) is refused unless `weights` names one.
+inline supernet load_supernet(const std::filesystem::path& path, const space_description& space,
+                              std::string_view weights = "") {
+  const checkpoint file = detail::read_decided(path, weights);
   const key_style style = style_of(file.tensors, path.string());
   if (style == key_style::extracted_old || style == key_style::extracted_new)
     throw error(errc::mismatch, path.string(), "a super-network",
@@ -59,9 +73,10 @@ inline void save_checkpoint(const std::filesystem::path& path, const state_dict&
 }
 
 /// Reads an extracted sub-network (a checkpoint of one architecture, batch norm included) as a super-network that is
-/// good for that architecture alone: `only` is set, and a session refuses any other.
-inline supernet load_extracted(const std::filesystem::path& path, const space_description& space, const arch& a) {
-  return make_extracted(space, a, with_canonical_keys(read_checkpoint(path).tensors, path.string()));
+/// good for that architecture alone: `only` is set, and a session refuses any other. `weights` as of `load_supernet`.
+inline supernet load_extracted(const std::filesystem::path& path, const space_description& space, const arch& a,
+                               std::string_view weights = "") {
+  return make_extracted(space, a, with_canonical_keys(detail::read_decided(path, weights).tensors, path.string()));
 }
 
 } // namespace dynofa

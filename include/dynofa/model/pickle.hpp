@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,10 +17,11 @@
 #include <utility>
 #include <vector>
 
-/// The part of Python's pickle language that torch writes into checkpoints, read without running anything.
+/// Python's pickle language as torch writes it into checkpoints, protocols 2 to 5, read without running anything.
 ///
 /// A pickle is a program for a small stack machine. This machine knows plain values, containers and the handful of
-/// globals that stand for tensors; it refuses any other global or opcode with a sentence that names it.
+/// globals that stand for tensors. Any other class or function becomes an object that has a name and no content, and so
+/// does what it would have made: training scripts store their arguments and scores beside the weights.
 namespace dynofa::pickle {
 
 /// What a pickle may cost. A super-network of 475 tensors takes 19 000 opcodes, 10 000 values and 90 kB.
@@ -35,14 +37,18 @@ namespace detail {
 
 struct known_global {
   std::string_view module, name;
-  enum { ordered_dict, rebuild_tensor, rebuild_parameter, storage } what;
+  enum { dictionary, rebuild_tensor, rebuild_parameter, rebuild_typed, storage } what;
   dtype type = dtype::f32;
 };
 
-constexpr known_global known_globals[] = {
-    {"collections", "OrderedDict", known_global::ordered_dict},
+inline constexpr known_global known_globals[] = {
+    {"collections", "OrderedDict", known_global::dictionary},
+    {"collections", "defaultdict", known_global::dictionary},
+    {"torch._utils", "_rebuild_tensor", known_global::rebuild_tensor}, // before torch 0.4
     {"torch._utils", "_rebuild_tensor_v2", known_global::rebuild_tensor},
     {"torch._utils", "_rebuild_parameter", known_global::rebuild_parameter},
+    {"torch._utils", "_rebuild_parameter_with_state", known_global::rebuild_parameter},
+    {"torch._tensor", "_rebuild_from_type_v2", known_global::rebuild_typed},
     {"torch", "FloatStorage", known_global::storage, dtype::f32},
     {"torch", "DoubleStorage", known_global::storage, dtype::f64},
     {"torch", "HalfStorage", known_global::storage, dtype::f16},
@@ -57,14 +63,8 @@ constexpr known_global known_globals[] = {
 
 /// Names of opcodes that exist but are refused, for the error sentence.
 constexpr std::string_view refused_opcode(unsigned char code) {
-  // clang-format off
   constexpr std::pair<unsigned char, std::string_view> names[] = {
-      {'0', "POP"}, {'1', "POP_MARK"}, {'2', "DUP"}, {'F', "FLOAT"}, {'I', "INT"}, {'L', "LONG"}, {'P', "PERSID"},
-      {'S', "STRING"}, {'V', "UNICODE"}, {'d', "DICT"}, {'g', "GET"}, {'i', "INST"}, {'l', "LIST"}, {'o', "OBJ"},
-      {'p', "PUT"}, {0x81, "NEWOBJ"}, {0x82, "EXT1"}, {0x83, "EXT2"}, {0x84, "EXT4"}, {0x8f, "EMPTY_SET"},
-      {0x90, "ADDITEMS"}, {0x91, "FROZENSET"}, {0x92, "NEWOBJ_EX"}, {0x96, "BYTEARRAY8"}, {0x97, "NEXT_BUFFER"},
-      {0x98, "READONLY_BUFFER"}};
-  // clang-format on
+      {'P', "PERSID"}, {0x82, "EXT1"}, {0x83, "EXT2"}, {0x84, "EXT4"}, {0x97, "NEXT_BUFFER"}};
   for (auto [known, name] : names)
     if (known == code) return name;
   return "unknown";
@@ -79,8 +79,8 @@ public:
 
   document run() {
     if (byte() != 0x80) fail("a pickle that starts with PROTO", text("byte ", int(code_of(0))));
-    if (const auto protocol = byte(); protocol < 2 || protocol > 4)
-      fail("pickle protocol 2, 3 or 4", std::to_string(protocol));
+    if (const auto protocol = byte(); protocol < 2 || protocol > 5)
+      fail("pickle protocol 2 to 5", std::to_string(protocol));
     for (std::size_t executed = 0;; ++executed) {
       if (executed == limit_.opcodes) fail(text("at most ", limit_.opcodes, " opcodes"), "more");
       opcode_at_ = at_;
@@ -117,6 +117,17 @@ private:
     case 'C': push_text(kind::bytes, number<std::uint8_t>()); return;
     case 'B': push_text(kind::bytes, number<std::uint32_t>()); return;
     case 0x8e: push_text(kind::bytes, number<std::uint64_t>()); return;
+    case 0x96: push_text(kind::bytes, number<std::uint64_t>()); return; // bytearray
+    case 0x98: top(); return;                                           // makes a buffer read-only
+    case 'I': push_decimal(line()); return; // Python 2 writes whole numbers beyond 32 bits in digits …
+    case 'L': push_decimal(line()); return;
+    case 'F': push_decimal_real(line()); return; // … and these belong to protocol 0
+    case 'S':
+    case 'V': {
+      const auto s = line(longest_text);
+      push(kind::string).text = code == 'S' && s.size() >= 2 ? s.substr(1, s.size() - 2) : s;
+      return;
+    }
 
     case '(':
       if (marks_.size() == limit_.marks) fail(text("at most ", limit_.marks, " open marks"), "more");
@@ -133,12 +144,30 @@ private:
     case '}': push(kind::dict); return;
     case 's': extend(kind::dict, 2); return;
     case 'u': extend(kind::dict, pop_mark()); return;
+    case 'l': push_list(kind::list, pop_mark()); return;
+    case 'd': push_list(kind::dict, pop_mark()); return;
+    case 0x8f: push_object({"builtins", "set"}); return;
+    case 0x90: extend(kind::object, pop_mark()); return;
+    case 0x91:
+      pop_many(pop_mark());
+      push_object({"builtins", "frozenset"});
+      return;
+    case '0':
+      if (available() == 0 && !marks_.empty())
+        marks_.pop_back();
+      else
+        pop();
+      return;
+    case '1': pop_many(pop_mark()); return;
+    case '2': stack_.push_back(top()); return;
 
     case 'q': remember(number<std::uint8_t>()); return;
     case 'r': remember(number<std::uint32_t>()); return;
     case 0x94: remember(memo_count_); return;
     case 'h': recall(number<std::uint8_t>()); return;
     case 'j': recall(number<std::uint32_t>()); return;
+    case 'p': remember(decimal_index(line())); return;
+    case 'g': recall(decimal_index(line())); return;
 
     case 'c': {
       const auto module = line();
@@ -151,10 +180,27 @@ private:
       return;
     }
     case 'R': reduce(); return;
+    case 0x92: pop(); [[fallthrough]]; // NEWOBJ_EX: keywords, then as NEWOBJ: arguments and class
+    case 0x81:
+      pop();
+      instantiate(pop());
+      return;
+    case 'o': { // a mark, a class and arguments: Python 2's old classes
+      const auto class_and_arguments = pop_many(pop_mark());
+      if (class_and_arguments.empty()) fail("a class", "none");
+      instantiate(class_and_arguments.front());
+      return;
+    }
+    case 'i': {
+      const auto module = line(), name = line();
+      pop_many(pop_mark());
+      push_object({module, name});
+      return;
+    }
     case 'b': // BUILD sets attributes; torch hangs `_metadata` on a state dict, which holds nothing we need
-      pop(kind::dict);
-      if (at(top()).kind != kind::dict)
-        fail("attributes of an OrderedDict only", text("some for ", name_of(at(top()).kind)));
+      pop();
+      if (const auto k = at(top()).kind; k != kind::dict && k != kind::object && k != kind::tensor)
+        fail("attributes of a dict or an object only", text("some for ", name_of(k)));
       return;
     case 'Q': push_storage(); return;
     default:
@@ -188,8 +234,8 @@ private:
     const auto taken = take(n);
     return {reinterpret_cast<const char*>(taken.data()), taken.size()};
   }
-  std::string_view line() {
-    constexpr std::size_t longest = 256; // of a module's or class's name
+  static constexpr std::size_t longest_name = 256, longest_text = 1 << 16; // of a module or class; of a string
+  std::string_view line(std::size_t longest = longest_name) {
     const std::string_view ahead(reinterpret_cast<const char*>(bytes_.data()) + at_,
                                  std::min(bytes_.size() - at_, longest));
     const auto length = ahead.find('\n');
@@ -248,6 +294,34 @@ private:
     if (size > 0 && size < 8 && (digits.back() & 0x80)) bits |= ~std::uint64_t{0} << (8 * size); // sign
     push(kind::integer).integer = static_cast<std::int64_t>(bits);
   }
+  void push_decimal(std::string_view digits) {
+    if (digits == "00" || digits == "01") {
+      push(kind::boolean).integer = digits == "01";
+      return;
+    }
+    if (digits.ends_with('L')) digits.remove_suffix(1);
+    std::int64_t n = 0;
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
+    if (fault == std::errc::result_out_of_range) {
+      push(kind::big_integer); // of no use to us: its digits are not those of LONG1
+      return;
+    }
+    if (fault != std::errc() || end != digits.data() + digits.size()) fail("a whole number", printable(digits));
+    push(kind::integer).integer = n;
+  }
+  void push_decimal_real(std::string_view digits) {
+    double v = 0;
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), v);
+    if (fault == std::errc::invalid_argument || end != digits.data() + digits.size())
+      fail("a number", printable(digits));
+    push(kind::real).real = v;
+  }
+  std::size_t decimal_index(std::string_view digits) const {
+    std::size_t n = 0;
+    const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
+    if (fault != std::errc() || end != digits.data() + digits.size()) fail("a memo index", printable(digits));
+    return n;
+  }
   void push_real() {
     std::uint64_t bits = 0; // big-endian, the one number in a pickle that is
     for (auto b : take(8)) bits = bits << 8 | std::to_integer<std::uint64_t>(b);
@@ -257,13 +331,17 @@ private:
     const auto s = characters(size);
     push(k).text = s;
   }
-  void push_tuple(std::size_t count) {
+  void push_tuple(std::size_t count) { push_list(kind::tuple, count); }
+  void push_list(kind k, std::size_t count) {
+    if (k == kind::dict && count % 2 != 0) fail("a value for each key", "a key without");
     auto items = pop_many(count);
-    push(kind::tuple).items = std::move(items);
+    push(k).items = std::move(items);
   }
+  /// What is added to an object, which may be a list or a dict of a class of its own, is forgotten.
   void extend(kind wanted, std::size_t count) {
     if (wanted == kind::dict && count % 2 != 0) fail("a value for each key", "a key without");
     const auto added = pop_many(count);
+    if (at(top()).kind == kind::object) return;
     auto& target = at(top(), wanted);
     target.items.insert(target.items.end(), added.begin(), added.end());
   }
@@ -287,9 +365,22 @@ private:
         push(kind::global).integer = static_cast<std::int64_t>(i);
         return;
       }
-    fail("plain values and tensors only",
-         text("the class or function ", printable(text(module, ".", name)), "; nothing was executed"),
-         errc::unsupported);
+    push_object({module, name});
+  }
+  void push_object(class_ref c) {
+    push(kind::object).integer = static_cast<std::int64_t>(result_.classes.size());
+    result_.classes.push_back(c);
+  }
+  /// What a call of `callee` would make, if nothing here stands for it.
+  void push_object_of(handle callee) {
+    const auto c = at(callee, kind::object).integer;
+    push(kind::object).integer = c;
+  }
+  void instantiate(handle callee) {
+    if (at(callee).kind == kind::global && known_globals[at(callee).integer].what == known_global::dictionary)
+      push(kind::dict);
+    else
+      push_object_of(callee);
   }
 
   const value& item(const value& tuple, std::size_t i, kind wanted) { return at(tuple.items[i], wanted); }
@@ -297,8 +388,16 @@ private:
   void push_storage() {
     const auto& id = pop(kind::tuple);
     const auto count = id.items.size();
+    if (count >= 2 && at(id.items[0]).kind == kind::string && at(id.items[0]).text == "module") {
+      stack_.push_back(id.items[1]); // a class with its source, of a module that was saved whole
+      return;
+    }
     if (count < 5 || count > 6 || item(id, 0, kind::string).text != "storage")
       fail("a persistent id ('storage', class, key, location, numel)", text("a tuple of ", count));
+    if (at(id.items[1]).kind == kind::object) { // elements of a kind that no weights have
+      push_object_of(id.items[1]);
+      return;
+    }
     const auto& type = known_globals[item(id, 1, kind::global).integer];
     if (type.what != known_global::storage) fail("a storage class", printable(text(type.module, ".", type.name)));
     item(id, 3, kind::string);
@@ -327,17 +426,34 @@ private:
 
   /// REDUCE calls a function in Python; here each known global is read as the value it stands for.
   void reduce() {
-    const auto& arguments = pop(kind::tuple);
-    const auto& global = known_globals[pop(kind::global).integer];
+    const handle arguments = pop(), callee = pop();
+    if (at(callee).kind == kind::object) return push_object_of(callee);
+    call(known_globals[at(callee, kind::global).integer], at(arguments, kind::tuple));
+  }
+  void call(const known_global& global, const value& arguments) {
     const auto count = arguments.items.size();
     const auto wrong_count = [&] { fail(text("the arguments of ", global.name), text(count, " of them")); };
     switch (global.what) {
-    case known_global::ordered_dict:
-      if (count != 0) wrong_count();
-      push(kind::dict);
+    case known_global::dictionary: { // Python 2 gives a list of pairs; a default is of no matter
+      if (count > 1) wrong_count();
+      std::vector<handle> entries;
+      if (count == 1 && at(arguments.items[0]).kind == kind::list) {
+        const auto& pairs = at(arguments.items[0]).items;
+        copied_ += 2 * pairs.size();
+        if (copied_ > limit_.values) fail(text("at most ", limit_.values, " values in pairs"), "more");
+        for (const handle pair : pairs) {
+          const value& p = at(pair);
+          if ((p.kind != kind::list && p.kind != kind::tuple) || p.items.size() != 2)
+            fail("pairs of a key and a value", std::string(name_of(p.kind)));
+          entries.insert(entries.end(), p.items.begin(), p.items.end());
+        }
+      }
+      push(kind::dict).items = std::move(entries);
       return;
-    case known_global::rebuild_tensor: { // storage, offset, shape, strides, requires_grad, hooks [, metadata]
-      if (count < 6 || count > 7) wrong_count();
+    }
+    case known_global::rebuild_tensor: { // storage, offset, shape, strides [, requires_grad, hooks [, metadata]]
+      if (count < 4 || count > 7) wrong_count();
+      if (at(arguments.items[0]).kind == kind::object) return push_object_of(arguments.items[0]);
       if (result_.tensors.size() == limit_.tensors) fail(text("at most ", limit_.tensors, " tensors"), "more");
       tensor_ref t{result_.storages[static_cast<std::size_t>(item(arguments, 0, kind::storage).integer)],
                    item(arguments, 1, kind::integer).integer, extents(item(arguments, 2, kind::tuple)),
@@ -349,11 +465,19 @@ private:
       result_.tensors.push_back(t);
       return;
     }
-    case known_global::rebuild_parameter: { // data, requires_grad, hooks
-      if (count != 3) wrong_count();
-      item(arguments, 0, kind::tensor);
+    case known_global::rebuild_parameter: { // data, requires_grad, hooks [, attributes]
+      if (count < 3 || count > 4) wrong_count();
+      if (at(arguments.items[0]).kind != kind::object) item(arguments, 0, kind::tensor);
       stack_.push_back(arguments.items[0]);
       return;
+    }
+    case known_global::rebuild_typed: { // a function of those above, a type, its arguments, attributes
+      if (count != 4) wrong_count();
+      if (at(arguments.items[0]).kind == kind::object) return push_object_of(arguments.items[0]);
+      const auto& function = known_globals[item(arguments, 0, kind::global).integer];
+      if (function.what != known_global::rebuild_tensor && function.what != known_global::rebuild_parameter)
+        fail("a function that makes tensors", std::string(function.name));
+      return call(function, item(arguments, 2, kind::tuple));
     }
     case known_global::storage: fail("a function", printable(text(global.module, ".", global.name)));
     }
@@ -363,7 +487,7 @@ private:
   std::span<const std::byte> bytes_;
   std::string_view where_;
   const limits& limit_;
-  std::size_t at_ = 0, opcode_at_ = 0, memo_count_ = 0;
+  std::size_t at_ = 0, opcode_at_ = 0, memo_count_ = 0, copied_ = 0;
   document result_;
   std::vector<handle> stack_, memo_;
   std::vector<std::size_t> marks_;
@@ -373,8 +497,8 @@ private:
 
 /// Reads the pickle at the front of `bytes` (more may follow: see document::size). `where` names the file in errors.
 ///
-/// Errors: errc::bad_file for a truncated or malformed pickle or one beyond the limits, errc::unsupported for a class,
-/// function or opcode that is not on the list. Cost: linear in the pickle; memory at most about 100 bytes per value.
+/// Errors: errc::bad_file for a truncated or malformed pickle or one beyond the limits, errc::unsupported for an opcode
+/// that needs what is not in the file. Cost: linear in the pickle; memory at most about 100 bytes per value.
 inline document read(std::span<const std::byte> bytes, std::string_view where, const limits& limit = {}) {
   return detail::machine(bytes, where, limit).run();
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,13 +12,14 @@ namespace dynofa::pickle {
 
 // clang-format off
 enum class kind : std::uint8_t {
-  none, boolean, integer, big_integer, real, string, bytes, tuple, list, dict, global, storage, tensor
+  none, boolean, integer, big_integer, real, string, bytes, tuple, list, dict, global, storage, tensor, object
 };
 // clang-format on
 
 constexpr std::string_view name_of(kind k) {
-  constexpr std::string_view names[] = {"None",    "a bool", "an int", "a long int", "a float",   "a string", "bytes",
-                                        "a tuple", "a list", "a dict", "a class",    "a storage", "a tensor"};
+  constexpr std::string_view names[] = {"None",     "a bool",    "an int",   "a long int", "a float",
+                                        "a string", "bytes",     "a tuple",  "a list",     "a dict",
+                                        "a class",  "a storage", "a tensor", "an object"};
   return names[static_cast<std::size_t>(k)];
 }
 
@@ -26,7 +28,7 @@ using handle = std::uint32_t;
 
 struct value {
   pickle::kind kind = kind::none;
-  std::int64_t integer = 0;  ///< boolean, integer; for a storage or tensor its place in the document's list
+  std::int64_t integer = 0;  ///< boolean, integer; for a storage, tensor or object its place in the document's list
   double real = 0;           ///< real
   std::string_view text;     ///< string (UTF-8 as found), bytes, big_integer (two's complement, little-endian)
   std::vector<handle> items; ///< tuple, list; a dict holds key, value, key, value, …
@@ -37,6 +39,12 @@ struct storage_ref {
   dtype type;
   std::string_view key;
   std::int64_t numel;
+};
+
+/// A class or function that this reader does not know. It is never looked up or called: it stands for itself and for
+/// whatever it would have made.
+struct class_ref {
+  std::string_view module, name;
 };
 
 /// A strided view of a storage; offset and strides count elements. Not yet checked against the storage.
@@ -53,9 +61,18 @@ struct document {
   std::vector<value> values;
   std::vector<storage_ref> storages;
   std::vector<tensor_ref> tensors;
+  std::vector<class_ref> classes; ///< of the objects
 
   const value& operator[](handle h) const { return values[h]; }
   const value& top() const { return values[root]; }
+
+  /// "an int", "an object of argparse.Namespace": for sentences.
+  std::string describe(const value& v) const {
+    if (v.kind != kind::object) return std::string(name_of(v.kind));
+    const class_ref& c = classes[static_cast<std::size_t>(v.integer)];
+    const std::string name = printable(text(c.module, '.', c.name));
+    return "an object of " + name.substr(1, name.size() - 2);
+  }
 
   /// The value of a text key in a dict, or null. The last one wins, as in Python.
   const value* find(const value& dict, std::string_view key) const {

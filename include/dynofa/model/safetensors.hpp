@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/core/error.hpp"
 #include "dynofa/core/file.hpp"
+#include "dynofa/core/number.hpp"
 #include "dynofa/model/tensor.hpp"
 
 #include <nlohmann/json.hpp>
@@ -29,7 +30,7 @@ struct safetensors_file {
 namespace detail::safetensors {
 
 /// The reference reader allows 100 MB of header; a super-network of 475 tensors needs 51 kB.
-constexpr std::uint64_t max_header_bytes = 16u << 20;
+inline constexpr std::uint64_t max_header_bytes = 16u << 20;
 
 struct entry {
   std::optional<dtype> type;
@@ -168,6 +169,9 @@ inline safetensors_file read_safetensors(const file_bytes& file, std::string_vie
   };
   const std::uint64_t file_size = file.bytes.size();
   std::uint64_t header_size = 0;
+  if (file_size < 9 || file.text()[8] != '{') // a header's length may look like anything
+    if (std::string kind = kind_of_content(file.text()); !kind.empty())
+      throw bad("a safetensors file", std::move(kind));
   if (file_size < 8) throw bad("a header length of 8 bytes", text(file_size, " bytes"));
   std::memcpy(&header_size, file.bytes.data(), 8);
   if (header_size > max_header_bytes)
@@ -180,6 +184,7 @@ inline safetensors_file read_safetensors(const file_bytes& file, std::string_vie
   const auto header = file.bytes.subspan(8, static_cast<std::size_t>(header_size));
   const auto* json = reinterpret_cast<const char*>(header.data());
   if (header.empty() || json[0] != '{') throw bad("a JSON header that starts with {", "another one");
+  const detail::classic_numbers here;
   nlohmann::json::sax_parse(json, json + header.size(), &reader);
 
   // In the order of the data each tensor must begin where the one before ended.

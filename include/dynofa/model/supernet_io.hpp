@@ -29,11 +29,19 @@ public:
     if (found->second.shape != shape)
       throw error(errc::shape_mismatch, "checkpoint tensor " + key, to_string(shape), to_string(found->second.shape));
     asked_.insert(key);
+    std::vector<float> values;
     try {
-      return found->second.to_floats();
+      values = found->second.to_floats();
     } catch (const error& e) {
       throw error(e.code(), "checkpoint tensor " + key, e.expected(), e.got());
     }
+    expect_finite(key, values, shape);
+    return values;
+  }
+  static void expect_finite(const std::string& key, const std::vector<float>& values, const shape_type& shape) {
+    if (const auto bad = first_not_finite(values); bad < values.size())
+      throw error(errc::bad_file, "checkpoint tensor " + key, "finite values",
+                  text(shown(values[bad]), " at ", to_string(shape, bad)));
   }
   void ignore(const std::string& key) { asked_.insert(key); }
 
@@ -41,9 +49,10 @@ public:
     const shape_type shape{channels};
     norm_parameters n{take(key + ".weight", shape), take(key + ".bias", shape), take(key + ".running_mean", shape),
                       take(key + ".running_var", shape)};
-    for (float v : n.var)
-      if (!(v >= 0))
-        throw error(errc::bad_file, "checkpoint tensor " + key + ".running_var", "values ≥ 0", std::to_string(v));
+    for (std::size_t c = 0; c < n.var.size(); ++c)
+      if (n.var[c] < 0)
+        throw error(errc::bad_file, "checkpoint tensor " + key + ".running_var", "values ≥ 0",
+                    text(n.var[c], " at [", c, ']'));
     ignore(key + ".num_batches_tracked");
     return n;
   }
@@ -80,8 +89,9 @@ inline shape_type shape_in(const weight_array& w, const block& b) {
 
 } // namespace detail
 
-/// Builds a super-network from a checkpoint's tensors. Every tensor must have the shape the space says and no tensor
-/// may be left over; each fault is an `error` that names key, expected and found shape.
+/// Builds a super-network from a checkpoint's tensors. Every tensor must have the shape the space says, every value
+/// must be finite and no tensor may be left over; each fault is an `error` that names the key, and the shapes or the
+/// index.
 inline supernet make_supernet(const space_description& space, const state_dict& tensors) {
   detail::tensor_reader in(tensors);
   supernet net(space);
@@ -100,6 +110,9 @@ inline supernet make_supernet(const space_description& space, const state_dict& 
       net.weights[i] = in.take(layout.transform_key(w), {taps, taps});
   }
   make_smaller_kernels(net);
+  for (std::size_t i = 0; i < layout.weights.size(); ++i) // products may overflow
+    if (const weight_array& w = layout.weights[i]; w.made_from >= 0)
+      in.expect_finite(layout.transform_key(w) + " applied", net.weights[i], w.shape);
   for (std::size_t i = 0; i < layout.norms.size(); ++i)
     net.norms[i] = in.take_norm(layout.key(layout.norms[i]), layout.norms[i].channels);
   in.expect_nothing_left();

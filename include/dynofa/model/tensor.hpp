@@ -51,6 +51,14 @@ inline std::string to_string(const shape_type& shape) {
   return s + "]";
 }
 
+/// The indices of element `i` of a dense tensor, "[7, 0, 2, 2]".
+inline std::string to_string(const shape_type& shape, std::size_t i) {
+  shape_type index = shape;
+  for (std::size_t axis = shape.size(); axis-- > 0; i /= static_cast<std::size_t>(shape[axis]))
+    index[axis] = static_cast<std::int64_t>(i % static_cast<std::size_t>(shape[axis]));
+  return to_string(index);
+}
+
 /// The product of the extents, for shapes that are known to be sound.
 constexpr std::int64_t value_count(const shape_type& shape) {
   std::int64_t n = 1;

@@ -19,8 +19,10 @@ namespace dynofa {
 ///
 /// Five pickles follow each other: a magic number, the protocol 1001, facts of the writing machine, the object, the
 /// list of storage keys. Then in that list's order each storage as int64 count and raw elements, up to the last byte of
-/// the file. Dense tensors point into `file`; nothing is copied. `where` names the file in errors.
-inline state_dict read_torch_legacy(const file_bytes& file, std::string_view where) {
+/// the file. Dense tensors point into `file`; nothing is copied. `where` names the file in errors, `weights` one of
+/// several sets of weights (`find_weights`).
+inline state_dict read_torch_legacy(const file_bytes& file, std::string_view where, std::string_view weights = "",
+                                    reading_notes* notes = nullptr) {
   using pickle::kind;
   const auto bad = [&](std::string expected, std::string got) {
     return error(errc::bad_file, where, std::move(expected), std::move(got));
@@ -68,7 +70,9 @@ inline state_dict read_torch_legacy(const file_bytes& file, std::string_view whe
   for (auto key : keys.top().items) {
     const auto name = keys[key].kind == kind::string ? keys[key].text : std::string_view{};
     const auto known = storages.find(name);
-    if (known == storages.end()) throw bad("keys of storages that tensors use", printable(name));
+    if (known == storages.end())
+      throw bad("keys of storages that tensors use",
+                object.classes.empty() ? printable(name) : printable(name) + ", perhaps of a type unknown here");
     if (std::exchange(known->second.found, true)) throw bad("each storage key once", printable(name));
     const auto size = byte_count({known->second.ref.numel}, known->second.ref.type);
     if (!size || __builtin_add_overflow(expected_size, *size + 8, &expected_size) || expected_size > INT64_MAX)
@@ -92,8 +96,10 @@ inline state_dict read_torch_legacy(const file_bytes& file, std::string_view whe
   }
 
   state_dict tensors;
-  torch_view_reader views(where, 4 * file_size);
-  for (const auto& [name, view] : named_tensors(object, where))
+  torch_view_reader views(where, copy_budget_of(file_size));
+  weight_set found = find_weights(object, where, weights);
+  if (notes) *notes = std::move(found.notes);
+  for (const auto& [name, view] : found.tensors)
     if (!tensors.emplace(name, views.read(name, *view, storages.find(view->storage.key)->second.content)).second)
       throw bad("each name once", text(printable(name), " twice"));
   return tensors;

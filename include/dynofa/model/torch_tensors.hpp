@@ -4,58 +4,181 @@
 #include "dynofa/model/pickle.hpp"
 #include "dynofa/model/tensor.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 namespace dynofa {
 
-/// The named tensors of a torch checkpoint: the dict under 'state_dict', or the top-level dict itself.
-///
-/// The views stay in the document. Other top-level entries are ignored. Throws errc::bad_file for no dict, no tensor, a
-/// name given twice or, inside 'state_dict', a value that is no tensor.
-inline std::vector<std::pair<std::string_view, const pickle::tensor_ref*>>
-named_tensors(const pickle::document& document, std::string_view where) {
-  using pickle::kind;
-  const auto bad = [&](std::string expected, std::string got) {
-    return error(errc::bad_file, where, std::move(expected), std::move(got));
-  };
-  const auto& top = document.top();
-  if (top.kind != kind::dict) throw bad("a dict of tensors", std::string(name_of(top.kind)));
-  const auto* inner = document.find(top, "state_dict");
-  if (inner && inner->kind != kind::dict) throw bad("a dict as 'state_dict'", std::string(name_of(inner->kind)));
-  const auto& dict = inner ? *inner : top;
+/// Which tensors of a checkpoint were read, and what was passed over: for whoever loads it to tell.
+struct reading_notes {
+  std::string weights;               ///< where they stand: "state_dict", "model.state_dict"; empty for the top level
+  std::vector<std::string> others;   ///< other sets of weights, by such names
+  std::vector<std::string> left_out; ///< what is no tensor of theirs: "best_acc (an object of numpy.….scalar)"
+};
 
-  std::vector<std::pair<std::string_view, const pickle::tensor_ref*>> result;
-  for (std::size_t i = 0; i < dict.items.size(); i += 2) {
-    const auto &key = document[dict.items[i]], &item = document[dict.items[i + 1]];
-    if (key.kind == kind::string && item.kind == kind::tensor)
-      result.emplace_back(key.text, &document.tensors[static_cast<std::size_t>(item.integer)]);
-    else if (inner)
-      throw bad("a name and a tensor for each entry of 'state_dict'",
-                text(key.kind == kind::string ? printable(key.text) : std::string(name_of(key.kind)), " with ",
-                     name_of(item.kind)));
+/// The named tensors of a torch checkpoint. The views stay in the document.
+struct weight_set {
+  std::vector<std::pair<std::string_view, const pickle::tensor_ref*>> tensors;
+  reading_notes notes;
+};
+
+namespace detail {
+
+/// Looks for dicts of tensors at the top level and up to two levels below it.
+class weight_sets {
+public:
+  weight_sets(const pickle::document& document, std::string_view where)
+      : document_{document}
+      , where_{where} {
+    const auto& top = document.top();
+    if (top.kind != pickle::kind::dict)
+      throw bad("a dict of tensors",
+                document.describe(top) + (top.kind == pickle::kind::object ? " (save its state_dict() instead)" : ""));
+    look_into(top, "", 2);
+    // A random generator's state is a tensor too: beside a set with weights or biases one without is none.
+    if (std::any_of(sets_.begin(), sets_.end(), [](const set& s) { return s.has_weights; }))
+      std::erase_if(sets_, [](const set& s) { return !s.has_weights; });
+    std::stable_sort(sets_.begin(), sets_.end(),
+                     [](const set& a, const set& b) { return rank(a.name) < rank(b.name); });
   }
-  if (result.empty()) throw bad("tensors", text("none among ", dict.items.size() / 2, " entries"));
-  return result;
+
+  /// The set of this name; for "" the first one.
+  weight_set take(std::string_view name) const {
+    const auto chosen =
+        std::find_if(sets_.begin(), sets_.end(), [&](const set& s) { return name.empty() || s.name == name; });
+    weight_set result;
+    if (chosen == sets_.end()) {
+      note_left_out(document_.top(), false, result.notes);
+      std::string known;
+      for (const set& s : sets_) known += (known.empty() ? "" : ", ") + shown_name(s.name);
+      if (!name.empty() && !sets_.empty()) throw bad(text("one of the sets of weights ", known), printable(name));
+      throw bad("tensors", text("none among ", document_.top().items.size() / 2, " entries",
+                                result.notes.left_out.empty() ? "" : ", of which one is ",
+                                result.notes.left_out.empty() ? "" : result.notes.left_out.front()));
+    }
+    result.notes.weights = chosen->name;
+    for (const set& s : sets_)
+      if (&s != &*chosen) result.notes.others.push_back(shown_name(s.name));
+    if (chosen->outermost) note_left_out(document_.top(), false, result.notes);
+    note_left_out(*chosen->dict, true, result.notes);
+    for (std::size_t i = 0; i < chosen->dict->items.size(); i += 2)
+      add(document_[chosen->dict->items[i]], document_[chosen->dict->items[i + 1]], result);
+    return result;
+  }
+
+private:
+  struct set {
+    std::string name;
+    const pickle::value *dict, *outermost; ///< outermost: the entry of the top level that it lies in
+    bool has_weights;
+  };
+  const pickle::document& document_;
+  std::string_view where_;
+  std::vector<set> sets_;
+  std::unordered_set<const pickle::value*> seen_;
+
+  error bad(std::string expected, std::string got) const {
+    return {errc::bad_file, where_, std::move(expected), std::move(got)};
+  }
+  static std::string shown_name(const std::string& name) { return name.empty() ? "the top level" : name; }
+
+  void look_into(const pickle::value& dict, const std::string& name, int levels,
+                 const pickle::value* outermost = nullptr) {
+    using pickle::kind;
+    constexpr std::size_t most_sets = 64, longest_name = 64;
+    if (!seen_.insert(&dict).second) return; // a dict may stand in many places, even in itself
+    bool has_tensors = false, has_weights = false;
+    for (std::size_t i = 0; i < dict.items.size(); i += 2) {
+      const auto &key = document_[dict.items[i]], &item = document_[dict.items[i + 1]];
+      if (key.kind != kind::string || item.kind != kind::tensor) continue;
+      has_tensors = true;
+      has_weights = has_weights || key.text.ends_with(".weight") || key.text.ends_with(".bias");
+    }
+    if (has_tensors && sets_.size() < most_sets) sets_.push_back({name, &dict, outermost, has_weights});
+    if (levels == 0 || (has_weights && outermost)) return;
+    for (std::size_t i = 0; i < dict.items.size() && sets_.size() < most_sets; i += 2) {
+      const auto &key = document_[dict.items[i]], &item = document_[dict.items[i + 1]];
+      if (key.kind != kind::string || item.kind != kind::dict || key.text.size() > longest_name) continue;
+      const std::string shown = printable(key.text);
+      look_into(item, text(name, name.empty() ? "" : ".", shown.substr(1, shown.size() - 2)), levels - 1,
+                outermost ? outermost : &item);
+    }
+  }
+
+  /// The usual names first, averages of the training's weights last.
+  static int rank(std::string_view name) {
+    constexpr std::string_view usual[] = {"state_dict", "model_state_dict", "model.state_dict", "model", "net", ""};
+    const auto found = std::find(std::begin(usual), std::end(usual), name);
+    if (found != std::end(usual)) return static_cast<int>(found - std::begin(usual));
+    for (const std::string_view average : {"ema", "avg", "average", "swa", "shadow"})
+      if (name.find(average) != name.npos) return 100;
+    return 50;
+  }
+
+  bool is_set(const pickle::value& v) const {
+    return std::any_of(sets_.begin(), sets_.end(), [&](const set& s) { return s.dict == &v || s.outermost == &v; });
+  }
+  /// Notes what of a dict is in no set of weights: tensors too, unless they are what is `taken`.
+  void note_left_out(const pickle::value& dict, bool taken, reading_notes& notes) const {
+    using pickle::kind;
+    constexpr std::size_t most_notes = 64; // a hostile file has millions of entries
+    for (std::size_t i = 0; i < dict.items.size() && notes.left_out.size() < most_notes; i += 2) {
+      const auto &key = document_[dict.items[i]], &item = document_[dict.items[i + 1]];
+      if (taken && key.kind == kind::string && item.kind == kind::tensor) continue;
+      if (is_set(item)) continue;
+      const std::string name = key.kind == kind::string ? printable(key.text) : text('"', name_of(key.kind), '"');
+      notes.left_out.push_back(text(name.substr(1, name.size() - 2), " (", document_.describe(item), ')'));
+    }
+  }
+
+  /// An object where a network has a tensor is refused, not left out: it would be missed under a name that is there.
+  void add(const pickle::value& key, const pickle::value& item, weight_set& to) const {
+    using pickle::kind;
+    if (key.kind != kind::string) return;
+    if (item.kind == kind::tensor)
+      to.tensors.emplace_back(key.text, &document_.tensors[static_cast<std::size_t>(item.integer)]);
+    else if (item.kind == kind::object && key.text.find('.') != key.text.npos && !key.text.ends_with("._extra_state"))
+      throw error(errc::unsupported, text(where_, ", entry ", printable(key.text)), "a tensor",
+                  document_.describe(item) + "; nothing was executed");
+  }
+};
+
+} // namespace detail
+
+/// Finds the weights of a torch checkpoint: a dict of names and tensors, which may be the top level or lie under names
+/// such as 'state_dict', 'model', 'state_dict_ema' in it. Where there are several, `weights` names the one to take; ""
+/// takes that of the usual name, an average of weights last, and the notes say so.
+///
+/// Throws errc::bad_file for no dict, no tensor or no set of that name, errc::unsupported for an object in place of a
+/// tensor.
+inline weight_set find_weights(const pickle::document& document, std::string_view where,
+                               std::string_view weights = "") {
+  return detail::weight_sets(document, where).take(weights);
 }
+
+/// What copies of strided and expanded views may take: in proportion to the file, and a little for small ones.
+constexpr std::uint64_t copy_budget_of(std::uint64_t file_bytes) { return 4 * file_bytes + (1u << 20); }
 
 /// Makes tensors of torch's views: dense ones point into their storage, strided ones are copied into dense order.
 class torch_view_reader {
 public:
-  /// `copy_budget`: bytes that all strided views together may take, so that a small file that names one storage a
-  /// million times cannot ask for a million copies.
+  /// `copy_budget`: bytes that all strided and expanded views together may take, so that a small file that names one
+  /// storage a million times cannot ask for a million copies.
   torch_view_reader(std::string_view where, std::uint64_t copy_budget)
       : where_{where}
       , budget_{copy_budget} {}
 
-  /// `storage` holds exactly the storage's bytes. Throws errc::bad_file for a view that leaves its storage,
-  /// errc::unsupported for one that repeats elements (torch's expand).
+  /// `storage` holds exactly the storage's bytes. A view may repeat elements (torch's expand: stride 0). Throws
+  /// errc::bad_file for one that leaves its storage.
   tensor read(std::string_view name, const pickle::tensor_ref& view, const file_bytes& storage) {
     const auto fault = [&](errc code, std::string expected, std::string got) {
       return error(code, text(where_, ", tensor ", printable(name)), std::move(expected), std::move(got));
@@ -82,8 +205,6 @@ public:
 
     if (is_dense(view))
       return {view.storage.type, view.shape, storage.bytes.subspan(offset * step, *size), storage.owner};
-    if (*size > numel * step)
-      throw fault(errc::unsupported, "each element once", text(to_string(view.shape), " from a storage of ", numel));
     if (*size > budget_)
       throw fault(errc::bad_file, "strided tensors in proportion to the file", text(*size, " more bytes of them"));
     budget_ -= *size;

@@ -107,8 +107,10 @@ private:
 /// Reads torch's format since version 1.6: a zip archive with NAME/data.pkl, one NAME/data/KEY per storage and perhaps
 /// NAME/byteorder. Only storages of the state dict are read, each once (one copy out of the archive).
 ///
-/// `where` names the file in errors: errc::bad_file, errc::unsupported (big-endian, encrypted, other compression).
-inline state_dict read_torch_zip(const file_bytes& file, std::string_view where) {
+/// `where` names the file in errors, `weights` one of several sets of weights (`find_weights`). Throws errc::bad_file,
+/// errc::unsupported (big-endian, encrypted, other compression).
+inline state_dict read_torch_zip(const file_bytes& file, std::string_view where, std::string_view weights = "",
+                                 reading_notes* notes = nullptr) {
   const auto bad = [&](std::string expected, std::string got) {
     return error(errc::bad_file, where, std::move(expected), std::move(got));
   };
@@ -153,8 +155,10 @@ inline state_dict read_torch_zip(const file_bytes& file, std::string_view where)
   };
 
   state_dict tensors;
-  torch_view_reader views(where, 4 * static_cast<std::uint64_t>(file.bytes.size()));
-  for (const auto& [name, view] : named_tensors(object, where))
+  torch_view_reader views(where, copy_budget_of(file.bytes.size()));
+  weight_set found = find_weights(object, where, weights);
+  if (notes) *notes = std::move(found.notes);
+  for (const auto& [name, view] : found.tensors)
     if (!tensors.emplace(name, views.read(name, *view, storage_of(view->storage))).second)
       throw bad("each name once", text(printable(name), " twice"));
   return tensors;

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/runtime/coordination.hpp"
 
+#include <array>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -11,6 +12,15 @@
 namespace dynofa::runtime {
 
 namespace detail {
+
+/// What a rule says of a member, kept until its lock is free: whoever is told may take long, or ask the member.
+struct dumped_fields {
+  std::array<std::pair<std::string_view, double>, 16> all;
+  std::size_t count = 0;
+  void operator()(std::string_view name, double value) noexcept {
+    if (count < all.size()) all[count++] = {name, value};
+  }
+};
 
 /// A network's part in a coordination, as a run-time policy. What keeps the part is a `Place`.
 template <class Place>
@@ -27,7 +37,9 @@ public:
   reason why() const noexcept { return place_->why; }
   template <class F>
   void dump(F&& field) const {
-    place_->dump(field);
+    dumped_fields fields;
+    place_->dump(fields);
+    for (std::size_t i = 0; i < fields.count; ++i) field(fields.all[i].first, fields.all[i].second);
   }
 
 private:
@@ -64,10 +76,9 @@ struct coordinator_place {
     why = with->rule.why(number);
     return level;
   }
-  template <class F>
-  void dump(F&& field) const {
+  void dump(dumped_fields& fields) const {
     const std::scoped_lock lock(with->mutex);
-    with->rule.dump(number, field);
+    with->rule.dump(number, fields);
   }
 
   std::shared_ptr<shared_rule> with;

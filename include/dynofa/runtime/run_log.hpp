@@ -30,10 +30,13 @@ public:
     for (const std::string& name : state_names_) require_word(name);
     ring_.set_capacity(capacity);
   }
-  /// Of `policy`, with the figures that it dumps; those beyond `image_record::most_state` are left out.
+  /// Of `policy`, with its levels and the figures that it dumps; those beyond `image_record::most_state` are left out.
   template <runtime_policy Policy>
   run_log(const Policy& policy, std::size_t capacity)
-      : run_log(std::string(std::string_view(Policy::name)), names_of(policy), capacity) {}
+      : run_log(std::string(std::string_view(Policy::name)), names_of(policy), capacity) {
+    const auto levels = policy.levels();
+    levels_.assign(levels.begin(), levels.end());
+  }
 
   /// Takes a record; over the oldest one where there is no room.
   void add(const image_record& r) noexcept {
@@ -51,6 +54,13 @@ public:
 
   const std::string& policy() const { return policy_; }
   const std::vector<std::string>& state_names() const { return state_names_; }
+  /// What the policy chose among; empty where nobody said.
+  const std::vector<level_figures>& levels() const { return levels_; }
+  /// Throws errc::invalid_argument unless they are a front.
+  void set_levels(std::vector<level_figures> levels) {
+    validate(levels);
+    levels_ = std::move(levels);
+  }
 
 private:
   static void require_word(const std::string& name) { // goes into JSON and CSV as it is
@@ -69,6 +79,7 @@ private:
 
   std::string policy_;
   std::vector<std::string> state_names_;
+  std::vector<level_figures> levels_;
   boost::circular_buffer<image_record> ring_;
   std::uint64_t lost_ = 0;
 };

@@ -19,13 +19,14 @@
 
 namespace dynofa::runtime {
 
-// A log file has one image per line and stands for itself line by line, so that files may be cut and joined, and
-// `read_trace` reads them too. What is absent or without limit is left out (JSON) or empty (CSV). Numbers are written
-// with as many digits as it takes to read back the same bits.
+// A log file begins with the levels that its policy chose among (in CSV a comment, then the names of the columns) and
+// has one image per line. Lines stand for themselves, so that files may be cut and joined, and `read_trace` reads them
+// too. What is absent or without limit is left out (JSON) or empty (CSV). Numbers are written with as many digits as it
+// takes to read back the same bits.
 
 namespace detail {
 
-constexpr std::size_t most_log_images = 1'000'000;
+inline constexpr std::size_t most_log_images = 1'000'000;
 
 template <class T>
 constexpr bool is_optional = false;
@@ -129,14 +130,32 @@ void visit_columns(const run_log& log, const image_record& r, Put put) {
     put("state." + log.state_names()[s], s < r.state.size() ? field_text(r.state[s]) : std::string(), false);
 }
 
+/// Whether nothing stands in `out` yet; where it does not tell (a pipe), whether the run begins.
+inline bool begins(std::ostream& out, const run_log& log) {
+  const auto at = out.tellp();
+  return at == std::ostream::pos_type(0) ||
+         (at == std::ostream::pos_type(-1) && out && (log.size() == 0 || log[0].image == 0));
+}
+
+/// {"levels":[[0.34,50.2,0],…]}, or nothing for a log without.
+inline std::string levels_text(const run_log& log) {
+  std::string line;
+  for (const level_figures& l : log.levels())
+    line += text(line.empty() ? "[" : ",[", field_text(l.latency_ms), ',', field_text(l.top1), ',',
+                 field_text(l.energy_mj), ']');
+  return line.empty() ? line : text("{\"levels\":[", line, "]}\n");
+}
+
 inline void flush(std::ostream& out) {
   if (!out.flush()) throw error(errc::io, "run log", "to write it", "a stream that failed");
 }
 
 } // namespace detail
 
-/// The log's images as JSON lines, appended to `out`. Clear the log afterwards. Throws errc::io if `out` fails.
+/// The log's images as JSON lines, appended to `out`, after its levels where `out` is empty. Clear the log afterwards.
+/// Throws errc::io if `out` fails.
 inline void write_json_lines(std::ostream& out, const run_log& log) {
+  if (detail::begins(out, log)) out << detail::levels_text(log);
   for (std::size_t i = 0; i < log.size(); ++i) {
     char before = '{';
     detail::visit_columns(log, log[i], [&](std::string_view name, const std::string& content, bool is_word) {
@@ -149,14 +168,17 @@ inline void write_json_lines(std::ostream& out, const run_log& log) {
   detail::flush(out);
 }
 
-/// The same as CSV: `write_csv_header` once, then the images as often as the log is emptied.
+/// The levels and the names of the columns; `write_csv` writes them itself where `out` is empty.
 inline void write_csv_header(std::ostream& out, const run_log& log) {
+  if (const std::string levels = detail::levels_text(log); !levels.empty()) out << "# " << levels;
   const char* before = "";
   detail::visit_columns(
       log, {}, [&](std::string_view name, const std::string&, bool) { out << std::exchange(before, ",") << name; });
   out << '\n';
 }
+/// The same as CSV.
 inline void write_csv(std::ostream& out, const run_log& log) {
+  if (detail::begins(out, log)) write_csv_header(out, log);
   for (std::size_t i = 0; i < log.size(); ++i) {
     const char* before = "";
     detail::visit_columns(log, log[i], [&](std::string_view, const std::string& content, bool) {
@@ -174,28 +196,38 @@ inline run_log read_run_log(std::string_view source, const std::string& name) {
   std::vector<image_record> images;
   std::string policy;
   std::vector<std::string> states;
+  std::vector<level_figures> levels;
+  const auto on_levels = [&](const std::string& where, const std::vector<level_figures>& read) {
+    if (!levels.empty() && read != levels)
+      throw error(errc::bad_file, where, "the levels of the lines before", "others");
+    levels = read;
+  };
   constexpr double absent = std::numeric_limits<double>::quiet_NaN(); // a figure of state that was not finite
-  read_records(source, name, [&](const std::string& where, const record_fields& fields) {
-    detail::logged_image one = detail::read_image(where, fields);
-    if (images.size() == detail::most_log_images)
-      throw error(errc::bad_file, where, "at most a million images", "more");
-    if (policy.empty()) policy = one.policy;
-    if (one.policy != policy)
-      throw error(errc::bad_file, where, "an image of " + policy, "one of " + printable(one.policy.substr(0, 40)));
-    if (!images.empty() && one.record.image <= images.back().image)
-      throw error(errc::bad_file, where, text("an image after ", images.back().image), text(one.record.image));
-    for (const auto& [key, value] : one.state) {
-      const auto known = std::find(states.begin(), states.end(), key);
-      const auto at = static_cast<std::size_t>(known - states.begin());
-      if (at == image_record::most_state) continue;
-      if (known == states.end()) states.push_back(key);
-      if (one.record.state.size() <= at) one.record.state.resize(at + 1, absent);
-      one.record.state[at] = value;
-    }
-    images.push_back(one.record);
-  });
+  read_records(
+      source, name,
+      [&](const std::string& where, const record_fields& fields) {
+        detail::logged_image one = detail::read_image(where, fields);
+        if (images.size() == detail::most_log_images)
+          throw error(errc::bad_file, where, "at most a million images", "more");
+        if (policy.empty()) policy = one.policy;
+        if (one.policy != policy)
+          throw error(errc::bad_file, where, "an image of " + policy, "one of " + printable(one.policy.substr(0, 40)));
+        if (!images.empty() && one.record.image <= images.back().image)
+          throw error(errc::bad_file, where, text("an image after ", images.back().image), text(one.record.image));
+        for (const auto& [key, value] : one.state) {
+          const auto known = std::find(states.begin(), states.end(), key);
+          const auto at = static_cast<std::size_t>(known - states.begin());
+          if (at == image_record::most_state) continue;
+          if (known == states.end()) states.push_back(key);
+          if (one.record.state.size() <= at) one.record.state.resize(at + 1, absent);
+          one.record.state[at] = value;
+        }
+        images.push_back(one.record);
+      },
+      on_levels);
   if (images.empty()) throw error(errc::bad_file, name, "at least one image", "none");
   run_log log(policy, states, images.size());
+  if (!levels.empty()) log.set_levels(std::move(levels));
   for (image_record& r : images) {
     r.state.resize(states.size(), absent);
     log.add(r);

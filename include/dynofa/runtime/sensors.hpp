@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/core/file.hpp"
+#include "dynofa/core/number.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,7 +9,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -36,21 +36,18 @@ class kernel_file {
 public:
   kernel_file() = default;
   explicit kernel_file(const std::filesystem::path& path)
-      : file_{open(path.c_str(), O_RDONLY | O_CLOEXEC)} {}
+      : file_{dynofa::detail::uninterrupted([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); })} {}
 
-  /// Its first 255 bytes, in `room`; empty if it cannot be read.
+  /// Its first 256 bytes, in `room`; empty if it cannot be read.
   std::string_view read(std::array<char, 256>& room) const noexcept {
-    const ssize_t got = pread(file_.get(), room.data(), room.size() - 1, 0);
-    room[static_cast<std::size_t>(std::max<ssize_t>(got, 0))] = '\0'; // ends what strtod reads
+    const ssize_t got = dynofa::detail::uninterrupted([&] { return pread(file_.get(), room.data(), room.size(), 0); });
     return {room.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
   }
   /// Its content as one number.
   std::optional<double> number() const noexcept {
     std::array<char, 256> room; // NOLINT: filled by `read`
-    const std::string_view content = read(room);
-    char* end = nullptr;
-    const double value = std::strtod(content.data(), &end);
-    return end == content.data() ? std::nullopt : std::optional(value);
+    std::string_view content = read(room);
+    return take_number<double>(content);
   }
 
 private:
@@ -138,12 +135,12 @@ private:
   /// /proc/stat: "cpu  user nice system idle iowait irq softirq steal …" in ticks since the machine started.
   std::optional<double> read_load() noexcept {
     std::array<char, 256> room; // NOLINT: filled by `read`
-    const std::string_view content = load_.read(room);
+    std::string_view content = load_.read(room);
     if (!content.starts_with("cpu ")) return std::nullopt;
+    content.remove_prefix(4);
     double all = 0, idle = 0;
-    char* at = room.data() + 4;
     for (int i = 0; i < 8; ++i) { // guest time is in user time already
-      const double ticks = std::strtod(at, &at);
+      const double ticks = take_number<double>(content).value_or(0);
       all += ticks;
       if (i == 3 || i == 4) idle += ticks;
     }

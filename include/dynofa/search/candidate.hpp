@@ -9,6 +9,8 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace dynofa::search {
@@ -19,6 +21,12 @@ struct candidate {
   double accuracy = -std::numeric_limits<double>::infinity();
   double cost = std::numeric_limits<double>::infinity(); ///< in the cost model's unit, as limits are
 };
+
+/// What a search keeps of a model that it is given as `Given&&`: a model that has a name is referred to and must live
+/// as long as the search, a temporary one is moved in.
+template <class Given>
+using kept_model = std::conditional_t<std::is_lvalue_reference_v<Given>, const std::remove_reference_t<Given>&,
+                                      std::remove_cv_t<Given>>;
 
 /// What a long search tells while it works. A callback that returns false ends the search as a stop request does.
 struct progress {

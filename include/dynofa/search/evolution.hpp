@@ -39,11 +39,12 @@ public:
   /// Throws errc::infeasible for a limit below the space's least cost, errc::invalid_argument for ratios outside
   /// [0, 1] or an empty population, errc::mismatch for a state to go on from that has another space, other models,
   /// limit or options.
-  evolution_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, double limit,
-                   evolution_options options, std::optional<evolution_state> resume = std::nullopt)
+  evolution_search(const space_description& space, std::type_identity_t<Accuracy> accuracy,
+                   std::type_identity_t<Cost> cost, double limit, evolution_options options,
+                   std::optional<evolution_state> resume = std::nullopt)
       : space_{space}
-      , accuracy_{accuracy}
-      , cost_{cost}
+      , accuracy_{std::forward<Accuracy>(accuracy)}
+      , cost_{std::forward<Cost>(cost)}
       , limit_{limit}
       , options_{std::move(options)}
       , random_{options_.seed, "evolution"} {
@@ -162,14 +163,17 @@ private:
   }
 
   space_description space_;
-  const Accuracy& accuracy_;
-  const Cost& cost_;
+  Accuracy accuracy_; ///< a value or a reference, see `kept_model`
+  Cost cost_;
   double limit_;
   evolution_options options_;
   random_stream random_;
   evolution_state state_;
   std::unordered_map<arch, double> known_;
 };
+template <class Accuracy, class Cost, class... Rest>
+evolution_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
+    -> evolution_search<kept_model<Accuracy>, kept_model<Cost>>;
 
 /// Runs an `evolution_search` and returns its last state; `.best()` is the answer.
 template <accuracy_model Accuracy, cost_model Cost>

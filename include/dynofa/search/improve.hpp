@@ -19,10 +19,10 @@ namespace dynofa::search {
 template <accuracy_model Accuracy, cost_model Cost>
 class improver {
 public:
-  improver(const space_description& space, const Accuracy& accuracy, const Cost& cost)
+  improver(const space_description& space, std::type_identity_t<Accuracy> accuracy, std::type_identity_t<Cost> cost)
       : space_{space}
-      , accuracy_{accuracy}
-      , cost_{cost} {}
+      , accuracy_{std::forward<Accuracy>(accuracy)}
+      , cost_{std::forward<Cost>(cost)} {}
 
   /// `visit(candidate)` sees every architecture that was predicted. Ends after `most_steps` steps at the latest, or
   /// where `known(arch hash)` says that an earlier climb within this limit has been: the way on is the same. The result
@@ -200,9 +200,9 @@ private:
         std::clamp(std::ceil((tried_[i].cost - now.cost) / width_ - 1e-9), -double(bins), double(bins)));
   }
 
-  const space_description& space_;
-  const Accuracy& accuracy_;
-  const Cost& cost_;
+  space_description space_;
+  Accuracy accuracy_; ///< a value or a reference, see `kept_model`
+  Cost cost_;
   std::size_t evaluations_ = 0;
   std::vector<std::uint64_t> steps_;
   double width_ = 1;
@@ -214,5 +214,7 @@ private:
   std::array<std::array<float, bins>, most_changes + 1> gain_;
   std::vector<std::array<std::array<std::int16_t, bins>, most_changes + 1>> choice_;
 };
+template <class Accuracy, class Cost>
+improver(const space_description&, Accuracy&&, Cost&&) -> improver<kept_model<Accuracy>, kept_model<Cost>>;
 
 } // namespace dynofa::search

@@ -54,13 +54,13 @@ template <accuracy_model Accuracy, cost_model Cost>
 class pareto_search {
 public:
   /// Goes on from `resume` where it is given. Throws errc::mismatch for a state of another space, other models, limits
-  /// or seed, errc::infeasible for a limit that nothing in the space meets. The models must live as long as this
-  /// object.
-  pareto_search(const space_description& space, const Accuracy& accuracy, const Cost& cost, pareto_options options,
+  /// or seed, errc::infeasible for a limit that nothing in the space meets.
+  pareto_search(const space_description& space, std::type_identity_t<Accuracy> accuracy,
+                std::type_identity_t<Cost> cost, pareto_options options,
                 std::optional<pareto_state> resume = std::nullopt)
       : space_{space}
-      , accuracy_{accuracy}
-      , cost_{cost}
+      , accuracy_{std::forward<Accuracy>(accuracy)}
+      , cost_{std::forward<Cost>(cost)}
       , options_{std::move(options)} {
     named_inputs now = search_inputs(space_, accuracy_, cost_);
     now["seed"] = text(options_.seed);
@@ -127,7 +127,7 @@ private:
     const auto& mine = state_.limits[i];
     random_stream random(state_.seed, text("pareto ", i, " ", mine.round));
     found f;
-    improver<Accuracy, Cost> improve(space_, accuracy_, cost_);
+    improver improve(space_, accuracy_, cost_);
     f.optimum = improve(
         child(i, random), mine.limit,
         [&](const candidate& c) {
@@ -204,11 +204,14 @@ private:
   }
 
   space_description space_;
-  const Accuracy& accuracy_;
-  const Cost& cost_;
+  Accuracy accuracy_; ///< a value or a reference, see `kept_model`
+  Cost cost_;
   pareto_options options_;
   pareto_state state_;
 };
+template <class Accuracy, class Cost, class... Rest>
+pareto_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
+    -> pareto_search<kept_model<Accuracy>, kept_model<Cost>>;
 
 /// Runs a `pareto_search` to its end (or to a stop) and returns what it found.
 template <accuracy_model Accuracy, cost_model Cost>

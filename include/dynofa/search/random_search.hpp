@@ -33,11 +33,11 @@ class random_search {
 public:
   /// Throws errc::infeasible if no architecture of the space is below latency_max, errc::invalid_argument for an itr_n
   /// of 0 or bounds that do not rise.
-  random_search(const space_description& space, const Accuracy& accuracy, const Cost& cost,
-                random_search_options options)
+  random_search(const space_description& space, std::type_identity_t<Accuracy> accuracy,
+                std::type_identity_t<Cost> cost, random_search_options options)
       : space_{space}
-      , accuracy_{accuracy}
-      , cost_{cost}
+      , accuracy_{std::forward<Accuracy>(accuracy)}
+      , cost_{std::forward<Cost>(cost)}
       , options_{std::move(options)}
       , bound_{options_.latency_init}
       , random_{options_.seed, "random search"} {
@@ -78,13 +78,16 @@ public:
 
 private:
   space_description space_;
-  const Accuracy& accuracy_;
-  const Cost& cost_;
+  Accuracy accuracy_; ///< a value or a reference, see `kept_model`
+  Cost cost_;
   random_search_options options_;
   double bound_;
   random_stream random_;
   std::set<arch> parents_;
   std::size_t draws_ = 0, evaluations_ = 0;
 };
+template <class Accuracy, class Cost, class... Rest>
+random_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
+    -> random_search<kept_model<Accuracy>, kept_model<Cost>>;
 
 } // namespace dynofa::search

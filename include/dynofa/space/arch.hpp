@@ -114,8 +114,8 @@ struct arch {
 
   /// "r160 d 2 3 2 2 4  k 3 5 | 7 3 3 | …  e 3 4 | …", active genes only.
   friend std::ostream& operator<<(std::ostream& out, const arch& a) {
-    out << 'r' << a.r << " d";
-    for (int depth : a.d) out << ' ' << depth;
+    out << 'r' << decimal(a.r) << " d";
+    for (int depth : a.d) out << ' ' << decimal(depth);
     auto genes = [&](const char* name, const auto& values) {
       out << ' ' << name;
       for (std::size_t i = 0; i < values.size(); ++i) {

@@ -10,6 +10,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 // Architectures and spaces in files. Apart from arch.hpp so that a program without files does not pay for a JSON
@@ -28,6 +29,37 @@ nlohmann::json numbers(const Values& values) {
   return list;
 }
 
+/// A whole number, which Python may have written as 4.0.
+inline int read_whole(const json_field& f, int most) {
+  if (f.value().is_number_float())
+    if (const double v = f.number(); v >= 0 && v <= most && v == static_cast<int>(v)) return static_cast<int>(v);
+  return f.whole_number(0, most);
+}
+/// One value per block into `genes`. Blocks that do not run may have null (once-for-all's tools write None there): the
+/// value of their stage's first block. `a.d` is read already.
+template <class Genes>
+void read_genes(const json_field& f, const arch& a, Genes& genes) {
+  using value = typename Genes::value_type;
+  constexpr int most = std::numeric_limits<std::uint8_t>::max();
+  std::vector<std::size_t> nulls;
+  f.each(Genes::capacity, [&](const json_field& one) {
+    if (one.is_null())
+      nulls.push_back(genes.size()), genes.push_back({});
+    else if constexpr (std::is_same_v<value, decimal>)
+      genes.push_back(one.decimal_number(0, most));
+    else
+      genes.push_back(static_cast<value>(read_whole(one, most)));
+  });
+  const std::size_t stages = a.d.size(), per_stage = stages == 0 ? 0 : genes.size() / stages;
+  for (const std::size_t i : nulls) {
+    const bool even = per_stage > 0 && genes.size() == per_stage * stages;
+    if (!even || i % per_stage < a.d[i / per_stage])
+      throw error(errc::bad_file, text(f.name(), '[', i, ']'), even ? "a number, since its block runs" : "a number",
+                  "null");
+    genes[i] = genes[i / per_stage * per_stage];
+  }
+}
+
 inline constexpr const char* activation_words[] = {"identity", "relu", "h_swish", "h_sigmoid",
                                                    "relu6"}; // in the order of the enumeration
 inline const char* word_of(activation a) { return activation_words[static_cast<int>(a)]; }
@@ -44,24 +76,32 @@ inline void to_json(nlohmann::json& json, const arch& a) {
   json = {{"ks", detail::numbers(a.ks)}, {"e", detail::numbers(a.e)}, {"d", detail::numbers(a.d)}, {"r", a.r}};
 }
 
-/// Reads once-for-all's form: `r` may be a list of one, `wid` may be there and null (the widths belong to the
-/// super-network), other fields are ignored. Checks form and capacity only; whether a space contains the architecture
-/// says `validate`.
+/// Reads once-for-all's form, as its various tools write it: `r` may be called `image_size` and be a list of one, whole
+/// numbers may be floating-point, genes of blocks that do not run may be null, `wid` may be there and null (the widths
+/// belong to the super-network); other fields are ignored. Checks form and capacity only; whether a space contains the
+/// architecture says `validate`.
 inline arch read_arch(const nlohmann::json& json) {
   const detail::json_field all(json, "architecture");
   all.object();
   arch a;
-  a.ks = all["ks"].list<decltype(a.ks)>(0, std::numeric_limits<std::uint8_t>::max());
-  a.e = all["e"].list<decltype(a.e)>(0, std::numeric_limits<std::uint8_t>::max());
-  a.d = all["d"].list<decltype(a.d)>(0, std::numeric_limits<std::uint8_t>::max());
-  constexpr int most = std::numeric_limits<std::uint16_t>::max();
-  const detail::json_field r = all["r"];
-  if (r.is_array()) {
-    const auto one = r.list<inline_vector<std::uint16_t, 1>>(0, most);
-    if (one.empty()) throw r.fault("a number or a list of one", "an empty list");
-    a.r = one.front();
-  } else
-    a.r = static_cast<std::uint16_t>(r.whole_number(0, most));
+  all["d"].each(max_stages, [&](const detail::json_field& f) {
+    a.d.push_back(static_cast<std::uint8_t>(detail::read_whole(f, std::numeric_limits<std::uint8_t>::max())));
+  });
+  detail::read_genes(all["ks"], a, a.ks);
+  detail::read_genes(all["e"], a, a.e);
+  const auto read_r = [](const detail::json_field& r) {
+    constexpr int most = std::numeric_limits<std::uint16_t>::max();
+    if (!r.is_array()) return detail::read_whole(r, most);
+    int one = -1;
+    r.each(1, [&](const detail::json_field& f) { one = detail::read_whole(f, most); });
+    if (one < 0) throw r.fault("a number or a list of one", "an empty list");
+    return one;
+  };
+  const bool has_r = all.has("r") || !all.has("image_size");
+  const int r = read_r(all[has_r ? "r" : "image_size"]);
+  if (has_r && all.has("image_size") && read_r(all["image_size"]) != r)
+    throw all["image_size"].fault(text("the same as r, ", r));
+  a.r = static_cast<std::uint16_t>(r);
   if (all.has("wid") && !all["wid"].is_null()) throw all["wid"].fault("null, since a super-network fixes its widths");
   return a;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/backend/concept.hpp"
+#include "dynofa/core/parallel_for.hpp"
 #include "dynofa/testing/networks.hpp"
 
 #include <algorithm>
@@ -11,7 +12,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -189,9 +189,7 @@ private:
   /// Two threads, each with a copy of the backend, a level and a workspace of its own.
   void judge_streams() {
     std::string faults[2];
-    std::thread other([&] { faults[1] = fault_of_stream(levels_.back()); });
-    faults[0] = fault_of_stream(levels_.front());
-    other.join();
+    parallel_for(2, 2, [&](std::size_t i) { faults[i] = fault_of_stream(i == 0 ? levels_.front() : levels_.back()); });
     for (const std::string& fault : faults)
       expect(fault.empty(), "copies of the backend in two threads", "the answers of one thread", fault);
   }

@@ -8,12 +8,15 @@
 #include "dynofa/backend/reference_calibration.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
+#include "dynofa/core/parallel_for.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
 
+#include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <iostream>
 #include <optional>
@@ -183,6 +186,150 @@ TEST_CASE("levels share the weights and one arena") {
   const std::vector<float> one = on_gpu.run(small, image_of(small->plan));
   on_gpu.run(large, image_of(large->plan));
   CHECK(on_gpu.run(small, image_of(small->plan)) == one);
+}
+
+TEST_CASE("spans, workspaces and weights that do not belong together are sentences, and nothing is written") {
+  if (absence()) return;
+  const auto net = support::tiny_supernet();
+  const backend::cuda gpu{.precision = "fp32"};
+  const auto packed = gpu.pack(net);
+  const plan small = make_plan(net->space, smallest(net->space)), large = make_plan(net->space, largest(net->space), 3);
+  auto level = gpu.bind(packed, small, fold(*net, small, stored_statistics(*net, small)));
+  auto batch = gpu.bind(packed, large, fold(*net, large, stored_statistics(*net, large)));
+  auto space = gpu.make_workspace(std::span(&small, 1));
+  const std::vector<float> image = image_of(small), images = image_of(large);
+  std::vector<float> logits(10), of_batch(30);
+  const auto said = [](auto&& attempt) { return support::sentence(attempt); };
+  CHECK(said([&] { gpu.run(level, space, std::span(image).first(5), logits); }) ==
+        text("cuda backend, image: expected ", image.size(), " values, got 5"));
+  CHECK(said([&] { gpu.run(level, space, image, of_batch); }) == "cuda backend, logits: expected 10 values, got 30");
+  CHECK(said([&] { gpu.run(batch, space, images, of_batch); }) ==
+        text("cuda backend: expected a workspace that holds ", large.arch, ", got a smaller one"));
+  CHECK(said([&] { gpu.time_block(batch, space, 3, 1); }).starts_with("cuda backend: expected a workspace that holds"));
+  CHECK(said([&] { gpu.run_block(level, space, 0, std::span(image).first(5), logits); }) ==
+        text("cuda backend, input: expected ", image.size(), " values, got 5"));
+  CHECK(said([&] { backend::cuda{}.bind(packed, small, fold(*net, small, stored_statistics(*net, small))); }) ==
+        "cuda backend bind: expected weights packed for its device and precision, got those of another backend");
+  backend::cuda_pictures pictures(gpu, {});
+  data::image picture(40, 30);
+  CHECK(said([&] { pictures.run(level, space, picture, of_batch); }) ==
+        "cuda backend, logits: expected 10 values, got 30");
+  picture.pixels.pop_back();
+  CHECK(said([&] { pictures.run(level, space, picture, logits); }) ==
+        "cuda pictures: expected 30×40 pixels of 3 bytes, got 30×40 and 3599 bytes");
+  CHECK(said([&] { open_calibration(gpu, packed, small, 65536); }) ==
+        "cuda backend bind: expected a batch of at most 65535 images, got 65536");
+  auto calibration = open_calibration(gpu, packed, small, 2);
+  CHECK_THROWS_AS(calibration.load(2, image), error);
+  CHECK_THROWS_AS(calibration.load(0, images), error);
+  gpu.run(level, space, image, logits); // and it goes on
+}
+
+TEST_CASE("one level in two threads, each with a workspace of its own, by images and by pictures") {
+  if (absence()) return;
+  const auto net = support::tiny_supernet();
+  const backend::cuda gpu{.precision = "fp32"};
+  const plan p = make_plan(net->space, smallest(net->space));
+  auto level = gpu.bind(gpu.pack(net), p, fold(*net, p, stored_statistics(*net, p)));
+  const data::preprocessing rule;
+  backend::cuda_pictures pictures(gpu, rule);
+  data::image picture(50, 60);
+  random_stream random(1, "picture");
+  for (auto& v : picture.pixels) v = static_cast<std::uint8_t>(random.below(256));
+  std::vector<float> image(p.image_values());
+  rule.apply(picture, p.arch.r, image);
+  std::vector<float> wanted(10), of_picture(10);
+  auto first = gpu.make_workspace(std::span(&p, 1));
+  gpu.run(level, first, image, wanted);
+  pictures.run(level, first, picture, of_picture);
+  CHECK(of_picture == wanted);
+  std::atomic<int> wrong{0};
+  parallel_for(2, 2, [&](std::size_t t) {
+    auto own = gpu.make_workspace(std::span(&p, 1));
+    for (int i = 0; i < 200; ++i) {
+      std::vector<float> got(10, -1.f);
+      if (t == 0)
+        gpu.run(level, own, image, got);
+      else
+        pictures.run(level, own, picture, got);
+      wrong += got != wanted;
+    }
+  });
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("the second GPU is used by a thread whose device is the first") {
+  if (absence()) return;
+  std::optional<backend::cuda> second;
+  try {
+    second.emplace(backend::cuda{.device = 1, .precision = "fp32"});
+  } catch (const error& e) {
+    std::cout << "skipped: " << e.what() << '\n';
+    return;
+  }
+  const auto net = support::tiny_supernet();
+  const backend::cuda gpu{.precision = "fp32"};
+  const arch a = largest(net->space);
+  session on_first(gpu, net), on_second(*second, net);
+  const auto level = on_first.load(a), other = on_second.load(a);
+  const std::vector<float> image = image_of(level->plan);
+  CHECK(on_second.run(other, image) == on_first.run(level, image));
+  CHECK(on_second.time_run(other, 3) > 0);
+  CHECK(on_second.time_block(other, 4, 3) > 0);
+  CHECK(!second->profile(*other, on_second.workspace(), 2).empty());
+  std::vector<float> in(static_cast<std::size_t>(level->plan.blocks[2].in_values()), 0.3f),
+      out(static_cast<std::size_t>(level->plan.blocks[2].out_values())), out_of_second(out.size());
+  on_first.run_block(level, 2, in, out);
+  on_second.run_block(other, 2, in, out_of_second);
+  CHECK(out == out_of_second);
+  calibrator<backend::cuda> first_sums(gpu, net, on_first.packed(), a, 2),
+      second_sums(*second, net, on_second.packed(), a, 2);
+  for (auto* c : {&first_sums, &second_sums}) c->load(0, image), c->load(1, image), c->add(2);
+  CHECK(first_sums.statistics() == second_sums.statistics());
+  CHECK_THROWS_AS(gpu.bind(on_second.packed(), level->plan, fold(*net, level->plan, stored_statistics(*net, a))),
+                  error);
+}
+
+TEST_CASE("a calibration batch with more rows of tiles than a grid has") {
+  if (absence()) return;
+  const auto net = support::tiny_supernet();
+  const backend::cuda gpu{.precision = "fp32"};
+  const auto packed = gpu.pack(net);
+  const arch a = largest(net->space); // 32×32 pixels behind the stem: 9000 images are 72,000 tiles of 128 rows
+  constexpr int many = 9000;
+  calibrator<backend::cuda> large(gpu, net, packed, a, many), small(gpu, net, packed, a, 2);
+  std::vector<std::vector<float>> images(2);
+  for (int i = 0; i < 2; ++i) {
+    random_stream random(std::uint64_t(i), "image");
+    images[std::size_t(i)].resize(large.plan().image_values());
+    for (float& x : images[std::size_t(i)]) x = static_cast<float>(random.normal());
+    small.load(std::size_t(i), images[std::size_t(i)]);
+  }
+  for (std::size_t n = 0; n < many; ++n) large.load(n, images[n % 2]);
+  large.add(many), small.add(2);
+  CHECK(difference(large.statistics().mean, small.statistics().mean) < 1e-4);
+  CHECK(difference(large.statistics().var, small.statistics().var) < 1e-3);
+}
+
+TEST_CASE("levels that come and go settle on one arena, and a level that fits keeps its graph") {
+  if (absence()) return;
+  const auto net = support::tiny_supernet();
+  session on_gpu(backend::cuda{}, net);
+  const auto run = [&](const auto& level) { return on_gpu.run(level, image_of(level->plan)); };
+  std::vector<const void*> arenas;
+  for (int turn = 0; turn < 3; ++turn)
+    for (const int batch : {1, 3, 2}) {
+      const auto level = on_gpu.load(largest(net->space), stored_statistics(*net, largest(net->space)), batch);
+      run(level);
+      arenas.push_back(on_gpu.workspace().arena.get());
+    }
+  CHECK(std::ranges::count(arenas, arenas.back()) >= 8); // of nine: all but the first
+  const auto large = on_gpu.load(largest(net->space));
+  const auto logits = run(large);
+  const auto graph = large->graph;
+  run(on_gpu.load(smallest(net->space)));
+  CHECK(run(large) == logits);
+  CHECK(large->graph == graph);
 }
 
 } // namespace dynofa_test::backends_cuda_cuda

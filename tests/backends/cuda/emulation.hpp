@@ -133,7 +133,8 @@ inline void block_barrier() { emulated().pause(emulated_block::wait::block); }
 inline void warp_barrier() { emulated().pause(emulated_block::wait::warp); }
 inline float from_lane_xor(float x, int mask) { return emulated().exchange(x)[(thread_index() % 32) ^ mask]; }
 
-inline float saturate(float x) { return x < 0.f ? 0.f : x > 1.f ? 1.f : x; }
+inline float saturate(float x) { return x > 0.f ? x < 1.f ? x : 1.f : 0.f; } // NaN becomes 0, as CUDA has it
+inline float max_of_zero(float x) { return x < 0.f ? 0.f : x; }
 inline float to_float(half h) { return half_to_float(h.bits); }
 inline void from_float(float x, half& to) { to.bits = float_to_half(x); }
 

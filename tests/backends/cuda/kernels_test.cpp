@@ -16,6 +16,7 @@
 
 #include "support/tiny_space.hpp"
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 #include <string>
@@ -232,6 +233,27 @@ TEST_CASE("a weight beyond half precision is refused in fp16, never made infinit
   CHECK_NOTHROW(packed_layout{net, precision::fp32});
 }
 
+TEST_CASE("a NaN stays NaN through every activation, and shows in the logits of its image alone") {
+  for (const float nan : {std::bit_cast<float>(0x7FFFFFFFu), std::bit_cast<float>(0xFFC00000u)}) {
+    for (activation act : {activation::identity, activation::relu, activation::h_swish})
+      CHECK(std::isnan(activate(act, nan)));
+    CHECK(std::isnan(h_sigmoid(nan)));
+  }
+  const auto net = support::tiny_supernet();
+  const plan p = make_plan(net->space, smallest(net->space), 2);
+  const bn_statistics statistics = stored_statistics(*net, p);
+  std::vector<float> images = normals(2 * static_cast<std::size_t>(p.blocks[0].in_values()), 8);
+  images[700] = std::nanf("");
+  for (const precision values : {precision::fp32, precision::fp16}) {
+    emulated_level level(*net, p, fold(*net, p, statistics), values, {96 * 1024, 16});
+    level.put(level.layout.image, images, false);
+    run_emulated(level.steps.network());
+    const auto logits = level.get(level.layout.logits, 20, false);
+    CHECK(std::all_of(logits.begin(), logits.begin() + 10, [](float v) { return std::isnan(v); }));
+    CHECK(std::none_of(logits.begin() + 10, logits.end(), [](float v) { return std::isnan(v); }));
+  }
+}
+
 TEST_CASE("batches, odd sizes and little shared memory") {
   const auto net = support::tiny_supernet();
   random_stream random(9, "archs");
@@ -386,6 +408,80 @@ TEST_CASE("pictures become inputs as on the CPU: Pillow's filter bit for bit, in
       else
         for (std::size_t i = 0; i < values; ++i) REQUIRE(std::abs(got[i] - wanted[i]) < 1e-5f);
     }
+}
+
+TEST_CASE("a picture that is not what its schedule is for is refused") {
+  data::preprocessing rule;
+  const picture_schedule plan(rule, 40, 30, 32);
+  std::vector<std::byte> memory(plan.upload_bytes());
+  data::image other(40, 31), larger(40, 30);
+  larger.pixels.resize(larger.pixels.size() + 1);
+  CHECK_THROWS_WITH_AS(plan.fill(other, memory.data()),
+                       "cuda pictures: expected 30×40 pixels of 3 bytes, got 31×40 and 3720 bytes", error);
+  CHECK_THROWS_WITH_AS(plan.fill(larger, memory.data()),
+                       "cuda pictures: expected 30×40 pixels of 3 bytes, got 30×40 and 3601 bytes", error);
+  CHECK_THROWS_WITH_AS((picture_schedule{rule, 200'000, 1, 16'384}),
+                       "cuda pictures: expected a height below 131072, got 200000", error);
+}
+
+TEST_CASE("grids stay within what a device launches, whatever the batch") {
+  const auto net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 1));
+  arch a = largest(net->space);
+  a.r = 224;
+  const device_limits device{227 * 1024, 132};
+  std::vector<std::byte> somewhere(64);
+  std::byte* const base = somewhere.data();
+  const packed_layout weights(*net, precision::fp32);
+  const auto launchable = [](const std::vector<step>& steps) {
+    return std::ranges::all_of(
+        steps, [](const step& s) { return s.grid[0] < 1u << 31 && s.grid[1] <= 65535 && s.grid[2] <= 65535; });
+  };
+  const plan one = make_plan(net->space, a);
+  for (const int images : {668, 669, 4096, 65535}) {
+    const calibration_layout layout(one, images);
+    const calibration_schedule steps(weights, one, layout, {base, reinterpret_cast<const float*>(base), base}, device,
+                                     images);
+    int parts = 0; // of products that take several launches
+    for (std::size_t b = 0; b < one.blocks.size(); ++b)
+      for (int i = 0; i < one.blocks[b].norm_count(); ++i) {
+        CHECK(launchable(steps.normalise(b, i)));
+        const auto convolution = steps.convolve(b, i);
+        CHECK(launchable(convolution));
+        const pointwise_args* before = nullptr;
+        for (const step& s : convolution) {
+          if (s.kernel < kernel_id::pointwise_wide || s.kernel > kernel_id::pointwise_deepest) continue;
+          const pointwise_args& part = s.pointwise;
+          if (before != nullptr && before->w == part.w) { // goes on where the last one ended
+            const auto out =
+                reinterpret_cast<std::uintptr_t>(before->out) + std::size_t(before->m) * std::size_t(part.n) * 4;
+            CHECK(reinterpret_cast<std::uintptr_t>(part.out) == out);
+            ++parts;
+          }
+          before = &part;
+        }
+      }
+    CHECK((parts > 0) == (images > 668));
+  }
+  CHECK_THROWS_WITH_AS((calibration_schedule{weights, one, calibration_layout(one, 1), {}, device, 65536}),
+                       "cuda backend bind: expected a batch of at most 65535 images, got 65536", error);
+  for (const int batch : {335, 2048}) {
+    const plan p = make_plan(net->space, a, batch);
+    const arena_layout arena(std::span(&p, 1), precision::fp32, device);
+    CHECK(
+        launchable(schedule(weights, p, arena, {base, reinterpret_cast<const float*>(base), base}, device).network()));
+  }
+  a.r = 4096; // rows of pixels are numbered by an int
+  CHECK_THROWS_WITH_AS(require_runnable(weights, make_plan(net->space, a, 600, true), 600),
+                       "cuda backend bind: expected a batch of at most 511 images, got 600", error);
+}
+
+TEST_CASE("a product in several launches is the product") {
+  const auto net = support::tiny_supernet();
+  random_stream random(10, "archs");
+  arch a = random_arch(net->space, random);
+  a.r = 32;
+  for (const precision values : {precision::fp32, precision::fp16})
+    compare(net, make_plan(net->space, a, 3), values, {96 * 1024, 4, 3}, nullptr);
 }
 
 TEST_CASE("tiles: many for one image on a large device, large ones for a batch, and always within shared memory") {

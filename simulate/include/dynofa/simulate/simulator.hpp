@@ -115,8 +115,7 @@ template <runtime_policy Policy>
 replay_figures write_replay_csv(std::ostream& out, const trace& t, Policy policy) {
   out << "image,level,latency_ms,limit_ms,top1,reason\n";
   return replay(t, std::move(policy), [&](const replayed_image& r) {
-    out << r.image << ',' << r.level << ',' << r.latency_ms << ',' << r.limit_ms << ',' << r.top1 << ',' << name(r.why)
-        << '\n';
+    out << text(r.image, ',', r.level, ',', r.latency_ms, ',', r.limit_ms, ',', r.top1, ',', name(r.why), '\n');
   });
 }
 

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dynofa::backend {
@@ -22,6 +23,7 @@ namespace cuda_detail {
 /// The super-network in device memory, shared by all levels.
 struct packed_supernet {
   packed_layout layout; ///< without the bytes, which have gone to the device
+  int device = 0;
   std::shared_ptr<void> memory;
   std::size_t size = 0;
   std::uint64_t fingerprint = 0; ///< of the super-network
@@ -32,7 +34,7 @@ struct packed_supernet {
 /// Activations of one stream of images: one arena for all levels, and pinned staging for images and logits.
 struct workspace {
   arena_layout layout;
-  std::shared_ptr<void> arena, image, logits;
+  std::shared_ptr<void> arena, image, logits; ///< the staging is as large as its places in the arena
   std::size_t bytes() const { return layout.bytes; }
 };
 
@@ -41,8 +43,11 @@ struct level {
   dynofa::plan plan;
   std::shared_ptr<const packed_supernet> weights;
   std::shared_ptr<void> norms;
-  std::shared_ptr<void> graph;       ///< captured for the arena below
-  std::shared_ptr<void> graph_arena; ///< keeps alive what the graph points to
+  std::shared_ptr<void> graph;     ///< captured for the arena below
+  std::weak_ptr<void> graph_arena; ///< whoever runs the level has a workspace that keeps it alive
+  bool captured_for(const std::shared_ptr<void>& arena) const {
+    return graph && !graph_arena.owner_before(arena) && !arena.owner_before(graph_arena);
+  }
   std::size_t bytes() const { return 8 * static_cast<std::size_t>(plan.norm_values()) + sizeof(*this); }
 };
 
@@ -83,7 +88,8 @@ struct cuda {
   /// Throws `error` if the device has too little memory. Cost: one pass over the weights and their transfer.
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const {
     const std::lock_guard turn(open->turn);
-    auto made = std::make_shared<packed>(packed{{*net, open->values}, nullptr, 0, net->fingerprint()});
+    auto made =
+        std::make_shared<packed>(packed{{*net, open->values}, open->info.index, nullptr, 0, net->fingerprint()});
     made->size = made->layout.bytes.size();
     made->memory = cuda_detail::device_memory(open->info.index, made->size, "the super-network");
     cuda_detail::upload(made->memory.get(), made->layout.bytes.data(), made->size, open->stream.get());
@@ -94,10 +100,13 @@ struct cuda {
 
   bound bind(const std::shared_ptr<const packed>& weights, const plan& p, const scale_shift& norms) const {
     const std::lock_guard turn(open->turn);
+    if (weights->device != open->info.index || weights->layout.values != open->values)
+      throw error(errc::mismatch, "cuda backend bind", "weights packed for its device and precision",
+                  "those of another backend");
     check_bind("cuda backend bind", weights->layout.space, p, norms);
+    cuda_detail::require_runnable(weights->layout, p, p.batch);
     const std::vector<float> values = cuda_detail::interleave_norms(p, norms.scale, norms.shift);
-    bound made{p, weights, cuda_detail::device_memory(open->info.index, values.size() * 4, "a level"), nullptr,
-               nullptr};
+    bound made{p, weights, cuda_detail::device_memory(open->info.index, values.size() * 4, "a level"), nullptr, {}};
     cuda_detail::upload(made.norms.get(), values.data(), values.size() * 4, open->stream.get());
     cuda_detail::synchronize(open->stream.get());
     return made;
@@ -105,12 +114,10 @@ struct cuda {
 
   workspace make_workspace(std::span<const plan> plans) const {
     workspace made{{plans, open->values, open->info.limits()}, nullptr, nullptr, nullptr};
-    std::size_t image = 0, logits = 0;
-    for (const plan& p : plans)
-      image = std::max(image, 4 * p.image_values()), logits = std::max(logits, 4 * p.logit_values());
-    made.arena = cuda_detail::device_memory(open->info.index, made.layout.bytes, "activations");
-    made.image = cuda_detail::pinned_memory(open->info.index, image, "images");
-    made.logits = cuda_detail::pinned_memory(open->info.index, logits, "logits");
+    const int device = open->info.index;
+    made.arena = cuda_detail::device_memory(device, made.layout.bytes, "activations");
+    made.image = cuda_detail::pinned_memory(device, made.layout.ping - made.layout.image, "images");
+    made.logits = cuda_detail::pinned_memory(device, made.layout.bytes - made.layout.logits, "logits");
     return made;
   }
 
@@ -126,11 +133,21 @@ struct cuda {
 
   /// image [N,r,r,3] → logits [N,classes]; returns when the logits are there.
   void run(bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
+    check_size("image", image.size(), level.plan.image_values());
+    run_on(level, space, logits, [&](std::byte* input, void* stream) {
+      std::memcpy(space.image.get(), image.data(), image.size_bytes());
+      cuda_detail::upload(input, space.image.get(), image.size_bytes(), stream);
+    });
+  }
+  /// The same where the input is made on the device: `put(input, stream)` has the stream write image [N,r,r,3] to
+  /// `input`. All in one turn, so that no other thread binds the level's graph to a workspace of its own in between.
+  template <class Put>
+  void run_on(bound& level, workspace& space, std::span<float> logits, Put&& put) const {
+    check_size("logits", logits.size(), level.plan.logit_values());
     const std::lock_guard turn(open->turn);
     prepare_in_turn(level, space);
     void* stream = open->stream.get();
-    std::memcpy(space.image.get(), image.data(), image.size_bytes());
-    cuda_detail::upload(arena(space) + space.layout.image, space.image.get(), image.size_bytes(), stream);
+    std::forward<Put>(put)(arena(space) + space.layout.image, stream);
     cuda_detail::replay(level.graph.get(), stream);
     cuda_detail::download(space.logits.get(), arena(space) + space.layout.logits, logits.size_bytes(), stream);
     cuda_detail::synchronize(stream);
@@ -147,6 +164,10 @@ struct cuda {
 
   /// Block b alone: in [N,in,in,C] → out [N,out,out,C'], for tests.
   void run_block(bound& level, workspace& space, std::size_t b, std::span<const float> in, std::span<float> out) const {
+    const auto batch = static_cast<std::size_t>(level.plan.batch);
+    const block& of = level.plan.blocks.at(b);
+    check_size("input", in.size(), batch * static_cast<std::size_t>(of.in_values()));
+    check_size("output", out.size(), batch * static_cast<std::size_t>(of.out_values()));
     const std::lock_guard turn(open->turn);
     void* stream = open->stream.get();
     const bool first = b == 0, last = b + 1 == level.plan.blocks.size();
@@ -236,7 +257,15 @@ private:
   }
   static std::byte* arena(const workspace& space) { return static_cast<std::byte*>(space.arena.get()); }
 
+  static void check_size(const char* what, std::size_t found, std::size_t wanted) {
+    if (found != wanted)
+      throw error(errc::invalid_argument, text("cuda backend, ", what), text(wanted, " values"), text(found));
+  }
+
+  /// Throws errc::mismatch for a workspace that was made for smaller levels.
   cuda_detail::schedule schedule_of(const bound& level, const workspace& space) const {
+    if (!fits(space, level.plan))
+      throw error(errc::mismatch, "cuda backend", text("a workspace that holds ", level.plan.arch), "a smaller one");
     return {level.weights->layout,
             level.plan,
             space.layout,
@@ -251,7 +280,7 @@ private:
     return cuda_detail::time_replays(graph.get(), open->stream.get(), 1) / repeats;
   }
   void prepare_in_turn(bound& level, const workspace& space) const {
-    if (level.graph_arena == space.arena) return;
+    if (level.captured_for(space.arena)) return;
     level.graph = cuda_detail::capture(open->info.index, schedule_of(level, space).network(), open->stream.get());
     level.graph_arena = space.arena;
   }

@@ -1,13 +1,17 @@
 #pragma once
+#include "dynofa/backend/cpu/after_fork.hpp"
 #include "dynofa/backend/cpu/caches.hpp"
 #include "dynofa/backend/cpu/isa.hpp"
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
 #include "dynofa/core/error.hpp"
 
+#include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -42,15 +46,13 @@ public:
   const caches& cache_sizes() const { return caches_; }
   number_format format() const { return format_; } ///< of what is packed without a word
 
-  /// f(i) for i in 0 … threads − 1; with one thread a plain call.
+  /// f(i) for i in 0 … threads − 1; with one thread a plain call. What one of several throws is thrown here, after all
+  /// have ended.
   template <class F>
   void parallel(F f) const {
     if (threads_ == 1) return f(0);
-    auto call = [](void* context, int i) { (*static_cast<F*>(context))(i); };
-    if (brought_.run)
-      brought_.run(brought_.self, threads_, call, &f);
-    else
-      pool_->run(call, &f);
+    if (brought_.run) return run_on_brought(f);
+    pool_->run([](void* context, int i) { (*static_cast<F*>(context))(i); }, &f);
   }
 
   /// Held for one image when there are several threads: two streams on one backend then take turns.
@@ -59,6 +61,26 @@ public:
   }
 
 private:
+  /// Nothing is thrown on a thread of the caller's.
+  template <class F>
+  void run_on_brought(F& f) const {
+    struct tasks {
+      F& f;
+      std::atomic<bool> failed{false};
+      std::exception_ptr fault{};
+    } all{f};
+    const auto call = [](void* context, int i) {
+      auto& of = *static_cast<tasks*>(context);
+      try {
+        of.f(i);
+      } catch (...) {
+        if (!of.failed.exchange(true)) of.fault = std::current_exception();
+      }
+    };
+    brought_.run(brought_.self, threads_, call, &all);
+    if (all.fault) std::rethrow_exception(all.fault);
+  }
+
   isa isa_;
   int threads_;
   executor brought_;
@@ -66,6 +88,7 @@ private:
   caches caches_ = query_caches();
   std::unique_ptr<thread_pool> pool_;
   mutable std::mutex mutex_;
+  after_fork child_{[this] { new (&mutex_) std::mutex; }}; ///< whoever held it is not there
 };
 
 } // namespace dynofa::backend::cpu_detail

@@ -6,6 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 // A program of many units may compile the kernels once: cpu.cpp is one of them, and the others define
 // DYNOFA_CPU_KERNELS_LINKED. That saves 15 s of g++ and 90 s of a sanitizer build in each.
 #ifndef DYNOFA_CPU_KERNELS_LINKED
@@ -26,19 +30,38 @@ struct isa {
   const kernel_table* kernels;
 };
 
-/// The instruction sets this machine can run, best first; "portable" is always the last. "avx512" has the dot products
-/// of bf16 where the machine has; "avx512f" is what it would be without.
-#ifdef DYNOFA_CPU_KERNELS_LINKED
-std::vector<isa> available_isas();
-#else
-DYNOFA_CPU_KERNELS_HERE std::vector<isa> available_isas() {
-  std::vector<isa> found;
+/// What a processor, and its operating system, lets a program use; on x86-64 only.
+struct processor_features {
+  bool avx2 = false, fma = false, f16c = false;
+  bool avx512f = false, avx512bw = false, avx512vl = false, avx512dq = false, avx512bf16 = false;
+};
+
+inline processor_features query_features() {
+  processor_features f;
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool avx2_too = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (avx2_too && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    if (__builtin_cpu_supports("avx512bf16")) found.push_back({"avx512", &avx512_bf16::kernels});
+  f.avx2 = __builtin_cpu_supports("avx2"), f.fma = __builtin_cpu_supports("fma");
+  f.avx512f = __builtin_cpu_supports("avx512f"), f.avx512bw = __builtin_cpu_supports("avx512bw");
+  f.avx512vl = __builtin_cpu_supports("avx512vl"), f.avx512dq = __builtin_cpu_supports("avx512dq");
+  f.avx512bf16 = __builtin_cpu_supports("avx512bf16");
+  unsigned a = 0, b = 0, c = 0, d = 0; // clang 14 does not know "f16c"
+  f.f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+#endif
+  return f;
+}
+
+/// The instruction sets that run with these features, best first; "portable" is always the last. "avx512" has the dot
+/// products of bf16 where the machine has; "avx512f" is what it would be without. The kernels of all three convert
+/// halves: a virtual machine may have AVX2 and hide F16C.
+#ifdef DYNOFA_CPU_KERNELS_LINKED
+std::vector<isa> isas_of(const processor_features& f);
+#else
+DYNOFA_CPU_KERNELS_HERE std::vector<isa> isas_of([[maybe_unused]] const processor_features& f) {
+  std::vector<isa> found;
+#if defined(__x86_64__)
+  const bool avx2_too = f.avx2 && f.fma && f.f16c;
+  if (avx2_too && f.avx512f && f.avx512bw && f.avx512vl && f.avx512dq) {
+    if (f.avx512bf16) found.push_back({"avx512", &avx512_bf16::kernels});
     found.push_back({found.empty() ? "avx512" : "avx512f", &avx512::kernels});
   }
   if (avx2_too) found.push_back({"avx2", &avx2::kernels});
@@ -49,6 +72,9 @@ DYNOFA_CPU_KERNELS_HERE std::vector<isa> available_isas() {
   return found;
 }
 #endif
+
+/// Those that this machine can run.
+inline std::vector<isa> available_isas() { return isas_of(query_features()); }
 
 /// The one called `name`, or the best for "". Throws naming what is available.
 inline isa find_isa(std::string_view name) {

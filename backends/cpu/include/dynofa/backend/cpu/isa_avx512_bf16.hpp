@@ -29,8 +29,8 @@ using avx512::vec;
 using avx512::vectors_per_block;
 using avx512::zero;
 
-static inline __attribute__((always_inline)) void store(float* p, vec v) { _mm512_store_ps(p, v); }
-static inline __attribute__((always_inline)) void store(bfloat16* p, vec v) {
+inline __attribute__((always_inline)) void store(float* p, vec v) { _mm512_store_ps(p, v); }
+inline __attribute__((always_inline)) void store(bfloat16* p, vec v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v));
 }
 

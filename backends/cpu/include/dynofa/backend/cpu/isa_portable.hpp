@@ -6,26 +6,26 @@
 namespace dynofa::backend::cpu_detail::portable {
 
 typedef float vec __attribute__((vector_size(16)));
-constexpr int lanes = 4;
+inline constexpr int lanes = 4;
 // 16 registers on the smallest machine that matters: 3 × 4 sums, the weights as operands from memory and one broadcast
 // input. Without fused multiply-add, 20 % more than 6 × 2.
-constexpr int tile_vectors = 4;
-constexpr int tile_pixels[] = {0, 12, 6, 4, 3};
-constexpr int depthwise_tile = 7; // and up to 7 taps, and one input
+inline constexpr int tile_vectors = 4;
+inline constexpr int tile_pixels[] = {0, 12, 6, 4, 3};
+inline constexpr int depthwise_tile = 7; // and up to 7 taps, and one input
 
-static inline __attribute__((always_inline)) vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
-static inline __attribute__((always_inline)) void store(float* p, vec v) { *reinterpret_cast<vec*>(p) = v; }
-static inline __attribute__((always_inline)) vec broadcast(float x) { return vec{x, x, x, x}; }
-static inline __attribute__((always_inline)) vec zero() { return vec{0.f, 0.f, 0.f, 0.f}; }
-static inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return a * b + c; }
-static inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) { acc += a * b; }
-static inline __attribute__((always_inline)) vec add(vec a, vec b) { return a + b; }
-static inline __attribute__((always_inline)) vec mul(vec a, vec b) { return a * b; }
-static inline __attribute__((always_inline)) vec max(vec a, vec b) { return a > b ? a : b; }
-static inline __attribute__((always_inline)) vec min(vec a, vec b) { return a < b ? a : b; }
+inline __attribute__((always_inline)) vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
+inline __attribute__((always_inline)) void store(float* p, vec v) { *reinterpret_cast<vec*>(p) = v; }
+inline __attribute__((always_inline)) vec broadcast(float x) { return vec{x, x, x, x}; }
+inline __attribute__((always_inline)) vec zero() { return vec{0.f, 0.f, 0.f, 0.f}; }
+inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return a * b + c; }
+inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) { acc += a * b; }
+inline __attribute__((always_inline)) vec add(vec a, vec b) { return a + b; }
+inline __attribute__((always_inline)) vec mul(vec a, vec b) { return a * b; }
+inline __attribute__((always_inline)) vec max(vec a, vec b) { return a > b ? a : b; }
+inline __attribute__((always_inline)) vec min(vec a, vec b) { return a < b ? a : b; }
 /// The exponent moves from bias 15 to 127 in integers; only subnormal halves need arithmetic, and never a subnormal
 /// float, which would be slow.
-static inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
+inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
   typedef std::uint16_t four_halves __attribute__((vector_size(8)));
   typedef std::uint32_t four_words __attribute__((vector_size(16)));
   four_halves h;

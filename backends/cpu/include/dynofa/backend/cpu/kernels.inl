@@ -1,21 +1,23 @@
 // The kernels, once for every instruction set: included inside the namespace and the target region of one (isa_*.hpp),
 // which defines before
 //   vec, lanes            a register of `lanes` floats (lanes divides 16)
-//   load, store, broadcast, zero, fma(a, b, c) = a·b + c, accumulate(c, a, b): c += a·b, add, mul, max, min, load_half
+//   load, store, broadcast, zero, fma(a, b, c) = a·b + c, accumulate(c, a, b): c += a·b, add, mul, load_half
+//   max, min              give the second operand where that is NaN
 //   tile_pixels[V]        how many pixels times V registers of output one pointwise tile holds
 //   tile_vectors          the largest V
 //   depthwise_tile        output pixels of one depthwise strip
 // Nothing here may be a lambda or a template of someone else's: those would not get the region's target. No include
 // guard: it is included once per instruction set.
 
-constexpr int vectors_per_block = lane_block / lanes;
+inline constexpr int vectors_per_block = lane_block / lanes;
 
+/// NaN stays NaN: it is the second operand of every max and min.
 DYNOFA_CPU_FN vec activate(vec y, epilogue act) {
   switch (act) {
-  case epilogue::relu: return max(y, zero());
-  case epilogue::relu6: return min(max(y, zero()), broadcast(6.f));
-  case epilogue::h_swish: return mul(y, min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f)));
-  case epilogue::h_sigmoid: return min(max(fma(y, broadcast(1.f / 6), broadcast(.5f)), zero()), broadcast(1.f));
+  case epilogue::relu: return max(zero(), y);
+  case epilogue::relu6: return min(broadcast(6.f), max(zero(), y));
+  case epilogue::h_swish: return mul(y, min(broadcast(1.f), max(zero(), fma(y, broadcast(1.f / 6), broadcast(.5f)))));
+  case epilogue::h_sigmoid: return min(broadcast(1.f), max(zero(), fma(y, broadcast(1.f / 6), broadcast(.5f))));
   default: return y;
   }
 }
@@ -40,10 +42,11 @@ DYNOFA_CPU_FN vec load(const bfloat16* p) {
   __builtin_memcpy(&h, p, sizeof(h));
   return (vec)(__builtin_convertvector(h, words) << 16);
 }
-/// Rounded to nearest even in the upper half of each word; the lower half is of no meaning.
+/// Rounded to nearest even in the upper half of each word; the lower half is of no meaning. A NaN is cut off instead:
+/// one whose bits are all ones would be rounded to −0.
 DYNOFA_CPU_FN words rounded(vec v) {
   const words w = (words)v;
-  return w + 0x7fff + (w >> 16 & 1);
+  return w + ((words)(v == v) & (0x7fff + (w >> 16 & 1)));
 }
 DYNOFA_CPU_FN void store(bfloat16* p, vec v) {
   const halves h = __builtin_convertvector(rounded(v) >> 16, halves);
@@ -80,7 +83,7 @@ struct operands<bfloat16, bfloat16> {
 
 /// T output pixels of one row stay in registers; each loaded input serves all the taps that want it.
 template <int K, int S, int T>
-static void depthwise_strip(const depthwise_args& g, int x, int lane) {
+void depthwise_strip(const depthwise_args& g, int x, int lane) {
   const vec scale = load(g.scale + lane), shift = load(g.shift + lane);
   vec sum = zero();
   int out = x * lane_block + lane;
@@ -132,7 +135,7 @@ struct depthwise_strips {
 };
 
 template <int K, int S>
-static void depthwise(const depthwise_args& g) {
+void depthwise(const depthwise_args& g) {
   const int strips = (g.out_width + depthwise_tile - 1) / depthwise_tile;
   const int size = g.out_width / strips, larger = g.out_width % strips;
   const depthwise_strip_function small = depthwise_strips<K, S>::of(size);
@@ -143,7 +146,7 @@ static void depthwise(const depthwise_args& g) {
 
 /// As pointwise_tile: k runs over three rows of nine neighbouring floats, and pixels are six floats apart.
 template <int P, int V>
-static void stem_tile(const stem_args& g, int x, int first) {
+void stem_tile(const stem_args& g, int x, int first) {
   vec acc[P][V];
   DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
   const float* weights = g.weights + register_offset(first, 28 * lane_block);
@@ -164,14 +167,14 @@ static void stem_tile(const stem_args& g, int x, int first) {
 }
 
 template <int V>
-static void stem_group(const stem_args& g, int first) {
+void stem_group(const stem_args& g, int first) {
   constexpr int P = tile_pixels[V] < 8 ? tile_pixels[V] : 8;
   int x = 0;
   for (; x + P <= g.out_width; x += P) stem_tile<P, V>(g, x, first);
   for (; x < g.out_width; ++x) stem_tile<1, V>(g, x, first);
 }
 
-static void stem(const stem_args& g) {
+inline void stem(const stem_args& g) {
   const int vectors = g.panels * vectors_per_block;
   int v = 0;
   for (; v + 2 <= vectors; v += 2) stem_group<2>(g, v);
@@ -190,7 +193,7 @@ DYNOFA_CPU_FN vec load_weight(const void* weights, std::size_t i) {
 /// V registers of outputs, each with Sums partial sums. Bound by the stream of weights: several panels at a time are
 /// several streams for the hardware's prefetcher (one core of a Zen 5 reads 60 GB/s from L3 by one stream, 90 by four).
 template <bool Half, int V, int Sums>
-static void matvec_group(const matvec_args& g, int first) {
+void matvec_group(const matvec_args& g, int first) {
   vec acc[V][Sums];
   DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) DYNOFA_CPU_UNROLL for (int j = 0; j < Sums; ++j) acc[v][j] = zero();
   std::size_t w = 0;
@@ -218,7 +221,7 @@ static void matvec_group(const matvec_args& g, int first) {
 }
 
 template <bool Half>
-static void matvec_of(const matvec_args& g) {
+void matvec_of(const matvec_args& g) {
   const int vectors = g.panels * vectors_per_block;
   int v = 0;
   for (; v + 4 <= vectors; v += 4) matvec_group<Half, 4, 4>(g, v);
@@ -226,7 +229,7 @@ static void matvec_of(const matvec_args& g) {
 }
 
 template <class Weight>
-static void scale_rows(const Weight* in, const float* gate, float* out, int k) {
+void scale_rows(const Weight* in, const float* gate, float* out, int k) {
   for (int i = 0; i < k; ++i, in += lane_block, out += lane_block) {
     const vec s = broadcast(gate[i]);
     DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) store(out + v * lanes, mul(load(in + v * lanes), s));
@@ -234,7 +237,7 @@ static void scale_rows(const Weight* in, const float* gate, float* out, int k) {
 }
 
 template <class Value>
-static void scale_pixels(Value* data, const float* gate, int pixels) {
+void scale_pixels(Value* data, const float* gate, int pixels) {
   vec s[vectors_per_block];
   DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) s[v] = load(gate + v * lanes);
   for (int i = 0; i < pixels; ++i, data += lane_block) {
@@ -243,7 +246,7 @@ static void scale_pixels(Value* data, const float* gate, int pixels) {
   }
 }
 
-static void mean(const float* in, int pixels, float* out) {
+inline void mean(const float* in, int pixels, float* out) {
   vec sum[vectors_per_block];
   DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) sum[v] = zero();
   for (int i = 0; i < pixels; ++i, in += lane_block) {
@@ -253,7 +256,7 @@ static void mean(const float* in, int pixels, float* out) {
       store(out + v * lanes, mul(sum[v], broadcast(1.f / static_cast<float>(pixels))));
 }
 
-static void scale_pairs_bf16(const bfloat16* in, const float* gate, bfloat16* out, int k) {
+inline void scale_pairs_bf16(const bfloat16* in, const float* gate, bfloat16* out, int k) {
   for (int i = 0; i < k; i += 2, in += 2 * lane_block, out += 2 * lane_block) {
     const vec even = broadcast(gate[i]), odd = broadcast(gate[i + 1]);
     DYNOFA_CPU_UNROLL for (int v = 0; v < vectors_per_block; ++v) {
@@ -265,12 +268,12 @@ static void scale_pairs_bf16(const bfloat16* in, const float* gate, bfloat16* ou
   }
 }
 
-static void narrow(const float* in, bfloat16* out, int blocks) {
+inline void narrow(const float* in, bfloat16* out, int blocks) {
   for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
 }
 
 template <class From>
-static void widen(const From* in, float* out, int blocks) {
+void widen(const From* in, float* out, int blocks) {
   for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
 }
 

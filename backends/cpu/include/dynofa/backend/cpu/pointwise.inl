@@ -45,8 +45,8 @@ DYNOFA_CPU_FN void store_tile_plus(const vec (&acc)[P][V], Out* out, std::size_t
 
 /// P pixels × V registers of output stay in registers over all of k: each step loads V weights and broadcasts P inputs.
 template <class Value, class Out, class Weight, int P, int V>
-static void pointwise_tile(const pointwise_of<Value, Out, Weight>& g, const Value* in, const Weight* weights, Out* out,
-                           const Out* residual, const float* scale, const float* shift, const Weight* ahead) {
+void pointwise_tile(const pointwise_of<Value, Out, Weight>& g, const Value* in, const Weight* weights, Out* out,
+                    const Out* residual, const float* scale, const float* shift, const Weight* ahead) {
   using step = operands<Value, Weight>;
   vec acc[P][V];
   DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
@@ -92,7 +92,7 @@ struct pointwise_tiles {
 /// One group of V registers for all pixels, in tiles of nearly equal size: no tile is left with so few accumulators
 /// that it waits for its own sums.
 template <int V, class Value, class Out, class Weight>
-static void pointwise_group(const pointwise_of<Value, Out, Weight>& g, int first, int vectors, int pixels) {
+void pointwise_group(const pointwise_of<Value, Out, Weight>& g, int first, int vectors, int pixels) {
   const int tiles = (pixels + tile_pixels[V] - 1) / tile_pixels[V], size = pixels / tiles, larger = pixels % tiles;
   const auto small = pointwise_tiles<Value, Out, Weight, V>::of(size);
   const auto large = larger ? pointwise_tiles<Value, Out, Weight, V>::of(size + 1) : small;
@@ -116,7 +116,7 @@ static void pointwise_group(const pointwise_of<Value, Out, Weight>& g, int first
 }
 
 template <class Value, class Out, class Weight>
-static void pointwise(const pointwise_of<Value, Out, Weight>& g, int panels, int pixels) {
+void pointwise(const pointwise_of<Value, Out, Weight>& g, int panels, int pixels) {
   const int vectors = panels * vectors_per_block;
   for (int v = 0; v < vectors;) {
     const int left = vectors - v;

@@ -1,6 +1,6 @@
 #pragma once
 
-#define DYNOFA_CPU_FN static inline __attribute__((always_inline))
+#define DYNOFA_CPU_FN inline __attribute__((always_inline))
 
 // Fully unrolls the loop that follows: its trip count is a constant, its arrays are registers.
 #if defined(__clang__)

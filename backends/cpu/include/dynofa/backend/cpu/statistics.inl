@@ -1,7 +1,7 @@
 // What calibration wants besides the kernels of the blocks: included by kernels.inl, once for every instruction set.
 
 /// Four sums of each kind in flight.
-static void moments(const float* in, int pixels, float* sum, float* square) {
+inline void moments(const float* in, int pixels, float* sum, float* square) {
   for (int lane = 0; lane < lane_block; lane += lanes) {
     const float* x = in + lane;
     vec s[4], q[4];
@@ -25,7 +25,7 @@ static void moments(const float* in, int pixels, float* sum, float* square) {
 }
 
 template <epilogue Act>
-static void normalise_with(const normalise_args& g) {
+void normalise_with(const normalise_args& g) {
   for (int lane = 0; lane < lane_block; lane += lanes) {
     const vec scale = load(g.scale + lane), shift = load(g.shift + lane);
     const float* const in = g.in + lane;
@@ -40,7 +40,7 @@ static void normalise_with(const normalise_args& g) {
   }
 }
 
-static void normalise(const normalise_args& g) {
+inline void normalise(const normalise_args& g) {
   if (g.act == epilogue::relu) return normalise_with<epilogue::relu>(g);
   if (g.act == epilogue::h_swish) return normalise_with<epilogue::h_swish>(g);
   if (g.act == epilogue::relu6) return normalise_with<epilogue::relu6>(g);
@@ -48,11 +48,11 @@ static void normalise(const normalise_args& g) {
 }
 
 // A tile of the Gram matrix: sums for so many channels times registers of channels, and what they are made of.
-constexpr int gram_rows = lanes == 16 ? 8 : 4, gram_vectors = lanes == 16 ? 3 : 2;
-constexpr int gram_run = 128; ///< pixels whose 1 + 3 blocks stay in L1
+inline constexpr int gram_rows = lanes == 16 ? 8 : 4, gram_vectors = lanes == 16 ? 3 : 2;
+inline constexpr int gram_run = 128; ///< pixels whose 1 + 3 blocks stay in L1
 
 template <int V>
-static void gram_tile(const gram_args& g, int begin, int end, int row, int first) {
+void gram_tile(const gram_args& g, int begin, int end, int row, int first) {
   vec acc[gram_rows][V];
   DYNOFA_CPU_UNROLL for (int r = 0; r < gram_rows; ++r) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[r][v] =
       zero();
@@ -75,12 +75,12 @@ static void gram_tile(const gram_args& g, int begin, int end, int row, int first
 }
 
 template <int V>
-static void gram_group(const gram_args& g, int begin, int end, int row, int& first) {
+void gram_group(const gram_args& g, int begin, int end, int row, int& first) {
   for (const int last = g.blocks * vectors_per_block; first + V <= last; first += V)
     gram_tile<V>(g, begin, end, row, first);
 }
 
-static void gram(const gram_args& g) {
+inline void gram(const gram_args& g) {
   for (int begin = 0; begin < g.pixels; begin += gram_run) {
     const int end = begin + gram_run < g.pixels ? begin + gram_run : g.pixels;
     for (int row = 0; row < g.blocks * lane_block; row += gram_rows) {
@@ -92,7 +92,7 @@ static void gram(const gram_args& g) {
   }
 }
 
-static void dot(const float* a, const float* b, int k, float* out) {
+inline void dot(const float* a, const float* b, int k, float* out) {
   for (int lane = 0; lane < lane_block; lane += lanes) {
     vec sum[4];
     DYNOFA_CPU_UNROLL for (int j = 0; j < 4; ++j) sum[j] = zero();

@@ -28,6 +28,9 @@ public:
     if (weights_->layout.values != precision::fp32)
       throw error(errc::unsupported, "cuda calibration", "weights packed in fp32", "fp16");
     const int device = backend_.open->info.index;
+    if (weights_->device != device)
+      throw error(errc::mismatch, "cuda calibration", text("weights on device ", device), text(weights_->device));
+    require_runnable(weights_->layout, p, capacity); // before memory is asked for
     const auto channels = static_cast<std::size_t>(layout_.most_channels);
     images_bytes_ = static_cast<std::size_t>(capacity) * image_values_ * sizeof(float);
     vectors_bytes_ = 2 * channels * sizeof(double);
@@ -44,6 +47,7 @@ public:
   }
 
   void load(std::size_t n, std::span<const float> image) {
+    check(image.size() == image_values_ && (n + 1) * image.size_bytes() <= images_bytes_, "an image of the batch");
     std::memcpy(static_cast<float*>(images_.get()) + n * image_values_, image.data(), image.size_bytes());
   }
 
@@ -63,6 +67,7 @@ public:
   }
 
   void normalise(std::size_t b, int i, std::span<const float> scale, std::span<const float> shift) {
+    check(scale.size() == shift.size() && 2 * scale.size_bytes() <= vectors_bytes_, "scales and shifts of one norm");
     const std::lock_guard turn(backend_.open->turn);
     auto* norms = static_cast<float*>(vectors_.get()); // free: `convolve` waits for its sums
     std::copy(scale.begin(), scale.end(), norms);
@@ -91,6 +96,9 @@ private:
   std::shared_ptr<void> memory_, images_, vectors_; ///< the batch; pinned: pictures; scales and shifts in, sums out
   int count_ = 0;
 
+  static void check(bool good, const char* expected) {
+    if (!good) throw error(errc::invalid_argument, "cuda calibration", expected, "another size");
+  }
   std::byte* arena() const { return static_cast<std::byte*>(memory_.get()); }
   void* stream() const { return backend_.open->stream.get(); }
   calibration_schedule schedule_of() const {

@@ -58,7 +58,9 @@ public:
                        device_limits device, int count)
       : schedule{weights, p, layout.arena, at, device}
       , layout_{layout}
-      , count_{count} {}
+      , count_{count} {
+    require_runnable(weights, p, count, device.down);
+  }
 
   /// Convolution i of block b → its output in memory, and in `sums` Σ x, then Σ x² of its channels.
   std::vector<step> convolve(std::size_t b, int i) const {
@@ -73,7 +75,7 @@ public:
       steps.push_back(s);
     } else if (expands || block.norm_count() - i == 3) {
       const auto role = expands ? weight_role::output : weight_role::expand;
-      steps.push_back(plain_product(b, before(b), role, to.offset, rows(to), block.in_channels, to.channels));
+      add_plain_product(steps, b, before(b), role, to.offset, rows(to), block.in_channels, to.channels);
     } else if (block.norm_count() - i == 2) {
       const auto& taps = weights_.of(block, weight_role::depthwise);
       step s = plain_step(kernel_id::depthwise_alone, b, rows(to) * to.channels / 4);
@@ -90,8 +92,8 @@ public:
       steps.push_back(s);
     } else {
       if (block.se_channels > 0) add_gates(steps, b);
-      steps.push_back(plain_product(b, layout_.filtered, weight_role::output, to.offset, rows(to), block.mid_channels,
-                                    to.channels, block.se_channels > 0 ? to.size * to.size : 0));
+      add_plain_product(steps, b, layout_.filtered, weight_role::output, to.offset, rows(to), block.mid_channels,
+                        to.channels, block.se_channels > 0 ? to.size * to.size : 0);
     }
     add_sums(steps, b, to);
     return steps;
@@ -125,7 +127,7 @@ public:
     std::size_t in = layout_.means;
     for (std::size_t b = last + 1; b < plan_.blocks.size(); ++b) {
       const std::size_t out = b + 1 < plan_.blocks.size() ? layout_.mixed : layout_.logits;
-      steps.push_back(dense(b, at_.arena + in, at_.arena + out));
+      add_dense(steps, b, at_.arena + in, at_.arena + out);
       in = out;
     }
     return steps;
@@ -162,12 +164,13 @@ private:
   }
   /// in [m][k] → out [m][n] by a matrix of block b, without what follows; `gated`: in images of so many rows, each
   /// times its gates.
-  step plain_product(std::size_t b, std::size_t in, weight_role role, std::size_t out, std::int64_t m, int k, int n,
-                     int gated = 0) const {
+  void add_plain_product(std::vector<step>& steps, std::size_t b, std::size_t in, weight_role role, std::size_t out,
+                         std::int64_t m, int k, int n, int gated = 0) const {
     const auto& w = weights_.of(plan_.blocks[b], role);
-    return product(b, {at_.arena + in, at_.weights + w.offset, gated > 0 ? at_.arena + layout_.gates : nullptr, nullptr,
-                       nullptr, nullptr, at_.arena + out, static_cast<std::int32_t>(m), k, n, w.pitch,
-                       std::max(gated, 1), activation::identity, false});
+    add_product(steps, b,
+                {at_.arena + in, at_.weights + w.offset, gated > 0 ? at_.arena + layout_.gates : nullptr, nullptr,
+                 nullptr, nullptr, at_.arena + out, static_cast<std::int32_t>(m), k, n, w.pitch, std::max(gated, 1),
+                 activation::identity, false});
   }
   step pool(std::size_t b, const float* in, int pixels, int channels, int images) const {
     step s = new_step(kernel_id::mean_pool, b, most_threads, ceil_div(channels, channel_chunk), images);
@@ -179,8 +182,8 @@ private:
   void add_gates(std::vector<step>& steps, std::size_t b) const {
     const block& block = plan_.blocks[b];
     steps.push_back(pool(b, at(layout_.filtered), block.out_size * block.out_size, block.mid_channels, count_));
-    steps.push_back(plain_product(b, layout_.means, weight_role::se_reduce, layout_.hidden, count_, block.mid_channels,
-                                  block.se_channels));
+    add_plain_product(steps, b, layout_.means, weight_role::se_reduce, layout_.hidden, count_, block.mid_channels,
+                      block.se_channels);
     steps.push_back(gate(b, at(layout_.hidden), 1, at_.arena + layout_.gates, count_));
   }
   void add_sums(std::vector<step>& steps, std::size_t b, const target& of) const {

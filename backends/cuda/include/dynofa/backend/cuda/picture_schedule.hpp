@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,8 @@ public:
     if (height < 1 || width < 1 || r < 1 || r > 16'384 || side > 1e6)
       throw error(errc::invalid_argument, "cuda pictures", "a picture and a resolution of 1 to 16384",
                   text(width, "×", height, " and ", r));
+    if (std::int64_t(height) * r > std::numeric_limits<std::int32_t>::max()) // pixels are numbered by an int
+      throw error(errc::unsupported, "cuda pictures", text("a height below ", (1u << 31) / unsigned(r)), text(height));
     if (rule.mode == data::preprocessing_mode::imagenet_crop) {
       const auto size = data::shorter_side_size(height, width, rule.resized_side(r));
       const auto view = data::centre_window(size, r);
@@ -40,7 +43,11 @@ public:
   std::size_t upload_bytes() const { return picture_offset() + 3 * area(height_, width_); }
   std::size_t bytes() const { return narrowed_offset() + (across_.table.empty() ? 0 : 3 * area(height_, r_)); }
 
+  /// Throws errc::invalid_argument for a picture of another size, or with another number of bytes than its size.
   void fill(const data::image& picture, std::byte* to) const {
+    if (picture.height != height_ || picture.width != width_ || picture.pixels.size() != 3 * area(height_, width_))
+      throw error(errc::invalid_argument, "cuda pictures", text(width_, "×", height_, " pixels of 3 bytes"),
+                  text(picture.width, "×", picture.height, " and ", picture.pixels.size(), " bytes"));
     for (const axis* a : {&across_, &down_}) {
       const auto table = std::as_bytes(std::span(a->table)); // empty without a filter
       to = std::copy(table.begin(), table.end(), to);

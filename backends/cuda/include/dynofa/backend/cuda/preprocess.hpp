@@ -32,18 +32,15 @@ public:
   void run(cuda::bound& level, cuda::workspace& space, const data::image& picture, std::span<float> logits) {
     if (level.plan.batch != 1)
       throw error(errc::mismatch, "cuda pictures", "a level of batch 1", text(level.plan.batch));
-    backend_.prepare(level, space);
-    const std::lock_guard turn(backend_.open->turn);
-    auto* arena = static_cast<std::byte*>(space.arena.get());
-    start(picture, static_cast<int>(level.plan.arch.r), arena + space.layout.image);
-    cuda_detail::replay(level.graph.get(), stream());
-    cuda_detail::download(space.logits.get(), arena + space.layout.logits, logits.size_bytes(), stream());
-    cuda_detail::synchronize(stream());
-    std::memcpy(logits.data(), space.logits.get(), logits.size_bytes());
+    backend_.run_on(level, space, logits,
+                    [&](std::byte* input, void*) { start(picture, static_cast<int>(level.plan.arch.r), input); });
   }
 
   /// Only the input, back on the host: [r,r,3], for tests.
   void apply(const data::image& picture, int r, std::span<float> out) {
+    if (r < 1 || out.size() != image_values(r))
+      throw error(errc::invalid_argument, "cuda pictures", text("room for an input of ", r, "×", r, "×3"),
+                  text("room for ", out.size()));
     const std::lock_guard turn(backend_.open->turn);
     const auto input = cuda_detail::device_memory(backend_.open->info.index, out.size_bytes(), "an input");
     start(picture, r, static_cast<std::byte*>(input.get()));

@@ -46,6 +46,16 @@ DYNOFA_DEVICE void warp_barrier() { __syncwarp(); }
 DYNOFA_DEVICE float from_lane_xor(float x, int mask) { return __shfl_xor_sync(0xFFFFFFFFu, x, mask); }
 
 DYNOFA_DEVICE float saturate(float x) { return __saturatef(x); }
+/// max(x, 0), NaN for NaN.
+DYNOFA_DEVICE float max_of_zero(float x) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  float most;
+  asm("max.NaN.f32 %0, %1, 0f00000000;" : "=f"(most) : "f"(x));
+  return most;
+#else // Turing has no such instruction
+  return x < 0.f ? 0.f : x;
+#endif
+}
 DYNOFA_DEVICE float to_float(half x) { return __half2float(x); }
 DYNOFA_DEVICE void from_float(float x, half& to) { to = __float2half_rn(x); }
 
@@ -102,12 +112,13 @@ DYNOFA_DEVICE void from_float(float x, float& to) { to = x; }
 DYNOFA_DEVICE void load_pair(const float* from, float& x, float& y) { x = from[0], y = from[1]; }
 DYNOFA_DEVICE void store_pair(float* to, float x, float y) { to[0] = x, to[1] = y; }
 
-DYNOFA_DEVICE float h_sigmoid(float x) { return saturate(x * (1.f / 6.f) + 0.5f); }
+/// A gate; `saturate` alone makes NaN 0.
+DYNOFA_DEVICE float h_sigmoid(float x) { return x != x ? x : saturate(x * (1.f / 6.f) + 0.5f); }
 
 DYNOFA_DEVICE float activate(activation act, float x) {
-  if (act == activation::relu) return x > 0.f ? x : 0.f;
-  if (act == activation::h_swish) return x * h_sigmoid(x);
-  if (act == activation::relu6) return 6.f * saturate(x * (1.f / 6.f));
+  if (act == activation::relu) return max_of_zero(x);
+  if (act == activation::h_swish) return x * saturate(x * (1.f / 6.f) + 0.5f); // NaN · 0 is NaN
+  if (act == activation::relu6) return x != x ? x : 6.f * saturate(x * (1.f / 6.f));
   return x;
 }
 

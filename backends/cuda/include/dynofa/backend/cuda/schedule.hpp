@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -26,12 +28,18 @@ template <class Visit>
 void for_each_tiling(const block& b, precision p, int batch, device_limits device, Visit&& visit) {
   const bool half = p == precision::fp16;
   const int slices = padded_depth(p, b.in_channels) / slice_of(p), chunks = ceil_div(b.mid_channels, channel_chunk);
-  // fp16: fitted to the times of 5000 cuts of 140 blocks (gpu_figures tilings); fp32: as read
+  // Where the numbers come from. fp16: least squares over the times of 5000 tilings of 140 blocks on an H100, which
+  // `gpu_figures tilings` prints. fp32: instructions counted in the compiled kernel, cycles as in fp16 but for what its
+  // products take more.
+  // Instructions of a warp: to expand 32 pixels (an epilogue, and the products of each slice of input channels), to
+  // begin, and to slide over four outputs (a window's rows: loads and multiply-adds, then the store).
   const double per_strip = half ? 145 + slices * 53 : 250 + slices * 590, setup = 290;
-  const double per_row = half ? (3 * b.stride + b.kernel) * 2.0 + 5.5 * b.kernel // of the window
-                              : (3 * b.stride + b.kernel) + 9.0 * b.kernel;
+  const double per_row =
+      half ? (3 * b.stride + b.kernel) * 2.0 + 5.5 * b.kernel : (3 * b.stride + b.kernel) + 9.0 * b.kernel;
   const double per_run = b.kernel * per_row + (half ? 45 : 60);
-  const double alone = half ? 3.8 : 6.0, crowded = half ? 1.13 : 1.2, per_share = half ? 0.11 : 0.075; // cycles
+  // Cycles per instruction of a thread block that is alone on its multiprocessor, and of one that shares its four
+  // schedulers; and for each value of squeeze-excite's hidden layer that the gate kernel adds up.
+  const double alone = half ? 3.8 : 6.0, crowded = half ? 1.13 : 1.2, per_share = half ? 0.11 : 0.075;
   for (const int threads : {256, 128})
     for (int height = 1; height <= std::min(b.out_size, 16); ++height)
       for (int width = 4; width < std::min(b.out_size + 4, 32); width += 4) {
@@ -127,6 +135,27 @@ struct addresses {
   std::byte* arena = nullptr;
 };
 
+/// Throws errc::mismatch for a plan of another space, errc::unsupported for activations that the fused kernels have not
+/// built in and for more images than grids can number: thread blocks are numbered by image, rows of pixels by an int.
+inline void require_runnable(const packed_layout& weights, const plan& p, std::int64_t images,
+                             std::int32_t down = most_down) {
+  if (!(p.space == weights.space))
+    throw error(errc::mismatch, "cuda backend bind", "a plan of the packed super-network's space",
+                text("a plan of another space, ", p.arch));
+  std::int64_t most = down;
+  for (const block& b : p.blocks) {
+    if (b.se_act != activation::relu || b.se_gate != activation::h_sigmoid || b.act == activation::h_sigmoid ||
+        b.project_act == activation::h_sigmoid ||
+        (b.kind == block_kind::separable && b.project_act != activation::identity))
+      throw error(errc::unsupported, "cuda backend bind", "activations that its kernels compute",
+                  text("another in unit ", b.unit));
+    const std::int64_t pixels = std::int64_t(b.out_size) * b.out_size;
+    most = std::min(most, std::numeric_limits<std::int32_t>::max() / pixels);
+  }
+  if (images > most)
+    throw error(errc::unsupported, "cuda backend bind", text("a batch of at most ", most, " images"), text(images));
+}
+
 /// The launches of a level. Blocks read one of two activation buffers and write the other; stem and block 0 are one
 /// launch where it can be, an inverted residual two, or three with squeeze-excite, the head three.
 class schedule {
@@ -137,15 +166,7 @@ public:
       , arena_{arena}
       , at_{at}
       , device_{device} {
-    if (!(p.space == weights.space))
-      throw error(errc::mismatch, "cuda backend bind", "a plan of the packed super-network's space",
-                  text("a plan of another space, ", p.arch));
-    for (const block& b : p.blocks) // the fused kernels have these built in
-      if (b.se_act != activation::relu || b.se_gate != activation::h_sigmoid || b.act == activation::h_sigmoid ||
-          b.project_act == activation::h_sigmoid ||
-          (b.kind == block_kind::separable && b.project_act != activation::identity))
-        throw error(errc::unsupported, "cuda backend bind", "activations that its kernels compute",
-                    text("another in unit ", b.unit));
+    require_runnable(weights, p, p.batch, device.down);
   }
 
   /// The whole network: image → logits, both in the arena.
@@ -208,6 +229,9 @@ protected: // calibration makes its launches of the same parts
     s.values = weights_.values;
     s.block = static_cast<std::int16_t>(b);
     s.threads = threads;
+    if (down > device_.down)
+      throw error(errc::unsupported, "cuda backend", text("grids of at most ", device_.down, " rows of thread blocks"),
+                  text(down, " for block ", b));
     s.grid[0] = grid(across), s.grid[1] = grid(down);
     return s;
   }
@@ -239,7 +263,7 @@ protected: // calibration makes its launches of the same parts
       break;
     }
     case block_kind::feature_mix:
-    case block_kind::classifier: steps.push_back(dense(index, in, out)); break;
+    case block_kind::classifier: add_dense(steps, index, in, out); break;
     }
   }
 
@@ -287,9 +311,10 @@ protected: // calibration makes its launches of the same parts
     steps.push_back(front(index, false, true, in, middle));
     const auto& project = weights_.of(b, weight_role::output);
     const int pixels = b.out_size * b.out_size;
-    steps.push_back(product(index, {middle, at_.weights + project.offset, nullptr, scale(index, 1), shift(index, 1),
-                                    b.residual ? in : nullptr, out, plan_.batch * pixels, b.mid_channels,
-                                    b.out_channels, project.pitch, pixels, b.project_act, false}));
+    add_product(steps, index,
+                {middle, at_.weights + project.offset, nullptr, scale(index, 1), shift(index, 1),
+                 b.residual ? in : nullptr, out, plan_.batch * pixels, b.mid_channels, b.out_channels, project.pitch,
+                 pixels, b.project_act, false});
   }
 
   void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out,
@@ -333,9 +358,10 @@ protected: // calibration makes its launches of the same parts
     if (gated) steps.push_back(gate(index, partials, chunks * cut.count, gates, plan_.batch));
 
     const int pixels = b.out_size * b.out_size;
-    steps.push_back(product(index, {middle, at_.weights + project.offset, gated ? gates : nullptr, scale(index, 2),
-                                    shift(index, 2), b.residual ? in : nullptr, out, plan_.batch * pixels,
-                                    b.mid_channels, b.out_channels, project.pitch, pixels, b.project_act, false}));
+    add_product(steps, index,
+                {middle, at_.weights + project.offset, gated ? gates : nullptr, scale(index, 2), shift(index, 2),
+                 b.residual ? in : nullptr, out, plan_.batch * pixels, b.mid_channels, b.out_channels, project.pitch,
+                 pixels, b.project_act, false});
   }
 
   /// Squeeze-excite behind the first product: `parts` shares of the hidden layer → gates, per image.
@@ -357,19 +383,21 @@ protected: // calibration makes its launches of the same parts
   }
 
   /// A fully connected layer on one vector per image.
-  step dense(std::size_t index, const std::byte* in, std::byte* out) const {
+  void add_dense(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out) const {
     const block& b = plan_.blocks[index];
     const auto& w = weights_.of(b, weight_role::output);
-    return product(index, {in, at_.weights + w.offset, nullptr, nullptr, bias_of(b), nullptr, out, plan_.batch,
-                           b.in_channels, b.out_channels, w.pitch, 1, b.act, b.output >= 0});
+    add_product(steps, index,
+                {in, at_.weights + w.offset, nullptr, nullptr, bias_of(b), nullptr, out, plan_.batch, b.in_channels,
+                 b.out_channels, w.pitch, 1, b.act, b.output >= 0});
   }
 
   /// Which kernel a matrix product takes: rows one by one for a few; else wide or narrow tiles, whichever leaves fewer
-  /// channels idle, if they fill the device; else small ones whose warps share the inner dimension.
-  step product(std::size_t index, const pointwise_args& a) const {
+  /// channels idle, if they fill the device; else small ones whose warps share the inner dimension. More tiles of rows
+  /// than a grid has (5 million rows, 669 images of 112×112 pixels in narrow ones) are several launches.
+  void add_product(std::vector<step>& steps, std::size_t index, pointwise_args a) const {
     const bool narrow = ceil_div(a.n, 32) % 2 == 1;
     auto blocks = [&](kernel_id id) {
-      return ceil_div(a.m, shape_of(id).tile_m()) * ceil_div(a.n, shape_of(id).tile_n());
+      return std::int64_t(ceil_div(a.m, shape_of(id).tile_m())) * ceil_div(a.n, shape_of(id).tile_n());
     };
     auto bytes = [&](kernel_id id) {
       return shape_of(id).bytes(weights_.values) + gate_rows_bytes(weights_.values, shape_of(id), a);
@@ -380,15 +408,36 @@ protected: // calibration makes its launches of the same parts
                              : blocks(large) >= device_.multiprocessors && fits(large) ? large
                              : a.k <= 192 || !fits(kernel_id::pointwise_deepest)       ? kernel_id::pointwise_deep
                                                                                        : kernel_id::pointwise_deepest;
-    const bool vector = kernel == kernel_id::vector;
+    if (kernel == kernel_id::vector) {
+      step s = new_step(kernel, index, 128, ceil_div(a.n, 4)); // a warp per output
+      s.pointwise = a;
+      steps.push_back(s);
+      return;
+    }
     const pointwise_shape shape = shape_of(kernel);
-    step s =
-        vector ? new_step(kernel, index, 128, ceil_div(a.n, 4)) // a warp per output
-               : new_step(kernel, index, shape.threads(), ceil_div(a.n, shape.tile_n()), ceil_div(a.m, shape.tile_m()));
-    s.pointwise = a;
-    if (!vector) s.shared_bytes = bytes(kernel);
-    return s;
+    std::int64_t at_once = std::int64_t(device_.down) * shape.tile_m();
+    if (a.gates != nullptr) at_once -= at_once % a.pixels; // whole images: a row's number tells its gates
+    const std::uint32_t shared = bytes(kernel);
+    while (a.m > 0) {
+      const auto rows = static_cast<std::int32_t>(at_once == 0 ? a.m : std::min<std::int64_t>(a.m, at_once));
+      step s = new_step(kernel, index, shape.threads(), ceil_div(a.n, shape.tile_n()), ceil_div(rows, shape.tile_m()));
+      s.pointwise = a;
+      s.pointwise.m = rows;
+      s.shared_bytes = shared;
+      steps.push_back(s);
+      const auto size = static_cast<std::int64_t>(value_bytes(weights_.values));
+      const auto after = [](auto*& p, std::int64_t bytes) {
+        if (p != nullptr) p = as_bytes(p) + bytes;
+      };
+      after(a.a, rows * std::int64_t(a.k) * size);
+      after(a.residual, rows * std::int64_t(a.n) * size);
+      after(a.out, rows * std::int64_t(a.n) * (a.float_out ? 4 : size));
+      after(a.gates, rows / a.pixels * std::int64_t(a.k) * size);
+      a.m -= rows;
+    }
   }
+  static const std::byte* as_bytes(const void* p) { return static_cast<const std::byte*>(p); }
+  static std::byte* as_bytes(void* p) { return static_cast<std::byte*>(p); }
 };
 
 /// The scales and shifts of a level as the kernels want them: per batch norm first its scales, then its shifts.

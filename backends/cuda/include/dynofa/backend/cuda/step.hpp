@@ -11,6 +11,7 @@ namespace dynofa::backend::cuda_detail {
 
 inline constexpr int most_threads = 256; ///< of a thread block
 inline constexpr int channel_chunk = 32; ///< channels that one thread block of the fused kernels works on
+inline constexpr int most_down = 65535;  ///< thread blocks of a grid's second and third dimension
 
 /// Stem and block 0 in one kernel, or one of the two alone, or of block 0 the depthwise convolution alone.
 struct front_args {
@@ -145,6 +146,7 @@ enum class precision : std::uint8_t { fp32, fp16 };
 struct device_limits {
   std::size_t shared_bytes; ///< of one thread block
   std::int32_t multiprocessors;
+  std::int32_t down = most_down; ///< less only in tests
 };
 
 /// One launch.
