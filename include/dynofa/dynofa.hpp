@@ -133,6 +133,7 @@
 #include "dynofa/runtime/shared_coordinator.hpp"
 #include "dynofa/runtime/slack.hpp"
 #include "dynofa/runtime/slow_down_filter.hpp"
+#include "dynofa/runtime/step_evidence.hpp"
 #include "dynofa/runtime/surprise_distribution.hpp"
 #include "dynofa/runtime/target.hpp"
 #include "dynofa/data/class_names.hpp"
