@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <locale>
 #include <string>
 
 namespace dynofa_test::simulate_recorded_noise {
@@ -26,6 +27,7 @@ const std::vector<level_figures> levels = {{0.301284, 50.22}, {0.311673, 50.6}, 
 trace recorded(const std::string& name, double limit_ms) {
   trace t{name, levels, std::vector<double>(levels.size(), 1), {}, {{0, {.latency_ms = limit_ms}}}};
   std::ifstream file(DYNOFA_SOURCE_DIR "/tests/golden/traces/" + name);
+  file.imbue(std::locale::classic());
   for (double ms = 0; file >> ms;) t.factor.push_back(ms / levels.back().latency_ms);
   return t;
 }
