@@ -91,7 +91,7 @@ public:
       raised_ = !changed && level_ > before;
       raised_at_ = filter().log_slow_down();
     }
-    why_ = hopeless_          ? reason::infeasible
+    why_ = unattainable_      ? reason::infeasible
            : !started_        ? reason::start
            : level_ == before ? reason::hold
            : changed          ? reason::target_changed
@@ -147,8 +147,8 @@ private:
   /// The share that can be asked for: the target's, or what the quickest level reaches if that is less.
   double wanted_share() noexcept {
     const double most = in_time(0, 0);
-    hopeless_ = most < target_.percentile;
-    if (!hopeless_) return target_.percentile;
+    unattainable_ = most < target_.percentile;
+    if (!unattainable_) return target_.percentile;
     return most < 0.5 ? 2 : most - options_.hopeless_share; // 2: nothing fits; late by as little as can be
   }
 
@@ -157,7 +157,7 @@ private:
     if (log_limit_ == target::none) {
       bool fits = false;
       const std::size_t level = best_in_table(levels(), target_, filter().slow_down(), &fits);
-      hopeless_ = !fits;
+      unattainable_ = !fits;
       return level;
     }
     const double wanted = wanted_share();
@@ -168,7 +168,7 @@ private:
     while (level > 0 && in_time(level, margin) < enough()) --level;
     if (target_.energy_mj != target::none)
       while (level > 0 && !spares_energy(level, margin) && levels()[level - 1].top1 >= target_.min_top1) --level;
-    hopeless_ |= levels()[level].top1 < target_.min_top1;
+    unattainable_ |= levels()[level].top1 < target_.min_top1;
     return level;
   }
 
@@ -186,9 +186,9 @@ private:
       asked_ = 0;
       return fitting;
     }
-    const bool hopeless = hopeless_;
+    const bool unattainable = unattainable_;
     std::size_t higher = fitting == level_ ? level_ : best(raise_margin());
-    hopeless_ = hopeless;
+    unattainable_ = unattainable;
     while (higher > level_ && closed(higher)) --higher;
     asked_ = higher > level_ ? asked_ + 1 : 0;
     if (asked_ < options_.raise_after) return level_;
@@ -207,7 +207,7 @@ private:
   std::uint64_t image_ = 0;
   std::size_t level_ = 0, asked_ = 0;
   reason why_ = reason::start;
-  bool started_ = false, fresh_ = false, stepped_ = false, raised_ = false, hopeless_ = false;
+  bool started_ = false, fresh_ = false, stepped_ = false, raised_ = false, unattainable_ = false;
 };
 static_assert(runtime_policy<forecast>);
 
