@@ -4,23 +4,24 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <utility>
 
 namespace dynofa::runtime {
 
-/// Whether two late images in a row are a step of the slow-down, which no third image may suffer from, or a disturbance
-/// that passes.
+/// Whether two slow images in a row, the second of them late, are a step of the slow-down, which no third image may
+/// suffer from, or a disturbance that passes.
 ///
 /// On a shared machine something takes the processor for a moment every now and then: 2 to 4 ms each half second on the
-/// one that tests/golden/traces were recorded on. Falls it on the boundary of two images, both are late. What tells the
-/// two apart:
+/// one that tests/golden/traces were recorded on. Where it falls on the boundary of two images, both are slow. What
+/// tells the two apart:
 /// 1. Size. A disturbance takes about as many milliseconds as those before it.
 /// 2. Likeness. The images of a step differ by noise only, a disturbance is cut anywhere. Unlike ones are no proof, as
 /// a
 ///    step may begin within the first of them.
 /// 3. Experience: how many of either there were.
 ///
-/// Where nothing has disturbed yet, two late images are a step; three always are. Trivially copyable.
+/// Where nothing has disturbed yet, such images are a step; three late ones always are. Trivially copyable.
 class step_evidence {
 public:
   /// One image: by how much it and its forecast are slower than the table says (logarithms), the noise of single
@@ -72,13 +73,13 @@ private:
   static constexpr double most_times = 2;
   /// Share of what is known that one more event leaves: the latest ten or so count.
   static constexpr double kept = 0.9;
-  /// Disturbances known before any is seen. 1/4: two unlike images are a step before the first disturbance, and not
-  /// after it.
+  /// What is known before anything is seen. 1 step and 1/4 disturbance: two unlike images are a step before the first
+  /// disturbance, and not after it.
   static constexpr double disturbances_before = 0.25, steps_before = 1;
 
   /// Step against disturbance. A step began between two images or within the first of them, as likely the one as the
-  /// other: then they differ by the noise of both, or by up to the step. So do those of a disturbance; a step and a
-  /// disturbance that make images late are taken to be of factors up to e, so that any difference has a density of 1.
+  /// other: then its images differ by the noise of both, or by any part of it. Those of a disturbance differ by any
+  /// part. Both are taken to be of factors up to e, so that "any part" has a density of 1.
   double odds(double difference, double noise) const noexcept {
     const double deviation = std::sqrt(2.0) * noise, x = difference / deviation;
     const double alike = std::exp(-x * x / 2) / (2.5066282746310002 * deviation);
