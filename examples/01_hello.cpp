@@ -17,5 +17,5 @@ int main(int argc, char**) {
   auto level = session.load(choice::value);
   const std::vector<float> image(160 * 160 * 3, 0.5f);
   std::cout << "class " << argmax(session.run(level, image)) << " of 1000 from " << choice::value << '\n';
-  return 0;
+  return std::cout.flush() ? 0 : 1;
 }

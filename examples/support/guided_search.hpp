@@ -35,7 +35,11 @@ inline std::vector<dynofa::family_level> measure_with_bars(const accuracy_setup_
                                                            dynofa::calibration_options how) {
   dynofa::report::progress calibrating(std::cerr, "  calibrate"), evaluating(std::cerr, "  evaluate ");
   how.progress = std::ref(calibrating);
-  return measure_accuracies(setup, archs, how, {.threads = how.threads, .progress = std::ref(evaluating)});
+  const auto tell = [](const dynofa::arch& a, const dynofa::evaluation_result& result) {
+    if (result.not_finite > 0)
+      std::cout << "  " << a << ": " << result.not_finite << " images gave infinite or NaN logits and count as wrong\n";
+  };
+  return measure_accuracies(setup, archs, how, {.threads = how.threads, .progress = std::ref(evaluating)}, tell);
 }
 
 /// The family in a file that an interrupted run left, or an empty one; a file made from other inputs is refused.

@@ -27,7 +27,10 @@ TEST_CASE("a measured level is what calibrating and evaluating it one by one giv
   const auto rule = data::exact_preprocessing();
   const accuracy_setup<backend::cpu> with{net, rule, decoded_source(images, rule, 1), images, {}, {}};
   const std::vector<arch> archs = {largest(net->space), smallest(net->space)};
-  const auto measured = measure_accuracies(with, archs, {.images = 4, .batch = 2}, {});
+  std::vector<std::pair<arch, int>> told;
+  const auto tell = [&](const arch& a, const evaluation_result& r) { told.emplace_back(a, r.accuracy.images); };
+  const auto measured = measure_accuracies(with, archs, {.images = 4, .batch = 2}, {}, tell);
+  CHECK(told == std::vector<std::pair<arch, int>>{{archs[0].canonical(), 6}, {archs[1].canonical(), 6}});
   REQUIRE(measured.size() == 2);
   for (std::size_t i = 0; i < 2; ++i) {
     CHECK(measured[i].arch == archs[i].canonical());

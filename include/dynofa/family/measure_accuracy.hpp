@@ -3,6 +3,7 @@
 #include "dynofa/calibrate/evaluate.hpp"
 #include "dynofa/family/level.hpp"
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -22,20 +23,25 @@ struct accuracy_setup {
   std::shared_ptr<const typename Backend::packed> packed = evaluating.pack(net);
 };
 
+/// Told what `evaluate` says of each architecture, images without finite logits among it.
+using tell_result = std::function<void(const arch&, const evaluation_result&)>;
+
 /// Calibrates the batch norm of each architecture and counts how often it is right on the images: levels that lack
 /// nothing but a latency, in the order of `archs`. Throws what `calibrate` and `evaluate` throw.
 template <inference_backend Backend>
 std::vector<family_level> measure_accuracies(const accuracy_setup<Backend>& with, std::span<const arch> archs,
                                              const calibration_options& calibration,
-                                             const evaluation_options& evaluation) {
+                                             const evaluation_options& evaluation, const tell_result& tell = {}) {
   std::vector<evaluated_level> levels;
   for (auto& c : calibrate(with.calibrating, with.net, archs, with.calibration, calibration, with.packed))
     levels.push_back({c.arch, std::move(c.statistics)});
   const auto results =
       evaluate(with.evaluating, with.net, with.packed, levels, with.images, with.preprocessing, evaluation);
   std::vector<family_level> measured;
-  for (std::size_t i = 0; i < levels.size(); ++i)
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    if (tell) tell(levels[i].arch, results[i]);
     measured.push_back({levels[i].arch, std::move(levels[i].statistics), results[i].accuracy, {}});
+  }
   return measured;
 }
 

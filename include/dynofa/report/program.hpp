@@ -82,8 +82,7 @@ int run_program(Body body, int argc, char** argv) noexcept {
     }
     status = explain_fault(std::cerr);
   }
-  const bool taken = bool(std::cout.flush()) & (std::fflush(stdout) == 0) & (std::ferror(stdout) == 0);
-  if (taken) return status;
+  if (std::cout.flush() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
   pollfd end{STDOUT_FILENO, POLLOUT, 0};
   const bool closed = ::poll(&end, 1, 0) == 1 && (end.revents & (POLLERR | POLLNVAL)) != 0;
   std::fprintf(stderr, "standard output: expected to take every line, got a %s\n",

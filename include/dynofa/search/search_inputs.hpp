@@ -1,10 +1,11 @@
 #pragma once
+#include "dynofa/core/random.hpp"
 #include "dynofa/core/state_file.hpp"
 #include "dynofa/search/candidate.hpp"
 #include "dynofa/space/json.hpp"
 #include "dynofa/space/sampling.hpp"
 
-#include <cstddef>
+#include <cmath>
 #include <string>
 
 namespace dynofa::search {
