@@ -29,11 +29,12 @@ public:
   }
 
   /// Takes one latency; `level` has to be one of the levels and the time above 0 and finite. Slow images are believed
-  /// the sooner if they are late.
+  /// the sooner if they are late, or as good as late: within two deviations of noise of the limit (a logarithm), as
+  /// else noise that makes one of two images of a step just in time would cost a third.
   slow_down_verdict observe(std::size_t level, double latency_ms, double log_limit) noexcept {
     const double log_ms = std::log(latency_ms), slow_down = log_ms - log_latency_[level];
     const bool urgent = evidence_.observe(slow_down, filter_.log_factor(level), filter_.noise(),
-                                          latency_ms - expected_ms(level), log_ms > log_limit);
+                                          latency_ms - expected_ms(level), log_ms > log_limit - 2 * filter_.noise());
     const slow_down_verdict verdict = filter_.observe(level, slow_down, urgent);
     evidence_.learn(verdict);
     if (verdict == slow_down_verdict::waits) { // an outlier's place is in the distribution, a step's is not
