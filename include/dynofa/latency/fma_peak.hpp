@@ -14,8 +14,8 @@ namespace dynofa {
 namespace fma_peak_detail {
 
 // Twenty-four independent accumulators cover the latency of two FMA pipes on every core we know.
-constexpr int accumulators = 24;
-constexpr long rounds = 400'000;
+inline constexpr int accumulators = 24;
+inline constexpr long rounds = 400'000;
 
 #if defined(__x86_64__)
 __attribute__((target("avx512f"), noinline)) inline float chain_avx512() {
