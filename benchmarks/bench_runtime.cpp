@@ -2,12 +2,12 @@
 // the whole manager around a network that takes no time.
 #include "dynofa/core/random.hpp"
 #include "dynofa/report/program.hpp"
-#include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/monitor.hpp"
 #include "dynofa/runtime/reactive.hpp"
 #include "dynofa/runtime/slack.hpp"
+#include "dynofa/runtime/thread_coordinator.hpp"
 #include "dynofa/simulate/trace.hpp"
 
 #include <benchmark/benchmark.h>
@@ -45,8 +45,8 @@ BENCHMARK_TEMPLATE(policy_cost, forecast)->Name("runtime/forecast/levels:10");
 void coordinator_cost(benchmark::State& state) {
   const trace t = generate_trace(trace_kind::steps, 1, ten);
   const target wanted = t.targets.front().wanted;
-  coordinator device;
-  coordinator::member one = device.join(ten), other = device.join(ten);
+  thread_coordinator device;
+  thread_coordinator::member one = device.join(ten), other = device.join(ten);
   std::size_t image = 0;
   for (auto _ : state) {
     const std::size_t level = one.decide(wanted);

@@ -19,6 +19,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "support.hpp"
 #include <cstdlib>
 #include <iostream>
 

@@ -7,6 +7,8 @@
 // to it.
 // `/bf16` multiplies bf16 in all 1×1 convolutions, `/fp16_weights` keeps weights in half precision, `/cold` walks over
 // 64 MB between images. Every row is compared with the reference backend first.
+#include "dynofa/core/parallel_for.hpp"
+
 #include <benchmark/benchmark.h>
 
 #include "support.hpp"

@@ -5,6 +5,7 @@
 #include "dynofa/backend/session.hpp"
 #include "dynofa/model/load.hpp"
 #include "dynofa/model/random_supernet.hpp"
+#include "dynofa/report/program.hpp"
 #include "dynofa/runtime/dynamic_network.hpp"
 
 #include <benchmark/benchmark.h>

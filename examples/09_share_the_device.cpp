@@ -5,9 +5,9 @@
 #include "dynofa/family/file.hpp"
 #include "dynofa/report/figure.hpp"
 #include "dynofa/report/program.hpp"
-#include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/run_log_io.hpp"
+#include "dynofa/runtime/thread_coordinator.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -59,13 +59,13 @@ static int program(int argc, char** argv) {
             << std::fixed << std::setprecision(2) << levels.front().latency_ms << " to " << top << " ms; limits "
             << limit[0] << " ms for A, " << limit[1] << " ms for B\n";
 
-  runtime::coordinator together;
+  runtime::thread_coordinator together;
   std::array<report::series, 4> drawn;
   std::mutex printing;
   const auto start = clock::now();
   const auto seconds_since = [&] { return std::chrono::duration<double>(clock::now() - start).count(); };
   std::array<std::string, 2> summary;
-  const auto camera = [&](std::size_t who, runtime::coordinator::member member) {
+  const auto camera = [&](std::size_t who, runtime::thread_coordinator::member member) {
     const char name = who == 0 ? 'A' : 'B';
     std::ofstream& log = logs[who];
     runtime::manager_options options;

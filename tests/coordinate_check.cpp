@@ -1,6 +1,6 @@
-#include "dynofa/runtime/coordination.hpp"
+#include "dynofa/runtime/coordination_rule.hpp"
 #include "dynofa/runtime/forecast.hpp"
-#include "dynofa/simulate/shared_device.hpp"
+#include "dynofa/simulate/simulated_device.hpp"
 
 #include "support/checks.hpp"
 #include "support/help.hpp"
@@ -20,7 +20,7 @@ namespace {
 constexpr const char* help = R"(coordinate_check [--seeds A:B] [--members N]
 
 Several dynamic networks on one simulated device, from seeds; share_check does it for real. The parameters of
-`coordination` were chosen on seeds 1 to 30; 101 to 200 and 5001 to 5100 were looked at before the last change,
+`coordination_rule` were chosen on seeds 1 to 30; 101 to 200 and 5001 to 5100 were looked at before the last change,
 51001 to 51060 after it.)";
 
 using support::check, support::fixed;
@@ -28,7 +28,7 @@ const std::vector<support::level_table> families = support::level_tables();
 
 /// A coordination as the control of a simulated device.
 struct coordinated {
-  explicit coordinated(const shared_device& d)
+  explicit coordinated(const simulated_device& d)
       : device{d}
       , number(d.members.size()) {}
   void arrive(std::size_t m) {
@@ -41,15 +41,15 @@ struct coordinated {
   reason why(std::size_t m) const { return rule.why(number[m]); }
 
   static constexpr std::size_t by_forecast = member_options::by_forecast;
-  const shared_device& device;
-  coordination rule;
+  const simulated_device& device;
+  coordination_rule rule;
   std::vector<std::size_t> number, first;
 };
 
 /// Fig. 8 from its starting point: A runs alone at level 6, B arrives at level 5, A and B are too slow for their limits
 /// now; A goes 6 → 5, still too slow, then B 5 → 4, and both are in time. (Levels counted from 1, as there.)
 void check_figure_8() {
-  shared_device d;
+  simulated_device d;
   d.contention = 0.5;
   d.noise = 0.01;
   d.duration_ms = 20000;
@@ -97,7 +97,7 @@ struct figures {
 
 /// Replays and judges each segment between two events in which an oracle gets everybody in time.
 template <class Control>
-void judge(const shared_device& d, Control&& control, figures& f, std::ostream* bad) {
+void judge(const simulated_device& d, Control&& control, figures& f, std::ostream* bad) {
   constexpr double grace_ms = 1000;
   std::set<double> events = {0, d.duration_ms};
   for (const auto& s : d.slow_downs) events.insert(s.from_ms);
@@ -162,7 +162,7 @@ void check_stories(support::seed_range seeds, std::size_t members) {
   for (const auto& [name, levels] : families) {
     figures ours, alone;
     for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
-      const shared_device d = generate_shared_device(seed, levels, members);
+      const simulated_device d = generate_shared_device(seed, levels, members);
       judge(d, coordinated(d), ours, &std::cout);
       judge(d, uncoordinated<forecast>(d), alone, nullptr);
     }
@@ -186,7 +186,7 @@ void check_calm(support::seed_range seeds, std::size_t members, double outliers)
     std::size_t bad = 0, runs = 0, total = 0, all = 0;
     double most = 0;
     for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
-      shared_device d = generate_shared_device(seed, levels, members);
+      simulated_device d = generate_shared_device(seed, levels, members);
       double longest = 0;
       for (device_member& m : d.members) {
         m.from_ms = 0, m.until_ms = target::none;

@@ -3,11 +3,11 @@
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
 #include "dynofa/report/program.hpp"
-#include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
 #include "dynofa/runtime/run_figure.hpp"
 #include "dynofa/runtime/run_log_io.hpp"
+#include "dynofa/runtime/thread_coordinator.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include "support/checks.hpp"
@@ -182,7 +182,7 @@ void check_sharing(const family& f, const std::string& device, double seconds) {
   const double top_ms = levels.back().latency_ms, limit = 1.5 * top_ms;
   std::cout << "two networks, an image every " << fixed(3 * top_ms) << " and " << fixed(3.4 * top_ms) << " ms, limit "
             << fixed(limit) << " ms\n";
-  coordinator together;
+  thread_coordinator together;
   std::array<std::vector<image_record>, 2> images;
   const auto begin = clock_type::now();
   const auto camera = [&](std::size_t who) {

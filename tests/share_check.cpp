@@ -1,10 +1,10 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
-#include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
-#include "dynofa/runtime/shared_coordinator.hpp"
+#include "dynofa/runtime/process_coordinator.hpp"
+#include "dynofa/runtime/thread_coordinator.hpp"
 
 #include "../examples/support/co_runner.hpp"
 #include "support/checks.hpp"
@@ -115,7 +115,7 @@ void print(const char* what, const std::array<pair_figures, 2>& both) {
 
 void check_threads(const scene& s) {
   std::cout << "two threads on core " << s.core << "; B comes after 4 s\n";
-  coordinator device;
+  thread_coordinator device;
   const auto together = in_threads(s, [&] { return device.join(s.levels); });
   print("coordinated   ", together);
   print("each by itself", in_threads(s, [&] { return forecast(s.levels); }));
@@ -134,13 +134,13 @@ void check_processes(const scene& s) {
   random_stream random(1, "share_check");
   const std::string name = text("share-check-", getpid());
   for (int repeat = 0; repeat < 5; ++repeat) {
-    shared_coordinator device(name);
+    process_coordinator device(name);
     const double arrival = 4000, death = arrival + 1500 + 2500 * random.uniform(), end = death + 6000;
     const auto start = clock_type::now() + std::chrono::milliseconds(200);
     const pid_t child = fork();
     if (child == 0) {
       std::this_thread::sleep_until(start + std::chrono::milliseconds(3700)); // joins when it arrives
-      shared_coordinator mine(name);
+      process_coordinator mine(name);
       s.camera(mine.join(s.levels), start, arrival, 1e9, s.top_ms * 3.4, [](auto&, const image&) {});
       _exit(0);
     }

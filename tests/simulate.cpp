@@ -34,8 +34,8 @@ constexpr const char* help =
 
 Replays generated traces with run-time policies and checks the bars of the run-time control; or LOG, the JSON
 lines or CSV of a manager, on the levels that it begins with. FILE has other levels: a family (.dynofa), or a JSON
-list of {"latency_ms", "top1"}. The parameters of `forecast` were chosen on seeds 1 to 30; 1001 to 1100, 20001 to 20100 and 40001 to 40100 were seen
-before the last change, 50001 to 50100 after it. Of the doublings there are 200, from seed A on.)";
+list of {"latency_ms", "top1"}. The parameters of `forecast` were chosen on seeds 1 to 30; 1001 to 1100, 20001 to 20100, 40001 to 40100 and 50001
+to 50100 were seen before the last change, 60001 to 60100 after it. Of the doublings there are 200, from seed A on.)";
 
 using support::check, support::fixed;
 

@@ -72,7 +72,7 @@ TEST_CASE("the CPU kernels collect what the reference collects, on every instruc
   }
 }
 
-TEST_CASE("batches that are worked on in lots of several images collect the same") {
+TEST_CASE("batches that are worked on in groups of several images collect the same") {
   const auto net = support::tiny_supernet();
   for (const arch& a : {smallest(net->space), largest(net->space)}) {
     const bn_statistics wanted = collect(backend::reference{}, net, a, {21, 9});
@@ -222,8 +222,8 @@ TEST_CASE(
   CHECK(said(net, other, 4, "resized to r x r") ==
         text("calibrator: expected a state of architecture ", other.canonical(), ", got one of architecture ", a));
   CHECK(said(retrained, a, 4, "resized to r x r") == text("calibrator: expected a state of super-network ",
-                                                          in_base(16, retrained->hash()),
-                                                          ", got one of super-network ", in_base(16, net->hash())));
+                                                          in_base(16, retrained->hash()), ", got one of super-network ",
+                                                          in_base(16, net->hash())));
   CHECK(said(net, a, 5, "resized to r x r") == "calibrator: expected a state of batches of 5, got one of batches of 4");
   CHECK(said(net, a, 4, "cropped") ==
         "calibrator: expected a state of inputs cropped, got one of inputs resized to r x r");

@@ -68,6 +68,8 @@ TEST_CASE("the style shows in the names of the blocks") {
                "blocks.1.mobile_inverted_conv.depth_conv.bn.weight"}) == key_style::extracted_old);
   CHECK(style({"first_conv.conv.weight", "blocks.1.conv.inverted_bottleneck.conv.weight",
                "blocks.1.conv.inverted_bottleneck.bn.weight"}) == key_style::extracted_new);
+  CHECK(style({"blocks.1.mobile_inverted_conv.depth_conv.bn.bn.weight", "blocks.1.total_ops",
+               "blocks.1.total_params"}) == key_style::supernet_old); // thop's counters say nothing of it
   CHECK(style({"_orig_mod.module.model.blocks.1.conv.inverted_bottleneck.conv.conv.weight"}) ==
         key_style::supernet_new);
   CHECK(style({"module.blocks.1.conv.inverted_bottleneck.conv.conv.weight"}) == key_style::supernet_new);

@@ -32,7 +32,7 @@ TEST_CASE("lists that grow and lists of fixed size give the same forecast, to th
     const double outlier = random.chance(0.02) ? 3 : 1;
     const std::size_t level = random.below(6);
     const double ms = paper_six[level].latency_ms * slow_down * outlier * std::exp(0.03 * random.normal());
-    REQUIRE(grows.observe(level, ms) == fixed.observe(level, ms));
+    REQUIRE(grows.observe(level, ms, std::log(70)) == fixed.observe(level, ms, std::log(70)));
     for (std::size_t l = 0; l < 6; ++l) {
       REQUIRE(grows.room_to(std::log(70), l) == fixed.room_to(std::log(70), l));
       REQUIRE(grows.share_within(std::log(70), l, 0.01) == fixed.share_within(std::log(70), l, 0.01));

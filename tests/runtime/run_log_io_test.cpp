@@ -130,6 +130,9 @@ TEST_CASE("a file begins with its levels, stands for itself, and may be joined t
     CHECK(t.levels == read(content).levels());
     CHECK(t.factor == std::vector<double>{2, 2});
     CHECK(read_trace(content + content, "joined").images() == 4);
+    const level_figures other_levels[] = {{1, 50}, {2, 60}}; // for another family: the same machine
+    CHECK(read_trace(content, "log", other_levels).factor == t.factor);
+    CHECK(read_trace(content, "log", other_levels).levels.size() == 2);
     std::string other = content;
     other.replace(other.find("41.16"), 5, "41.15");
     CHECK_THROWS_AS(read_trace(content + other, "joined"), error);

@@ -1,10 +1,10 @@
 // ctest: long
 // ctest: threads
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/runtime/coordinator.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
-#include "dynofa/runtime/shared_coordinator.hpp"
+#include "dynofa/runtime/process_coordinator.hpp"
+#include "dynofa/runtime/thread_coordinator.hpp"
 
 #include <doctest/doctest.h>
 
@@ -54,7 +54,7 @@ TEST_CASE("managers, targets, switches and dying processes at once") {
       const pid_t child = fork();
       if (child == 0) {
         try {
-          shared_coordinator mine(name);
+          process_coordinator mine(name);
           auto m = mine.join(levels, {.weight = 2});
           while (true) {
             const std::size_t level = m.decide({.latency_ms = levels[3].latency_ms});
@@ -76,8 +76,8 @@ TEST_CASE("managers, targets, switches and dying processes at once") {
   std::atomic<bool> stop = false;
   std::atomic<std::uint64_t> images = 0, shared_images = 0, switches = 0, wrong = 0;
   {
-    coordinator device;
-    using managed = manager<backend::cpu, coordinator::member>;
+    thread_coordinator device;
+    using managed = manager<backend::cpu, thread_coordinator::member>;
     const auto weights = backend::cpu{}.pack(f.net());
     std::vector<std::unique_ptr<managed>> managers;
     for (int i = 0; i < 2; ++i)
@@ -121,7 +121,7 @@ TEST_CASE("managers, targets, switches and dying processes at once") {
     threads.emplace_back([&] {
       random_stream random(3, "stress/shared");
       while (!stop) { // comes and goes as well
-        shared_coordinator mine(name);
+        process_coordinator mine(name);
         auto m = mine.join(levels);
         for (int i = 0; i < 2000 && !stop; ++i) {
           const std::size_t level = m.decide({.latency_ms = levels[3].latency_ms});
@@ -150,7 +150,7 @@ TEST_CASE("managers, targets, switches and dying processes at once") {
   CHECK(images > 100);
   CHECK(shared_images > 100);
   CHECK(switches > 1000);
-  for (int i = 0; i < 500 && !shared_coordinator::remove(name); ++i)
+  for (int i = 0; i < 500 && !process_coordinator::remove(name); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   CHECK(access(("/dev/shm/dynofa-" + name).c_str(), F_OK) != 0);
   MESSAGE(images.load() << " images of two managers, " << shared_images.load() << " of a shared member, "

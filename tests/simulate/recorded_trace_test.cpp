@@ -60,7 +60,7 @@ TEST_CASE("a trace recorded beside real co-runners replays for every policy") {
   const trace t = read_trace(path, levels);
   REQUIRE(t.images() == images);
   const replay_figures oracle = replay_oracle(t);
-  CHECK(oracle.late == oracle.hopeless);
+  CHECK(oracle.late == oracle.unattainable);
   const auto judge = [&](auto policy) {
     const replay_figures figures = replay(t, policy);
     CHECK(figures.images == images);

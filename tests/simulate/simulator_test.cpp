@@ -30,8 +30,8 @@ TEST_CASE("no policy is late less often than the oracle, nor better with as few 
   for (std::size_t k = 0; k < trace_kinds.size(); ++k) {
     const trace t = generate_trace(static_cast<trace_kind>(k), 3, paper_six);
     const replay_figures oracle = replay_oracle(t), policy = replay(t, forecast(t.levels));
-    CHECK(oracle.late == oracle.hopeless);
-    CHECK(policy.hopeless == oracle.hopeless);
+    CHECK(oracle.late == oracle.unattainable);
+    CHECK(policy.unattainable == oracle.unattainable);
     CHECK(policy.late >= oracle.late);
     CHECK(policy == replay(t, forecast(t.levels)));
     const replay_figures fixed = best_static_level(t, policy.late);
@@ -49,7 +49,7 @@ TEST_CASE("counted by hand") {
   CHECK(top.late == 2);
   CHECK(low.late == 1);
   CHECK(best.late == 1);
-  CHECK(best.hopeless == 1);
+  CHECK(best.unattainable == 1);
   CHECK(best.switches == 1);
   CHECK(best.mean_top1() == doctest::Approx(67.5));
   CHECK(best_static_level(t, 2).mean_top1() == 70);

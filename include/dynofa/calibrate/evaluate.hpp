@@ -66,7 +66,7 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
     std::vector<int> labels;                            ///< of the images in them
     std::vector<float> logits;
   };
-  const auto hire = [&] {
+  const auto make_worker = [&] {
     auto w = std::make_unique<worker>(worker{session<Backend>(backend, net, packed), {}, {}, {}, {}, {}, {}});
     for (const evaluated_level& l : levels) {
       w->bound.push_back(w->runner.load(l.arch, l.statistics, options.batch));
@@ -109,10 +109,10 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
           if (!idle.empty()) w = idle.back(), idle.pop_back();
         }
         if (w == nullptr) {
-          auto hired = hire();
-          w = hired.get();
+          auto made = make_worker();
+          w = made.get();
           const std::lock_guard lock(mutex);
-          all.push_back(std::move(hired));
+          all.push_back(std::move(made));
         }
         for (auto& [r, input] : w->inputs) {
           const std::size_t values = input.size() / batch;

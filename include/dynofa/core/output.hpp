@@ -47,6 +47,7 @@ inline void require_writable(const std::filesystem::path& path) {
 /// Opens a file that is written as work goes on, such as a log; what was in it goes. Throws errc::io.
 inline std::ofstream open_to_write(const std::filesystem::path& path) {
   std::ofstream file(path, std::ios::binary);
+  file.imbue(std::locale::classic()); // files do not follow the global locale
   if (!file) throw error(errc::io, path.string(), "a file that can be written", detail::errno_text());
   return file;
 }

@@ -90,7 +90,7 @@ inline key_style style_of(const state_dict& tensors, std::string_view where) {
   for (const auto& named : tensors) {
     const std::string whole = detail::without_wrappers(named.first);
     const std::string_view key = whole;
-    if (!key.starts_with(detail::block_prefix)) continue;
+    if (!key.starts_with(detail::block_prefix) || detail::is_counter(key)) continue;
     const auto layer = key.substr(std::min(key.size(), key.find('.', detail::block_prefix.size()))); // after the number
     (layer.starts_with(detail::old_block_layer) ? has_old : has_new) = true;
     for (const auto wrapped : detail::wrapped_layers) has_wrapped = has_wrapped || layer.find(wrapped) != layer.npos;

@@ -498,7 +498,7 @@ private:
 /// Reads the pickle at the front of `bytes` (more may follow: see document::size). `where` names the file in errors.
 ///
 /// Errors: errc::bad_file for a truncated or malformed pickle or one beyond the limits, errc::unsupported for an opcode
-/// that needs what is not in the file. Cost: linear in the pickle; memory at most about 100 bytes per value.
+/// that needs what is not in the file. Cost: linear in the pickle; memory at most about 130 bytes per value.
 inline document read(std::span<const std::byte> bytes, std::string_view where, const limits& limit = {}) {
   return detail::machine(bytes, where, limit).run();
 }

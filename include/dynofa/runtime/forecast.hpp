@@ -21,10 +21,16 @@ struct forecast_options {
   /// The present level stays while the foreseen share of late images is above the target's by no more than this part of
   /// it. 0.3: a share of 5 % counted over 256 images is uncertain by 1.4 %, a quarter of it.
   double keep_share = 0.3;
-  /// Images in a row that have to ask for the raise. 4; after a confirmed step none are waited for.
+  /// Images in a row that have to ask for the raise. 4; those that confirmed a step have asked already.
   std::size_t raise_after = 4;
-  /// Images for which a level stays closed after a raise to it was taken back under the same slow-down; doubles with
-  /// every failure up to `closed_most`. 1024 and 8192: a level on the edge is tried ever more rarely.
+  /// What a raise has to be worth: the top-1 gained, summed over the images that asked, as a share of what the family
+  /// spans. So a raise over most of the family waits for 4 images, one by a fiftieth of it for 38. 0.75: beside
+  /// recorded co-runners 0.5 has 0.04 % more late images and 1 has 0.01 points less top-1; alone the switches are the
+  /// same.
+  double raise_price = 0.75;
+  /// Images for which a level stays closed after a raise to it was taken back under the same slow-down; four times as
+  /// many with every failure, up to `closed_most`. 1024 and 8192: a level on the edge is tried three times in 6000
+  /// images, ever more rarely.
   std::size_t closed_first = 1024, closed_most = 8192;
   /// If even the quickest level misses the percentile, the best level whose share of images in time is this close to
   /// the quickest one's is run: outliers that are late on every level are no reason to give accuracy away. 0.01.
@@ -44,8 +50,8 @@ public:
       : options_{options}
       , known_{levels, options.filter}
       , closed_(levels.size()) {
-    require_argument(options.raise_margin >= 0 && options.raise_noise >= 0, "forecast_options",
-                     "raise margins of at least 0", "less");
+    require_argument(options.raise_margin >= 0 && options.raise_noise >= 0 && options.raise_price >= 0,
+                     "forecast_options", "raise margins and price of at least 0", "less");
     require_argument(options.closed_first != 0 && options.closed_most >= options.closed_first,
                      "forecast_options::closed_first", "1 to closed_most images", options.closed_first);
     require_argument(options.hopeless_share >= 0 && options.hopeless_share < 0.5, "forecast_options::hopeless_share",
@@ -58,7 +64,7 @@ public:
     if (level >= levels().size() || !(latency_ms > 0) || !std::isfinite(latency_ms)) return;
     ++image_;
     fresh_ = true;
-    stepped_ |= known_.observe(level, latency_ms) == slow_down_verdict::step;
+    stepped_ |= known_.observe(level, latency_ms, log_limit_) == slow_down_verdict::step;
   }
 
   std::size_t decide(const target& t) noexcept {
@@ -70,21 +76,22 @@ public:
       for (closing& c : closed_) c = {.length = options_.closed_first};
     }
     fresh_ = false;
-    const bool free = changed || stepped_; // the past says nothing against any level
+    const bool quicker = stepped_ && filter().last_surprise() < 0, slower = stepped_ && !quicker;
     const std::size_t before = level_;
-    if (free) {
-      const bool slower = stepped_ && filter().last_surprise() > 0;
-      level_ = best(slower && !changed ? raise_margin() : 0); // one more late image would be one too many
-      while (level_ > 0 && closed(level_)) --level_;
+    if (changed) {
+      level_ = best(0); // the past says nothing against any level
+    } else if (slower) {
+      level_ = std::min(level_, best(raise_margin())); // one more late image would be one too many
     } else {
+      if (quicker) asked_ = options_.raise_after;
       level_ = move();
     }
-    if (free) asked_ = 0;
+    if (changed || slower) asked_ = 0;
     if (before != level_) {
-      raised_ = !free && level_ > before;
+      raised_ = !changed && level_ > before;
       raised_at_ = filter().log_slow_down();
     }
-    why_ = hopeless_          ? reason::infeasible
+    why_ = unattainable_      ? reason::infeasible
            : !started_        ? reason::start
            : level_ == before ? reason::hold
            : changed          ? reason::target_changed
@@ -140,8 +147,8 @@ private:
   /// The share that can be asked for: the target's, or what the quickest level reaches if that is less.
   double wanted_share() noexcept {
     const double most = in_time(0, 0);
-    hopeless_ = most < target_.percentile;
-    if (!hopeless_) return target_.percentile;
+    unattainable_ = most < target_.percentile;
+    if (!unattainable_) return target_.percentile;
     return most < 0.5 ? 2 : most - options_.hopeless_share; // 2: nothing fits; late by as little as can be
   }
 
@@ -150,7 +157,7 @@ private:
     if (log_limit_ == target::none) {
       bool fits = false;
       const std::size_t level = best_in_table(levels(), target_, filter().slow_down(), &fits);
-      hopeless_ = !fits;
+      unattainable_ = !fits;
       return level;
     }
     const double wanted = wanted_share();
@@ -161,11 +168,12 @@ private:
     while (level > 0 && in_time(level, margin) < enough()) --level;
     if (target_.energy_mj != target::none)
       while (level > 0 && !spares_energy(level, margin) && levels()[level - 1].top1 >= target_.min_top1) --level;
-    hopeless_ |= levels()[level].top1 < target_.min_top1;
+    unattainable_ |= levels()[level].top1 < target_.min_top1;
     return level;
   }
 
-  /// From the present level: down at once if it does not fit, up with margin, patience and not to a closed level.
+  /// From the present level: down at once if it does not fit; up with margin, when it is worth it, and not to a closed
+  /// level.
   std::size_t move() noexcept {
     const std::size_t fitting = best(0, true);
     if (fitting < level_) {
@@ -173,19 +181,21 @@ private:
         closing& c = closed_[level_];
         c.until = image_ + c.length;
         c.slow_down = filter().log_slow_down();
-        c.length = std::min(2 * c.length, options_.closed_most);
+        c.length = std::min(4 * c.length, options_.closed_most);
       }
       asked_ = 0;
       return fitting;
     }
-    const bool hopeless = hopeless_;
+    const bool unattainable = unattainable_;
     std::size_t higher = fitting == level_ ? level_ : best(raise_margin());
-    hopeless_ = hopeless;
+    unattainable_ = unattainable;
     while (higher > level_ && closed(higher)) --higher;
     asked_ = higher > level_ ? asked_ + 1 : 0;
     if (asked_ < options_.raise_after) return level_;
+    const double worth = (levels()[higher].top1 - levels()[level_].top1) * static_cast<double>(asked_);
+    if (worth < options_.raise_price * (levels().back().top1 - levels().front().top1)) return level_;
     asked_ = 0;
-    return std::max(higher, level_);
+    return higher;
   }
 
   forecast_options options_;
@@ -197,7 +207,7 @@ private:
   std::uint64_t image_ = 0;
   std::size_t level_ = 0, asked_ = 0;
   reason why_ = reason::start;
-  bool started_ = false, fresh_ = false, stepped_ = false, raised_ = false, hopeless_ = false;
+  bool started_ = false, fresh_ = false, stepped_ = false, raised_ = false, unattainable_ = false;
 };
 static_assert(runtime_policy<forecast>);
 

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/runtime/level_figures.hpp"
 #include "dynofa/runtime/slow_down_filter.hpp"
+#include "dynofa/runtime/step_evidence.hpp"
 #include "dynofa/runtime/surprise_distribution.hpp"
 
 #include <array>
@@ -27,9 +28,14 @@ public:
     for (const level_figures& l : levels) log_latency_.push_back(std::log(l.latency_ms));
   }
 
-  /// Takes one latency; `level` has to be one of the levels and the time above 0 and finite.
-  slow_down_verdict observe(std::size_t level, double latency_ms) noexcept {
-    const slow_down_verdict verdict = filter_.observe(level, std::log(latency_ms) - log_latency_[level]);
+  /// Takes one latency; `level` has to be one of the levels and the time above 0 and finite. Slow images are believed
+  /// the sooner if they are late.
+  slow_down_verdict observe(std::size_t level, double latency_ms, double log_limit) noexcept {
+    const double log_ms = std::log(latency_ms), slow_down = log_ms - log_latency_[level];
+    const bool urgent = evidence_.observe(slow_down, filter_.log_factor(level), filter_.noise(),
+                                          latency_ms - expected_ms(level), log_ms > log_limit);
+    const slow_down_verdict verdict = filter_.observe(level, slow_down, urgent);
+    evidence_.learn(verdict);
     if (verdict == slow_down_verdict::waits) { // an outlier's place is in the distribution, a step's is not
       if (waiting_ < waits_.size()) waits_[waiting_++] = filter_.last_surprise();
       return verdict;
@@ -75,11 +81,12 @@ public:
       if (!(std::isfinite(l.energy_mj) && l.energy_mj >= 0 && std::isfinite(log_latency_[i]))) return false;
       if (i > 0 && !(l.latency_ms > before.latency_ms && l.top1 > before.top1)) return false;
     }
-    return filter_.valid(levels_.size()) && surprises_.valid() && waiting_ <= waits_.size();
+    return filter_.valid(levels_.size()) && surprises_.valid() && evidence_.valid() && waiting_ <= waits_.size();
   }
 
 private:
   filter_type filter_;
+  step_evidence evidence_;
   surprise_distribution surprises_;
   List<level_figures> levels_;
   List<double> log_latency_;

@@ -24,7 +24,7 @@ public:
       : latency_forecast(few(levels), options) {}
 
   slow_down_verdict observe(std::size_t level, double latency_ms) noexcept {
-    const slow_down_verdict verdict = latency_forecast::observe(level, latency_ms);
+    const slow_down_verdict verdict = latency_forecast::observe(level, latency_ms, log_limit_);
     if (verdict == slow_down_verdict::taken) find_quantiles();
     return verdict;
   }

@@ -2,9 +2,11 @@
 #include "dynofa/core/error.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -22,17 +24,18 @@ struct slow_down_options {
   double least_noise = 0.005;
   /// How far the slow-down drifts per image, in units of the noise. 0.05: the estimate averages about 20 images.
   double drift = 0.05;
-  /// Share of a new image in the estimate of the noise. 0.03: about 30 images, so that ten noisier ones are followed.
+  /// Share of a new image in the estimate of the noise. 0.01: about 100 images.
   double noise_gain = 0.01;
   /// An image further from the forecast than this many deviations is a surprise: not believed until confirmed. 4: one
   /// of 16 000 images of Gaussian noise.
   double surprise = 4;
-  /// Surprises in a row on the slow side that make a step: 2. One may be an outlier, and a third late image would be
-  /// one too many.
+  /// Surprises in a row on the slow side that make a step if it is urgent, as they are late: 2. One may be an outlier,
+  /// and a third late image would be one too many.
   std::size_t confirm_slow = 2;
-  /// The same on the quick side, one more if they are unlike. 3: acting late costs a little accuracy only.
+  /// Surprises that make a step if it is not, be they quicker or slow and in time: that many, and alike. 3: acting late
+  /// costs little then, and a disturbance that passes leaves images that are not alike. With 8 in a row any will do.
   std::size_t confirm_quick = 3;
-  /// How much a level's own factor may differ from the table, beyond what slows all of them. 0.03: an assumption about
+  /// How much a level's own factor may differ from the table, beyond what slows all of them. 0.02: an assumption about
   /// the error of a table.
   double level_deviation = 0.02;
 };
@@ -48,10 +51,9 @@ struct own_factor {
 /// A Kalman filter of one factor by which a processor is slower than the table says, after ALERT (Wan et al., USENIX
 /// ATC 2020), with four changes of ours (not compared with ALERT's own form):
 /// 1. Logarithms, so that a factor of 0.5 and of 4 behave alike and noise is a share of the latency.
-/// 2. Noise of images (R) and drift of the factor (Q) are told apart and both learnt: ALERT's fixed R = 0.001 with Q ≥
-/// 0.1
-///    believes nearly every single image, which makes levels chase noise.
-/// 3. A far outlier waits for its confirmation by the next image: steps are taken whole, outliers leave no trace here
+/// 2. Noise of images (R) and drift of the factor (Q) are told apart, and both are learnt. ALERT's R of 0.001 with a Q
+///    of at least 0.1 believes nearly every single image, which makes levels chase noise.
+/// 3. A far outlier waits for its confirmation by the next ones: steps are taken whole, outliers leave no trace here
 ///    (they stay in the share of late images that `forecast` keeps).
 /// 4. Each level has a small factor of its own: an image on one level says nearly all about the others, not all.
 ///
@@ -74,19 +76,24 @@ public:
                                {options.noise_gain, "noise_gain"},
                                {options.level_deviation, "level_deviation"}})
       require_argument(value > 0 && value <= 1, text("slow_down_options::", what), "above 0, at most 1", value);
+    require_argument(std::min(options.confirm_slow, options.confirm_quick) >= 2 &&
+                         std::max(options.confirm_slow, options.confirm_quick) <= seen_.size(),
+                     "slow_down_options::confirm_…", text("2 to ", seen_.size(), " images"),
+                     text(options.confirm_slow, " and ", options.confirm_quick));
     require_argument(options.surprise >= 1, "slow_down_options::surprise", "at least 1", options.surprise);
     for (own_factor& o : own_) o.variance = options.level_deviation * options.level_deviation;
   }
 
-  /// Takes log(latency / table's latency) of one image on `level`.
-  verdict observe(std::size_t level, double z) noexcept {
+  /// Takes log(latency / table's latency) of one image on `level`. `urgent`: if it is slow, it and those before
+  /// are late enough to be believed.
+  verdict observe(std::size_t level, double z, bool urgent = true) noexcept {
     own_factor& o = own_[level];
     if (images_ > 0) variance_ += process_variance();
     const double total = variance_ + o.variance + noise2_, y = z - value_ - o.value;
     last_surprise_ = y / std::sqrt(total);
     ++images_;
     if (std::abs(last_surprise_) > options_.surprise && images_ > 1) {
-      return doubt(level, z, y);
+      return doubt(level, z, y, urgent);
     }
     forget_doubts();
     // The signed mean of surprises: 0 if the forecast is right on average, whatever the noise.
@@ -127,9 +134,9 @@ public:
     if (own_.size() != levels) return false;
     for (const own_factor& o : own_)
       if (!std::isfinite(o.value) || !(o.variance >= 0)) return false;
-    for (const double x : {value_, noise2_, variance_, bias_, last_surprise_, nearest_, farthest_, sum_})
+    for (const double x : {value_, noise2_, variance_, bias_, last_surprise_})
       if (!std::isfinite(x)) return false;
-    return noise2_ > 0 && variance_ >= 0 && waiting_ <= options_.confirm_slow + options_.confirm_quick + 1;
+    return noise2_ > 0 && variance_ >= 0 && waiting_ <= seen_.size();
   }
 
 private:
@@ -157,25 +164,28 @@ private:
   }
 
   /// A surprise: the beginning of a step or an outlier; the following images tell.
-  verdict doubt(std::size_t level, double z, double y) noexcept {
-    const double seen = z - own_[level].value;
-    const bool slower = y > 0;
+  verdict doubt(std::size_t level, double z, double y, bool urgent) noexcept {
+    const bool slower = y > 0, at_once = slower && urgent;
     if (slower != (doubts_slower_ != 0)) forget_doubts();
     doubts_slower_ = slower;
-    nearest_ = waiting_ == 0 ? seen : slower ? std::min(nearest_, seen) : std::max(nearest_, seen);
-    farthest_ = waiting_ == 0 ? seen : slower ? std::max(farthest_, seen) : std::min(farthest_, seen);
-    sum_ = (waiting_ == 0 ? 0 : sum_) + seen;
-    ++waiting_;
-    const double spread = std::abs(farthest_ - nearest_);
+    if (waiting_ == seen_.size()) std::copy(seen_.begin() + 1, seen_.end(), seen_.begin()), --waiting_;
+    seen_[waiting_++] = z - own_[level].value;
+    const std::size_t wanted = at_once ? options_.confirm_slow : options_.confirm_quick;
+    if (waiting_ < wanted) return verdict::waits;
+    const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(waiting_);
+    const auto begin = end - static_cast<std::ptrdiff_t>(wanted);
+    const auto [least, most] = std::minmax_element(begin, end);
+    const double spread = *most - *least, last = *(end - 1);
     const bool alike = spread < options_.surprise * std::sqrt(2 * noise2_);
-    if (waiting_ < (slower ? options_.confirm_slow : options_.confirm_quick + !alike)) return verdict::waits;
-    // Alike: a step, to their mean. Unlike, as when the step fell into the first of them: at least as far as the
-    // nearest, and how much further the next image tells. Slower conditions may be noisier ones too, which two images
-    // do not tell: the next one is forecast as carefully as the very first.
-    value_ = alike ? sum_ / static_cast<double>(waiting_) : nearest_;
-    variance_ = alike ? noise2_ / static_cast<double>(waiting_) : noise2_;
-    if (slower)
-      variance_ = std::max({variance_, options_.start_noise * options_.start_noise, alike ? 0 : spread * spread});
+    if (!alike && !at_once && waiting_ < seen_.size()) return verdict::waits;
+    // Alike: a step, to their mean. Rising: the step fell into the first of them, and the last tells where to. Falling:
+    // how far it goes is open. Slower conditions may be noisier ones too, which so few images do not tell: the next one
+    // is forecast nearly as carefully as the very first.
+    const auto n = static_cast<double>(wanted);
+    value_ = alike ? std::accumulate(begin, end, 0.0) / n : last;
+    variance_ = noise2_ / n;
+    if (slower) variance_ = std::max(variance_, options_.start_noise * options_.start_noise / (n - 1));
+    if (!alike) variance_ = std::max(noise2_, slower && last < *most ? spread * spread : variance_);
     bias_ = 0;
     waiting_ = 0;
     ++steps_;
@@ -185,8 +195,8 @@ private:
   slow_down_options options_;
   Factors own_;
   double value_ = 0, noise2_, variance_, bias_ = 0, last_surprise_ = 0;
-  double nearest_ = 0, farthest_ = 0, sum_ = 0; // of the surprises that wait, as log factors
-  std::uint8_t doubts_slower_ = 0;              // a byte: any value of it is legal in memory that others wrote
+  std::array<double, 8> seen_{};   // surprises that wait, as log factors
+  std::uint8_t doubts_slower_ = 0; // a byte: any value of it is legal in memory that others wrote
   std::size_t waiting_ = 0;
   std::uint64_t images_ = 0, steps_ = 0;
 };

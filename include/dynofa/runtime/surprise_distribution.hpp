@@ -7,8 +7,9 @@
 namespace dynofa::runtime {
 
 /// How surprises (deviations of images from their forecast, in units of the forecast's deviation) are distributed: the
-/// latest 128 of them, counted, together with a Gaussian that weighs as much as `gauss` of them. So percentiles hold on
-/// a machine where one image in fifteen takes half as long again, and there is an answer before anything is seen.
+/// latest `window` of them, counted, together with a Gaussian that weighs as much as `gauss` of them. So percentiles
+/// hold on a machine where one image in fifteen takes half as long again, and there is an answer before anything is
+/// seen.
 class surprise_distribution {
 public:
   static constexpr std::size_t window = 256;
@@ -38,7 +39,7 @@ public:
     return (below + gauss * normal) / (static_cast<double>(count_) + gauss);
   }
 
-  /// The least x that a share of `p` stays below, 0.5 ≤ p < 1, to within 0.01. Cost: ten of `share_below`.
+  /// The least x that a share of `p` stays below, 0.5 ≤ p < 1, to within 0.01. Cost: eleven of `share_below`.
   double quantile(double p) const noexcept {
     double low = -10, high = 10;
     while (high - low > 0.01) {

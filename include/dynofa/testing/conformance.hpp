@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <latch>
 #include <limits>
 #include <memory>
 #include <span>
@@ -189,7 +190,11 @@ private:
   /// Two threads, each with a copy of the backend, a level and a workspace of its own.
   void judge_streams() {
     std::string faults[2];
-    parallel_for(2, 2, [&](std::size_t i) { faults[i] = fault_of_stream(i == 0 ? levels_.front() : levels_.back()); });
+    std::latch both(2);
+    parallel_for(2, 2, [&](std::size_t i) {
+      both.arrive_and_wait(); // so that neither thread takes both turns
+      faults[i] = fault_of_stream(i == 0 ? levels_.front() : levels_.back());
+    });
     for (const std::string& fault : faults)
       expect(fault.empty(), "copies of the backend in two threads", "the answers of one thread", fault);
   }

@@ -24,7 +24,8 @@ namespace {
 
 /// Quiet ones: the default of x86 and of NEON, and the one of CUDA, which rounding to bf16 by integers would wrap.
 constexpr std::uint32_t patterns[] = {0xFFC00000u, 0x7FC00000u, 0x7FFFFFFFu, 0xFFFFFFFFu};
-constexpr epilogue all_acts[] = {epilogue::identity, epilogue::relu, epilogue::h_swish, epilogue::h_sigmoid};
+constexpr epilogue all_acts[] = {epilogue::identity, epilogue::relu, epilogue::relu6, epilogue::h_swish,
+                                 epilogue::h_sigmoid};
 
 struct alignas(64) block_of_floats {
   float values[16 * lane_block] = {};
@@ -50,7 +51,8 @@ std::string nans(const Value* values, int count) {
 } // namespace
 
 TEST_CASE("the reference's activations keep NaN") {
-  for (activation act : {activation::identity, activation::relu, activation::h_swish, activation::h_sigmoid})
+  for (activation act :
+       {activation::identity, activation::relu, activation::relu6, activation::h_swish, activation::h_sigmoid})
     for (std::uint32_t bits : patterns) CHECK(std::isnan(backend::plain::activate(act, std::bit_cast<float>(bits))));
 }
 

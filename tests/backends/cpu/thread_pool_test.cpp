@@ -1,6 +1,6 @@
 // ctest: threads
 #include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/execution.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
 #include "dynofa/testing/networks.hpp"
 
@@ -135,9 +135,9 @@ TEST_CASE("what a task throws reaches the caller when all have ended, and the th
         pool.run(task, &good);
         CHECK(good.ended == threads);
       }
-      const backend::cpu_detail::engine brought("", threads, new_threads, backend::cpu_detail::number_format::fp32);
+      const backend::cpu_detail::execution given("", threads, new_threads, backend::cpu_detail::number_format::fp32);
       shares all{thrower};
-      CHECK_THROWS_AS(brought.parallel([&](int i) { end_late_or_throw(all, i); }), std::bad_alloc);
+      CHECK_THROWS_AS(given.parallel([&](int i) { end_late_or_throw(all, i); }), std::bad_alloc);
       CHECK(all.ended == threads - 1);
     }
 }

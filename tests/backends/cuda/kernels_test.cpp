@@ -235,7 +235,7 @@ TEST_CASE("a weight beyond half precision is refused in fp16, never made infinit
 
 TEST_CASE("a NaN stays NaN through every activation, and shows in the logits of its image alone") {
   for (const float nan : {std::bit_cast<float>(0x7FFFFFFFu), std::bit_cast<float>(0xFFC00000u)}) {
-    for (activation act : {activation::identity, activation::relu, activation::h_swish})
+    for (activation act : {activation::identity, activation::relu, activation::relu6, activation::h_swish})
       CHECK(std::isnan(activate(act, nan)));
     CHECK(std::isnan(h_sigmoid(nan)));
   }

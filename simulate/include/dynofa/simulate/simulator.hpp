@@ -12,8 +12,8 @@ namespace dynofa::runtime {
 /// How a policy, the oracle or a fixed level did on one trace or several.
 struct replay_figures {
   std::size_t images = 0;
-  std::size_t late = 0;     ///< above the limit
-  std::size_t hopeless = 0; ///< images that no level would have brought in time; they are in `late` as well
+  std::size_t late = 0;         ///< above the limit
+  std::size_t unattainable = 0; ///< images that are late on every level; they are in `late` as well
   std::size_t switches = 0;
   std::size_t longest_late = 0; ///< most images in a row that were late though some level would not have been
   double top1_sum = 0;
@@ -24,7 +24,7 @@ struct replay_figures {
     return images == 0 ? 0 : 1000.0 * static_cast<double>(switches) / static_cast<double>(images);
   }
   replay_figures& operator+=(const replay_figures& o) {
-    images += o.images, late += o.late, hopeless += o.hopeless, switches += o.switches, top1_sum += o.top1_sum;
+    images += o.images, late += o.late, unattainable += o.unattainable, switches += o.switches, top1_sum += o.top1_sum;
     longest_late = std::max(longest_late, o.longest_late);
     return *this;
   }
@@ -51,11 +51,11 @@ replay_figures replay_with(const trace& t, Choose&& choose, Seen&& seen) {
     const double limit = wanted.limit_ms();
     const std::size_t level = choose(i, wanted);
     const double latency = t.latency_ms(level, i);
-    bool hopeless = true;
-    for (std::size_t l = 0; l < t.levels.size(); ++l) hopeless &= t.latency_ms(l, i) > limit;
+    bool unattainable = true;
+    for (std::size_t l = 0; l < t.levels.size(); ++l) unattainable &= t.latency_ms(l, i) > limit;
     f.late += latency > limit;
-    f.hopeless += hopeless;
-    late_run = latency > limit && !hopeless ? late_run + 1 : 0;
+    f.unattainable += unattainable;
+    late_run = latency > limit && !unattainable ? late_run + 1 : 0;
     f.longest_late = std::max(f.longest_late, late_run);
     f.switches += i > 0 && level != before;
     f.top1_sum += t.levels[level].top1;

@@ -1,7 +1,7 @@
 #pragma once
 #include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/cpu/bound_level.hpp"
 #include "dynofa/backend/cpu/executor.hpp"
-#include "dynofa/backend/cpu/level.hpp"
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
@@ -12,7 +12,7 @@
 namespace dynofa::backend {
 
 namespace cpu_detail {
-class engine;
+class execution;
 }
 
 /// Sub-networks on the CPU, one image at a time, by hand-written kernels. No compiler flags are needed: the kernels of
@@ -42,10 +42,10 @@ struct cpu {
                                 ///< convolutions multiply bf16 weights and activations (relative error of each 2^-8)
                                 ///< and add in fp32, half the memory and, with AVX512-BF16, twice the rate
   executor threads_of = {};     ///< run on these threads instead of a pool of our own
-  std::shared_ptr<const cpu_detail::engine> engine = start(isa, threads, threads_of, weights); ///< leave it out
+  std::shared_ptr<const cpu_detail::execution> execution = start(isa, threads, threads_of, weights); ///< leave it out
 
   using packed = cpu_detail::packed_supernet;
-  using bound = cpu_detail::level;
+  using bound = cpu_detail::bound_level;
   using workspace = cpu_detail::arena;
 
   /// "cpu avx512, 2 threads", and "not optimised" where the headers alone were compiled at -O0: thirty times as slow.
@@ -77,8 +77,8 @@ struct cpu {
   double time_run(const bound& level, workspace& space, int repeats) const;
 
 private:
-  static std::shared_ptr<const cpu_detail::engine> start(const std::string& isa, int threads, const executor& brought,
-                                                         const std::string& weights);
+  static std::shared_ptr<const cpu_detail::execution> start(const std::string& isa, int threads, const executor& given,
+                                                            const std::string& weights);
 };
 
 } // namespace dynofa::backend

@@ -1,8 +1,8 @@
 #pragma once
 #include "dynofa/backend/cpu/front.hpp"
 #include "dynofa/backend/cpu/head.hpp"
+#include "dynofa/backend/cpu/image_run.hpp"
 #include "dynofa/backend/cpu/inverted_residual.hpp"
-#include "dynofa/backend/cpu/stage.hpp"
 
 #include <cstddef>
 #include <type_traits>
@@ -12,10 +12,10 @@ namespace dynofa::backend::cpu_detail {
 /// Runs blocks of one image. Value: of the 1×1 convolutions' inputs and outputs, blocked by 16 channels; Weight: of
 /// their weights.
 template <class Value, class Weight = Value>
-class block_runner : stage {
+class block_runner : image_run {
 public:
   using value = Value;
-  using stage::stage;
+  using image_run::image_run;
 
   /// `in`: interleaved float pixels for the stem, float vectors for feature mix and classifier, else blocked Values.
   /// `out`: float vectors from final expand on, else blocked Values.
@@ -50,8 +50,8 @@ private:
   image_head<Value, Weight> head() const { return image_head<Value, Weight>{*this}; }
 
   void stem(const step& s, const float* in, Value* out) const {
-    engine_.parallel([&](int thread) {
-      const share ys = share::of(s.b.out_size, thread, engine_.threads());
+    execution_.parallel([&](int thread) {
+      const share ys = share::of(s.b.out_size, thread, execution_.threads());
       float* const ring = own(thread).ring;
       stem_rows rows{kernels_, s, in, ring, ys.begin};
       const std::size_t plane = area(s.b.out_size) * lane_block, row_floats = at(s.b.out_size);

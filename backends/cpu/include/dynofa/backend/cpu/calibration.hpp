@@ -23,16 +23,16 @@ namespace cpu_detail {
 /// does. Only raw depthwise outputs wait in memory for their statistics; they are normalised in runs of pixels just
 /// before the projection reads them. The head is not run at all but for `logits`.
 ///
-/// Images are worked on in lots, up to eight at a time, side by side in [C/16][images·H·W][16]: maps of a few pixels
-/// would not fill the pointwise kernel's tiles. Threads share the lots, each lot is summed alone and sums are added in
-/// the order of the lots, so the result does not depend on the number of threads.
+/// Images are worked on in groups, up to eight at a time, side by side in [C/16][images·H·W][16]: maps of a few pixels
+/// would not fill the pointwise kernel's tiles. Threads share the groups, each group is summed alone and sums are
+/// added in the order of the groups, so the result does not depend on the number of threads.
 class calibration {
 public:
   calibration(cpu backend, std::shared_ptr<const packed_supernet> weights, const plan& p, int capacity)
       : backend_{std::move(backend)}
-      , kernels_{backend_.engine->kernels()}
+      , kernels_{backend_.execution->kernels()}
       , level_{backend_.bind(weights, p, identity_of(p))}
-      , memory_{level_, backend_.engine->cache_sizes().l2, capacity, backend_.engine->threads()} {
+      , memory_{level_, backend_.execution->cache_sizes().l2, capacity, backend_.execution->threads()} {
     if (p.batch != 1) throw error(errc::invalid_argument, "cpu calibration", "a plan for one image", text(p.batch));
     if (weights->format == number_format::bf16)
       throw error(errc::invalid_argument, "cpu calibration", "weights in fp32 or fp16", "bf16");
@@ -51,7 +51,7 @@ public:
     if (expands && gathered_) {
       derive(s, total);
     } else {
-      for_each_lot([&](lot& l, const scratch& own) {
+      for_each_group([&](image_group& l, const scratch& own) {
         l.sum.assign(static_cast<std::size_t>(padded(s.b.norm_channels(i))), 0.0);
         l.square.assign(l.sum.size(), 0.0);
         if (s.b.kind == block_kind::stem)
@@ -65,7 +65,7 @@ public:
       });
       for (std::size_t n = 0; n < memory_.used; ++n)
         for (std::size_t c = 0; c < channels; ++c)
-          total.sum[c] += memory_.lots[n].sum[c], total.square[c] += memory_.lots[n].square[c];
+          total.sum[c] += memory_.groups[n].sum[c], total.square[c] += memory_.groups[n].square[c];
     }
     for (std::size_t c = 0; c < channels; ++c) memory_.means[c] = static_cast<float>(total.sum[c] / total.pixels);
     return total;
@@ -93,11 +93,11 @@ public:
                           (c < scale.size() ? memory_.means[c] * memory_.scale[c] + memory_.shift[c] : 0.f);
     // From few pixels the outputs themselves are as cheap, and nothing is lost where few samples hardly differ.
     const step& following = level_.steps[b + 1];
-    const lot& last = memory_.lots[memory_.used - 1];
+    const image_group& last = memory_.groups[memory_.used - 1];
     gathered_ = (following.expand || following.b.kind == block_kind::final_expand) &&
                 static_cast<std::size_t>(last.first + last.images) * area(s.b.out_size) >= 2 * at(s.out_blocks);
     if (gathered_) memory_.inputs.start(s.out_blocks);
-    for_each_lot([&](const lot& l, const scratch& own) {
+    for_each_group([&](const image_group& l, const scratch& own) {
       const int pixels = l.images * static_cast<int>(area(s.b.out_size));
       const std::size_t plane = at(pixels);
       for (int first = 0, n; first < pixels; first += n) {
@@ -121,7 +121,7 @@ public:
                &last = level_.steps.back();
     const scratch& own = memory_.own[0];
     const int pixels = static_cast<int>(area(expand.b.in_size));
-    const lot& l = *std::find_if(memory_.lots.begin(), memory_.lots.end(), [&](const lot& each) {
+    const image_group& l = *std::find_if(memory_.groups.begin(), memory_.groups.end(), [&](const image_group& each) {
       return n < static_cast<std::size_t>(each.first + each.images);
     });
     const float* const in = memory_.now(l) + at((static_cast<int>(n) - l.first) * pixels);
@@ -192,12 +192,12 @@ private:
   }
 
   template <class Work>
-  void for_each_lot(Work work) {
-    const auto turn = backend_.engine->turn();
-    backend_.engine->parallel([&](int thread) {
-      const share lots = share::of(static_cast<int>(memory_.used), thread, backend_.engine->threads());
-      for (int i = lots.begin; i < lots.end; ++i)
-        work(memory_.lots[static_cast<std::size_t>(i)], memory_.own[static_cast<std::size_t>(thread)]);
+  void for_each_group(Work work) {
+    const auto turn = backend_.execution->turn();
+    backend_.execution->parallel([&](int thread) {
+      const share groups = share::of(static_cast<int>(memory_.used), thread, backend_.execution->threads());
+      for (int i = groups.begin; i < groups.end; ++i)
+        work(memory_.groups[static_cast<std::size_t>(i)], memory_.own[static_cast<std::size_t>(thread)]);
     });
   }
 
@@ -221,7 +221,7 @@ private:
   }
 
   /// Sums of block c of raw [pixels][16], which may be a part: floats over runs, doubles above.
-  void add_up(lot& l, int c, const float* x, int pixels) const {
+  void add_up(image_group& l, int c, const float* x, int pixels) const {
     alignas(64) float sum[lane_block], square[lane_block];
     for (int first = 0; first < pixels; first += moments_pixels) {
       kernels_.moments(x + at(first), std::min(moments_pixels, pixels - first), sum, square);
@@ -235,14 +235,14 @@ private:
   /// The sums that a 1×1 convolution of `now` would have: mean w·μ, variance w'Cw.
   void derive(const step& s, channel_sums& total) {
     const matrix w = expansion_of(s);
-    const int outputs = blocks_of(static_cast<int>(total.sum.size())), threads = backend_.engine->threads();
-    const auto turn = backend_.engine->turn();
+    const int outputs = blocks_of(static_cast<int>(total.sum.size())), threads = backend_.execution->threads();
+    const auto turn = backend_.execution->turn();
     memory_.inputs.average(memory_.used, total.pixels, memory_.offset);
-    backend_.engine->parallel([&](int thread) {
+    backend_.execution->parallel([&](int thread) {
       const share b = share::of(memory_.inputs.blocks(), thread, threads);
       memory_.inputs.combine(b.begin, b.end);
     });
-    backend_.engine->parallel([&](int thread) {
+    backend_.execution->parallel([&](int thread) {
       const share p = share::of(outputs, thread, threads);
       float* const products = memory_.own[static_cast<std::size_t>(thread)].work; // C·w of a few outputs [panel][k][16]
       const std::size_t plane = at(w.k);
@@ -267,7 +267,7 @@ private:
     }
   }
 
-  void stem(const step& s, lot& l, const scratch& own) const {
+  void stem(const step& s, image_group& l, const scratch& own) const {
     const int pixels = static_cast<int>(area(s.b.out_size));
     const std::size_t plane = at(l.images * pixels);
     step raw = s;
@@ -281,7 +281,7 @@ private:
   }
 
   /// The outputs themselves, summed and forgotten.
-  void expand(const step& s, lot& l, const scratch& own) const {
+  void expand(const step& s, image_group& l, const scratch& own) const {
     const int pixels = l.images * static_cast<int>(area(s.b.in_size)), outputs = blocks_of(s.b.norm_channels(0));
     for (int begin = 0, n; begin < pixels; begin += n) {
       n = std::min(s.in_blocks * lane_block, pixels - begin);
@@ -301,9 +301,10 @@ private:
     return to;
   }
 
-  /// Blocks [first, first + count) of rows [begin, begin + rows) of the lot, expanded or as they are, with zeros on
-  /// both sides to own.rows [count][rows][size + kernel − 1][16].
-  void fill_rows(const step& s, const lot& l, const scratch& own, int begin, int rows, int first, int count) const {
+  /// Blocks [first, first + count) of rows [begin, begin + rows) of the group, expanded or as they are, with
+  /// zeros on both sides to own.rows [count][rows][size + kernel − 1][16].
+  void fill_rows(const step& s, const image_group& l, const scratch& own, int begin, int rows, int first,
+                 int count) const {
     const int size = s.b.in_size;
     const std::size_t row = calibration_memory::row_of(s), plane = at(l.images * size * size),
                       side = at(s.b.kernel / 2);
@@ -330,7 +331,7 @@ private:
     }
   }
 
-  void depthwise(const step& s, lot& l, const scratch& own) const {
+  void depthwise(const step& s, image_group& l, const scratch& own) const {
     const calibration_memory::group g = memory_.depthwise_group(s);
     const int size = s.b.in_size, pixels = static_cast<int>(area(s.b.out_size));
     const std::size_t row = calibration_memory::row_of(s), side = at(s.b.kernel / 2), plane = at(l.images * pixels);
@@ -356,7 +357,7 @@ private:
     }
   }
 
-  void project(const step& s, lot& l, const scratch& own) const {
+  void project(const step& s, image_group& l, const scratch& own) const {
     const int image = static_cast<int>(area(s.b.out_size)), all = l.images * image;
     for (int first = 0, n; first < all; first += n) {
       n = std::min(memory_.projected_pixels(s), all - first);

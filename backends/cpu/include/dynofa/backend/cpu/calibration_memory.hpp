@@ -1,8 +1,8 @@
 #pragma once
 #include "dynofa/backend/cpu/aligned.hpp"
+#include "dynofa/backend/cpu/bound_level.hpp"
 #include "dynofa/backend/cpu/covariance.hpp"
-#include "dynofa/backend/cpu/level.hpp"
-#include "dynofa/backend/cpu/stage.hpp"
+#include "dynofa/backend/cpu/image_run.hpp"
 #include "dynofa/backend/cpu/tiling.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
@@ -15,14 +15,14 @@
 namespace dynofa::backend::cpu_detail {
 
 /// Images that calibration works on together: activations [C/16][images·H·W][16].
-struct lot {
+struct image_group {
   std::size_t index;
   int first, images;
   std::vector<double> sum, square; ///< of the last convolution's channels
 };
 
-/// What a batch in the middle of a network needs, and how it is cut: into lots for the threads, and within a lot into
-/// what stays in L2.
+/// What a batch in the middle of a network needs, and how it is divided: into groups for the threads, and within a
+/// image_group into what stays in L2.
 struct calibration_memory {
   static constexpr int most_in_lot = 8;   ///< images
   static constexpr int gram_pixels = 512; ///< summed in fp32
@@ -43,11 +43,11 @@ struct calibration_memory {
   float *means = nullptr, *variances = nullptr;       ///< of the last convolution
   std::size_t vectors = 0;                            ///< floats of each of these
   std::vector<scratch> own;                           ///< by thread
-  std::vector<lot> lots;
+  std::vector<image_group> groups;
   std::size_t used = 0; ///< of them, for this batch
   input_covariance inputs;
 
-  calibration_memory(const level& l, std::size_t l2, int capacity, int threads)
+  calibration_memory(const bound_level& l, std::size_t l2, int capacity, int threads)
       : l2_{l2} {
     std::size_t padded_rows = std::max(3 * arena_sizes::stem_row(l.plan.blocks[0].in_size), at(gram_pixels));
     std::size_t work = 0, tallest = 0;
@@ -92,23 +92,29 @@ struct calibration_memory {
     for (int t = 0; t < threads; ++t)
       own.push_back({take(padded_rows), take(work), take(gram), take(vectors), take(vectors), take(vectors),
                      reinterpret_cast<std::int32_t*>(take(tallest))});
-    lots.resize(static_cast<std::size_t>(lots_of(capacity)));
-    inputs = input_covariance{lots.size(), input_blocks};
+    groups.resize(static_cast<std::size_t>(groups_of(capacity)));
+    inputs = input_covariance{groups.size(), input_blocks};
   }
 
-  /// The lots of a batch of `count` images.
+  /// The groups of a batch of `count` images.
   void arrange(int count) {
-    used = static_cast<std::size_t>(lots_of(count));
+    used = static_cast<std::size_t>(groups_of(count));
     for (std::size_t i = 0; i < used; ++i) {
       const share images = share::of(count, static_cast<int>(i), static_cast<int>(used));
-      lots[i].index = i, lots[i].first = images.begin, lots[i].images = images.end - images.begin;
+      groups[i].index = i, groups[i].first = images.begin, groups[i].images = images.end - images.begin;
     }
   }
 
   float* input(std::size_t n) const { return input_ + n * image_; }
-  float* now(const lot& l) const { return now_ + static_cast<std::size_t>(l.first) * narrow_; }   ///< a block's input
-  float* next(const lot& l) const { return next_ + static_cast<std::size_t>(l.first) * narrow_; } ///< and its output
-  float* raw(const lot& l) const { return raw_ + static_cast<std::size_t>(l.first) * wide_; }     ///< of a depthwise
+  float* now(const image_group& l) const {
+    return now_ + static_cast<std::size_t>(l.first) * narrow_;
+  } ///< a block's input
+  float* next(const image_group& l) const {
+    return next_ + static_cast<std::size_t>(l.first) * narrow_;
+  } ///< and its output
+  float* raw(const image_group& l) const {
+    return raw_ + static_cast<std::size_t>(l.first) * wide_;
+  } ///< of a depthwise
   void turn_over() { std::swap(now_, next_); }
 
   group depthwise_group(const step& s) const {
@@ -138,7 +144,7 @@ private:
 
   static std::size_t round(std::size_t floats) { return (floats + 15) / 16 * 16; }
   /// A multiple of four where there are images enough, so that two or four threads have equal shares.
-  static int lots_of(int images) { return std::min(images, ((images + most_in_lot - 1) / most_in_lot + 3) / 4 * 4); }
+  static int groups_of(int images) { return std::min(images, ((images + most_in_lot - 1) / most_in_lot + 3) / 4 * 4); }
 };
 
 } // namespace dynofa::backend::cpu_detail

@@ -1,6 +1,6 @@
 // The definitions of cpu.hpp: in each program that includes it, or once in dynofa::cpu_compiled (cpu.cpp).
 #include "dynofa/backend/cpu/blocks.hpp"
-#include "dynofa/backend/cpu/engine.hpp"
+#include "dynofa/backend/cpu/execution.hpp"
 #include "dynofa/backend/cpu/head.hpp"
 #include "dynofa/backend/host_clock.hpp"
 #include "dynofa/core/half.hpp"
@@ -36,18 +36,18 @@ void to_interleaved(const Value* in, std::size_t pixels, std::size_t channels, f
 
 /// do_it(runner of the level's number format)
 template <class DoIt>
-void with_runner(const engine& engine, const level& level, arena& space, DoIt&& do_it) {
+void with_runner(const execution& execution, const bound_level& level, arena& space, DoIt&& do_it) {
   switch (level.weights->format) {
-  case number_format::bf16: return do_it(block_runner<bfloat16>{engine, level, space});
-  case number_format::fp16: return do_it(block_runner<float, float16>{engine, level, space});
-  default: return do_it(block_runner<float>{engine, level, space});
+  case number_format::bf16: return do_it(block_runner<bfloat16>{execution, level, space});
+  case number_format::fp16: return do_it(block_runner<float, float16>{execution, level, space});
+  default: return do_it(block_runner<float>{execution, level, space});
   }
 }
 
 template <class Runner>
-void run_by(const engine& engine, const Runner& runner, const level& level, arena& space, std::span<const float> image,
-            std::span<float> logits) {
-  const batched_head head{engine, level, space};
+void run_by(const execution& execution, const Runner& runner, const bound_level& level, arena& space,
+            std::span<const float> image, std::span<float> logits) {
+  const batched_head head{execution, level, space};
   const bool together = head.serves();
   const std::size_t alone = level.steps.size() - (together ? head.steps() : 0); // steps that each image runs
   const std::size_t pixels = image.size() / static_cast<std::size_t>(level.plan.batch);
@@ -76,8 +76,8 @@ void run_by(const engine& engine, const Runner& runner, const level& level, aren
 }
 
 template <class Runner>
-void run_block_by(const Runner& runner, const level& level, arena& space, std::size_t b, std::span<const float> in,
-                  std::span<float> out) {
+void run_block_by(const Runner& runner, const bound_level& level, arena& space, std::size_t b,
+                  std::span<const float> in, std::span<float> out) {
   using value = typename Runner::value;
   const step& s = level.steps[b];
   const auto in_pixels = static_cast<std::size_t>(s.b.in_size) * static_cast<std::size_t>(s.b.in_size);
@@ -120,13 +120,13 @@ DYNOFA_CPU_KERNELS_HERE std::string cpu::name() const {
 #else
   constexpr const char* built = ", not optimised";
 #endif
-  return text("cpu ", engine->isa_name(), cpu_detail::format_suffix(engine->format()), ", ", engine->threads(),
-              engine->threads() == 1 ? " thread" : " threads", built);
+  return text("cpu ", execution->isa_name(), cpu_detail::format_suffix(execution->format()), ", ", execution->threads(),
+              execution->threads() == 1 ? " thread" : " threads", built);
 }
-DYNOFA_CPU_KERNELS_HERE int cpu::thread_count() const { return engine->threads(); }
-DYNOFA_CPU_KERNELS_HERE std::string cpu::isa_name() const { return std::string(engine->isa_name()); }
+DYNOFA_CPU_KERNELS_HERE int cpu::thread_count() const { return execution->threads(); }
+DYNOFA_CPU_KERNELS_HERE std::string cpu::isa_name() const { return std::string(execution->isa_name()); }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net) const {
-  return std::make_shared<const packed>(*net, engine->format());
+  return std::make_shared<const packed>(*net, execution->format());
 }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
                                                                      const std::string& format) const {
@@ -134,37 +134,37 @@ DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const super
 }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
                                                                      std::span<const plan> plans) const {
-  return std::make_shared<const packed>(*net, engine->format(), supernet_part::of(*net, plans));
+  return std::make_shared<const packed>(*net, execution->format(), supernet_part::of(*net, plans));
 }
 DYNOFA_CPU_KERNELS_HERE cpu::bound cpu::bind(const std::shared_ptr<const packed>& weights_of, const plan& p,
                                              const scale_shift& norms) const {
-  return bound{weights_of, p, norms, engine->cache_sizes()};
+  return bound{weights_of, p, norms, execution->cache_sizes()};
 }
 DYNOFA_CPU_KERNELS_HERE cpu::workspace cpu::make_workspace(std::span<const plan> plans) const {
-  return workspace{plans, engine->threads(), engine->cache_sizes()};
+  return workspace{plans, execution->threads(), execution->cache_sizes()};
 }
 DYNOFA_CPU_KERNELS_HERE bool cpu::fits(const workspace& space, const plan& p) const {
   cpu_detail::arena_sizes wanted = space.sizes;
-  wanted.cover(p, engine->cache_sizes());
+  wanted.cover(p, execution->cache_sizes());
   return wanted == space.sizes;
 }
 DYNOFA_CPU_KERNELS_HERE void cpu::run(const bound& level, workspace& space, std::span<const float> image,
                                       std::span<float> logits) const {
-  const auto turn = engine->turn();
-  cpu_detail::with_runner(*engine, level, space, [&](const auto& runner) {
-    cpu_detail::run_by(*engine, runner, level, space, image, logits);
+  const auto turn = execution->turn();
+  cpu_detail::with_runner(*execution, level, space, [&](const auto& runner) {
+    cpu_detail::run_by(*execution, runner, level, space, image, logits);
   });
 }
 DYNOFA_CPU_KERNELS_HERE void cpu::run_block(const bound& level, workspace& space, std::size_t b,
                                             std::span<const float> in, std::span<float> out) const {
-  const auto turn = engine->turn();
-  cpu_detail::with_runner(*engine, level, space,
+  const auto turn = execution->turn();
+  cpu_detail::with_runner(*execution, level, space,
                           [&](const auto& runner) { cpu_detail::run_block_by(runner, level, space, b, in, out); });
 }
 DYNOFA_CPU_KERNELS_HERE double cpu::time_block(const bound& level, workspace& space, std::size_t b, int repeats) const {
-  const auto turn = engine->turn();
+  const auto turn = execution->turn();
   double ms = 0;
-  cpu_detail::with_runner(*engine, level, space, [&](const auto& runner) {
+  cpu_detail::with_runner(*execution, level, space, [&](const auto& runner) {
     ms = milliseconds_per_run(repeats, [&] { runner.run(level.steps[b], space.image[0], space.image[1]); });
   });
   return ms;
@@ -174,9 +174,9 @@ DYNOFA_CPU_KERNELS_HERE double cpu::time_run(const bound& level, workspace& spac
   std::vector<float> logits(level.plan.logit_values());
   return milliseconds_per_run(repeats, [&] { run(level, space, image, logits); });
 }
-DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu_detail::engine>
-cpu::start(const std::string& isa, int threads, const executor& brought, const std::string& weights) {
-  return std::make_shared<const cpu_detail::engine>(isa, threads, brought, cpu_detail::number_format_of(weights));
+DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu_detail::execution>
+cpu::start(const std::string& isa, int threads, const executor& given, const std::string& weights) {
+  return std::make_shared<const cpu_detail::execution>(isa, threads, given, cpu_detail::number_format_of(weights));
 }
 
 } // namespace dynofa::backend

@@ -1,6 +1,6 @@
 #pragma once
-#include "dynofa/backend/cpu/level.hpp"
-#include "dynofa/backend/cpu/stage.hpp"
+#include "dynofa/backend/cpu/bound_level.hpp"
+#include "dynofa/backend/cpu/image_run.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <algorithm>

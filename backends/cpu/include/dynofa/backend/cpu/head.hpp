@@ -1,7 +1,7 @@
 #pragma once
-#include "dynofa/backend/cpu/engine.hpp"
-#include "dynofa/backend/cpu/level.hpp"
-#include "dynofa/backend/cpu/stage.hpp"
+#include "dynofa/backend/cpu/bound_level.hpp"
+#include "dynofa/backend/cpu/execution.hpp"
+#include "dynofa/backend/cpu/image_run.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <algorithm>
@@ -12,16 +12,16 @@ namespace dynofa::backend::cpu_detail {
 
 /// Final expand, feature mix and classifier of one image. Value and Weight: as of the blocks before.
 template <class Value, class Weight>
-class image_head : stage {
+class image_head : image_run {
 public:
-  explicit image_head(const stage& where)
-      : stage{where} {}
+  explicit image_head(const image_run& where)
+      : image_run{where} {}
 
   /// The wide map is pooled chunk by chunk and never stored.
   void final_expand(const step& s, const Value* in, float* out) const {
     const int pixels = s.b.in_size * s.b.in_size;
-    engine_.parallel([&](int thread) {
-      const share p = share::of(s.out_blocks, thread, engine_.threads());
+    execution_.parallel([&](int thread) {
+      const share p = share::of(s.out_blocks, thread, execution_.threads());
       const arena::per_thread& mine = own(thread);
       for (int first = p.begin, count; first < p.end; first += count) {
         count = next_chunk(p.end - first);
@@ -53,9 +53,9 @@ public:
 
   /// in [K] → out [C]
   void product(const step& s, const float* in, float* out) const {
-    engine_.parallel([&](int thread) {
+    execution_.parallel([&](int thread) {
       matvec(in, s.b.in_channels, s.project, s.project_panel, s.output_bias, out,
-             share::of(s.out_blocks, thread, engine_.threads()), s.act);
+             share::of(s.out_blocks, thread, execution_.threads()), s.act);
     });
   }
 };
@@ -66,10 +66,10 @@ public:
 ///
 /// An output's products are added in the order of the inputs, whatever its place in the batch; the matrix-vector
 /// kernel adds four or eight interleaved sums. Logits of a batch and of single images agree but for that rounding.
-class batched_head : stage {
+class batched_head : image_run {
 public:
-  batched_head(const engine& e, const level& l, arena& a)
-      : stage{e, l, a}
+  batched_head(const execution& e, const bound_level& l, arena& a)
+      : image_run{e, l, a}
       , images_{static_cast<std::size_t>(l.plan.batch)}
       , first_{l.steps.size()} {
     while (first_ > 0 && !block_takes_image(l.steps[first_ - 1].b)) --first_;
@@ -83,18 +83,18 @@ public:
   void keep(std::size_t n, const float* pooled) const {
     const auto blocks = static_cast<std::size_t>(level_.steps[first_].in_blocks);
     for (std::size_t c = 0; c < blocks; ++c)
-      std::copy_n(pooled + c * lane_block, lane_block, arena_.together[0] + (c * images_ + n) * lane_block);
+      std::copy_n(pooled + c * lane_block, lane_block, arena_.batch_vectors[0] + (c * images_ + n) * lane_block);
   }
 
   /// Of all images kept → logits [N,classes].
   void run(std::span<float> logits) const {
     int from = 0;
     for (std::size_t i = first_; i < level_.steps.size(); ++i, from ^= 1)
-      product(level_.steps[i], arena_.together[from], arena_.together[from ^ 1]);
+      product(level_.steps[i], arena_.batch_vectors[from], arena_.batch_vectors[from ^ 1]);
     const std::size_t classes = logits.size() / images_;
     for (std::size_t n = 0; n < images_; ++n)
       for (std::size_t c = 0; c < classes; c += lane_block)
-        std::copy_n(arena_.together[from] + (c / lane_block * images_ + n) * lane_block,
+        std::copy_n(arena_.batch_vectors[from] + (c / lane_block * images_ + n) * lane_block,
                     std::min<std::size_t>(lane_block, classes - c), logits.data() + n * classes + c);
   }
 
@@ -115,8 +115,8 @@ private:
   void product_by(const step& s, const float* in, float* out) const {
     const float* const bias = s.output_bias ? s.output_bias : arena_.zeros;
     const std::size_t plane = images_ * lane_block;
-    engine_.parallel([&](int thread) {
-      const share p = share::of(s.out_blocks, thread, engine_.threads());
+    execution_.parallel([&](int thread) {
+      const share p = share::of(s.out_blocks, thread, execution_.threads());
       const auto first = static_cast<std::size_t>(p.begin);
       const pointwise_of<float, float, Weight> a{in,
                                                  plane,

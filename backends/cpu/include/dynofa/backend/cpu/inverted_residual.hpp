@@ -1,8 +1,8 @@
 #pragma once
+#include "dynofa/backend/cpu/bound_level.hpp"
 #include "dynofa/backend/cpu/front.hpp"
-#include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/image_run.hpp"
 #include "dynofa/backend/cpu/lookahead.hpp"
-#include "dynofa/backend/cpu/stage.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <algorithm>
@@ -19,15 +19,15 @@ namespace dynofa::backend::cpu_detail {
 /// inputs and outputs, blocked by 16 channels; Weight: of their weights; what a depthwise convolution reads and all
 /// vectors are fp32.
 template <class Value, class Weight>
-class inverted_residual : stage {
+class inverted_residual : image_run {
 public:
-  explicit inverted_residual(const stage& where)
-      : stage{where} {}
+  explicit inverted_residual(const image_run& where)
+      : image_run{where} {}
 
   void run(const step& s, const Value* in, Value* out) const {
-    engine_.parallel([&](int thread) {
+    execution_.parallel([&](int thread) {
       std::fill_n(own(thread).sums, at(s.mid_blocks), 0.f);
-      if (s.cut.banded) {
+      if (s.tiles.banded) {
         image_rows<Value> rows{in, s.b.in_size};
         bands(s, rows, in, out, thread);
       } else {
@@ -39,8 +39,8 @@ public:
 
   /// Behind the stem and the separable block, row by row as one: image → out of block s.
   void run_front(const step& stem, const step& separable, const step& s, const float* image, void* out) const {
-    const int kept = arena_sizes::front_rows_kept(s.b, s.cut);
-    engine_.parallel([&](int thread) {
+    const int kept = arena_sizes::front_rows_kept(s.b, s.tiles);
+    execution_.parallel([&](int thread) {
       const arena::per_thread& mine = own(thread);
       std::fill_n(mine.sums, at(s.mid_blocks), 0.f);
       front_rows<Value, Weight> rows{kernels_, stem, separable, kept, image, mine, first_input_row(s, thread)};
@@ -58,7 +58,7 @@ private:
     return {static_cast<const Weight*>(p), step};
   }
 
-  static bool projects_bands(const step& s) { return s.cut.banded && s.b.se_channels == 0; }
+  static bool projects_bands(const step& s) { return s.tiles.banded && s.b.se_channels == 0; }
 
   /// What has to wait for the whole depthwise output: squeeze-excite, and a projection that was not done band by band.
   void finish(const step& s, const Value* in, Value* out) const {
@@ -69,11 +69,11 @@ private:
     // Few pixels: threads share the channels, so that each streams its part of the weights. Many: they share the
     // pixels.
     const int pixels = s.b.out_size * s.b.out_size;
-    const bool by_channels = engine_.threads() > 1 && s.b.out_channels > pixels;
-    engine_.parallel([&](int thread) {
+    const bool by_channels = execution_.threads() > 1 && s.b.out_channels > pixels;
+    execution_.parallel([&](int thread) {
       const share all_pixels{0, pixels}, all_panels{0, s.out_blocks};
-      const share p = by_channels ? all_pixels : share::of(pixels, thread, engine_.threads());
-      const share c = by_channels ? share::of(s.out_blocks, thread, engine_.threads()) : all_panels;
+      const share p = by_channels ? all_pixels : share::of(pixels, thread, execution_.threads());
+      const share c = by_channels ? share::of(s.out_blocks, thread, execution_.threads()) : all_panels;
       project(s, in, out, thread, p, c, gated && gates_weights(s));
     });
   }
@@ -81,9 +81,9 @@ private:
   /// The zero pixels on both sides of every kept row, for the depthwise kernel's sake.
   static void clear_sides(const step& s, float* ring) {
     const std::size_t side = at(s.b.kernel / 2);
-    for (float *row = ring, *end = ring + s.cut.ring_floats; row != end; row += s.cut.row_step) {
+    for (float *row = ring, *end = ring + s.tiles.ring_floats; row != end; row += s.tiles.row_step) {
       std::fill_n(row, side, 0.f);
-      std::fill_n(row + s.cut.row_step - side, side, 0.f);
+      std::fill_n(row + s.tiles.row_step - side, side, 0.f);
     }
   }
 
@@ -95,7 +95,7 @@ private:
     row += at(s.b.kernel / 2);
     if (!s.expand) {
       for (int c = 0; c < count; ++c) {
-        float* const to = row + static_cast<std::size_t>(c) * s.cut.ring_plane;
+        float* const to = row + static_cast<std::size_t>(c) * s.tiles.ring_plane;
         const Value* const from = in + static_cast<std::size_t>(first + c) * plane;
         if constexpr (bf16)
           kernels_.widen(from, to, s.b.in_size);
@@ -110,7 +110,7 @@ private:
                                                 by.step,
                                                 s.b.in_channels,
                                                 row,
-                                                s.cut.ring_plane,
+                                                s.tiles.ring_plane,
                                                 s.scale[0] + at(first),
                                                 s.shift[0] + at(first),
                                                 nullptr,
@@ -133,13 +133,13 @@ private:
   /// What this thread reads after the chunks, as much as half of L2 holds: squeeze-excite, else the projection.
   lookahead behind_chunks(const step& s, int thread) const {
     lookahead l;
-    const std::size_t budget = engine_.cache_sizes().l2 / 2, value = level_.weights->half ? 2 : 4;
+    const std::size_t budget = execution_.cache_sizes().l2 / 2, value = level_.weights->half ? 2 : 4;
     if (s.b.se_channels > 0) {
-      const share p = share::of(blocks_of(s.b.se_channels), thread, engine_.threads());
+      const share p = share::of(blocks_of(s.b.se_channels), thread, execution_.threads());
       const std::size_t bytes = floats_of(s.b.mid_channels) * value, step = s.se_reduce_panel * value;
       const int rows = std::min(p.end - p.begin, static_cast<int>(budget / bytes));
       l.add(static_cast<const std::byte*>(s.se_reduce) + static_cast<std::size_t>(p.begin) * step, bytes, step, rows);
-      const share q = share::of(s.mid_blocks, thread, engine_.threads());
+      const share q = share::of(s.mid_blocks, thread, execution_.threads());
       const std::size_t bytes2 = floats_of(s.b.se_channels) * value, step2 = s.se_expand_panel * value;
       const int rows2 =
           std::min(q.end - q.begin, static_cast<int>((budget - static_cast<std::size_t>(rows) * bytes) / bytes2));
@@ -156,8 +156,8 @@ private:
   /// Whole images, chunk after chunk of channels; threads share the channels.
   void chunks(const step& s, const Value* in, int thread) const {
     const arena::per_thread& mine = own(thread);
-    const share blocks = share::of(s.mid_blocks, thread, engine_.threads());
-    for (int y = 0; y < s.b.in_size; ++y) mine.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * y;
+    const share blocks = share::of(s.mid_blocks, thread, execution_.threads());
+    for (int y = 0; y < s.b.in_size; ++y) mine.row_offset[y] = static_cast<std::int32_t>(s.tiles.row_step) * y;
     clear_sides(s, mine.ring);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
     const auto taps = floats_of(s.b.kernel * s.b.kernel);
@@ -179,18 +179,18 @@ private:
           const void* ahead = soon.next(slice);
           if (!ahead && calls <= later_slices) ahead = later.next(slice), --later_slices;
           fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count, by,
-                   mine.ring + static_cast<std::size_t>(y) * s.cut.row_step, ahead);
+                   mine.ring + static_cast<std::size_t>(y) * s.tiles.row_step, ahead);
         }
       });
       for (int c = 0; c < count; ++c)
-        depthwise_rows(s, mine.ring + static_cast<std::size_t>(c) * s.cut.ring_plane, mine.row_offset, first + c,
+        depthwise_rows(s, mine.ring + static_cast<std::size_t>(c) * s.tiles.ring_plane, mine.row_offset, first + c,
                        {0, s.b.out_size}, values(arena_.mid) + static_cast<std::size_t>(first + c) * out_plane,
                        mine.sums);
     }
   }
 
   int first_input_row(const step& s, int thread) const {
-    return std::max(0, share::of(s.b.out_size, thread, engine_.threads()).begin * s.b.stride - s.b.kernel / 2);
+    return std::max(0, share::of(s.b.out_size, thread, execution_.threads()).begin * s.b.stride - s.b.kernel / 2);
   }
 
   /// Bands of output rows with a ring of expanded rows; threads share the rows and expand those at the seam twice.
@@ -211,15 +211,15 @@ private:
              Value* out, int thread) const {
     const bool project_bands = projects_bands(s);
     const arena::per_thread& mine = own(thread);
-    const share rows = share::of(s.b.out_size, thread, engine_.threads());
+    const share rows = share::of(s.b.out_size, thread, execution_.threads());
     for (int y = 0; y < s.b.in_size; ++y)
-      mine.row_offset[y] = static_cast<std::int32_t>(s.cut.row_step) * (y % s.cut.ring_rows);
+      mine.row_offset[y] = static_cast<std::int32_t>(s.tiles.row_step) * (y % s.tiles.ring_rows);
     clear_sides(s, mine.ring);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
     int made =
         std::max(0, rows.begin * s.b.stride - s.b.kernel / 2); // input rows before this one are in the ring, or past
-    for (int y = rows.begin; y < rows.end; y += s.cut.band_rows) {
-      const share band{y, std::min(y + s.cut.band_rows, rows.end)};
+    for (int y = rows.begin; y < rows.end; y += s.tiles.band_rows) {
+      const share band{y, std::min(y + s.tiles.band_rows, rows.end)};
       const int needed = std::min(s.b.in_size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
       const int band_pixels = (band.end - band.begin) * s.b.out_size;
       Value* const to = project_bands ? values(mine.band) : values(arena_.mid) + at(y * s.b.out_size);
@@ -227,12 +227,12 @@ private:
       source.bring(made, needed);
       for (int first = 0, count; first < s.mid_blocks; first += count) {
         count = next_chunk(s.mid_blocks - first);
-        float* const ring = mine.ring + static_cast<std::size_t>(first) * s.cut.ring_plane;
+        float* const ring = mine.ring + static_cast<std::size_t>(first) * s.tiles.ring_plane;
         for (int r = made; r < needed; ++r)
           fill_row(s, source.row(r), source.plane, first, count, expand.from(first), ring + mine.row_offset[r],
                    nullptr);
         for (int c = 0; c < count; ++c)
-          depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.cut.ring_plane, mine.row_offset, first + c, band,
+          depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.tiles.ring_plane, mine.row_offset, first + c, band,
                          to + static_cast<std::size_t>(first + c) * to_plane, mine.sums);
       }
       made = std::max(made, needed);
@@ -263,17 +263,17 @@ private:
 
   /// sums → mean → fully connected, activation → fully connected, activation → gate.
   void squeeze_excite(const step& s) const {
-    const int pixels = s.b.out_size * s.b.out_size, threads = engine_.threads();
+    const int pixels = s.b.out_size * s.b.out_size, threads = execution_.threads();
     const float per_pixel = 1.f / static_cast<float>(pixels);
     const std::size_t channels = at(s.mid_blocks);
     std::fill_n(arena_.pooled, channels, 0.f);
     for (const arena::per_thread& t : arena_.own)
       for (std::size_t c = 0; c < channels; ++c) arena_.pooled[c] += t.sums[c] * per_pixel;
-    engine_.parallel([&](int thread) {
+    execution_.parallel([&](int thread) {
       matvec(arena_.pooled, s.b.mid_channels, s.se_reduce, s.se_reduce_panel, s.se_reduce_bias, arena_.hidden,
              share::of(blocks_of(s.b.se_channels), thread, threads), s.se_act);
     });
-    engine_.parallel([&](int thread) {
+    execution_.parallel([&](int thread) {
       const share p = share::of(s.mid_blocks, thread, threads);
       matvec(arena_.hidden, s.b.se_channels, s.se_expand, s.se_expand_panel, s.se_expand_bias, arena_.gate, p,
              s.se_gate);

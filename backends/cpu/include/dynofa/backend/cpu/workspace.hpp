@@ -85,7 +85,7 @@ struct arena {
   int threads = 1;
   aligned_bytes data;
   float *image[2] = {}, *mid = nullptr, *pooled = nullptr, *hidden = nullptr, *gate = nullptr;
-  float *together[2] = {}, *ones = nullptr, *zeros = nullptr; ///< of a batch's head (head.hpp)
+  float *batch_vectors[2] = {}, *ones = nullptr, *zeros = nullptr; ///< of a batch's head (head.hpp)
 
   struct per_thread {
     float *ring, *band, *sums, *scaled, *front;
@@ -111,7 +111,7 @@ struct arena {
       mid = take(sizes.mid);
       pooled = take(sizes.vectors), hidden = take(sizes.vectors), gate = take(sizes.vectors);
       if (sizes.batch > 1) {
-        for (float*& t : together) t = take(sizes.vectors * sizes.batch);
+        for (float*& t : batch_vectors) t = take(sizes.vectors * sizes.batch);
         ones = take(sizes.vectors), zeros = take(sizes.vectors);
       }
       for (per_thread& t : own) {

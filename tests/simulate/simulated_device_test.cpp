@@ -1,6 +1,6 @@
-#include "dynofa/runtime/coordination.hpp"
+#include "dynofa/runtime/coordination_rule.hpp"
 #include "dynofa/runtime/forecast.hpp"
-#include "dynofa/simulate/shared_device.hpp"
+#include "dynofa/simulate/simulated_device.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,8 +14,8 @@ using namespace dynofa::runtime;
 
 namespace {
 
-shared_device pair() {
-  shared_device d;
+simulated_device pair() {
+  simulated_device d;
   d.contention = 0.5;
   d.duration_ms = 10000;
   for (int m = 0; m < 2; ++m) {
@@ -43,7 +43,7 @@ struct fixed_levels {
 } // namespace
 
 TEST_CASE("latencies settle where the formula says, and replayed images agree with it") {
-  shared_device d = pair();
+  simulated_device d = pair();
   d.noise = 0;
   const auto alone = d.settled_ms({5, 5}, 1000);
   CHECK(alone[0] == doctest::Approx(61.73));
@@ -63,7 +63,7 @@ TEST_CASE("latencies settle where the formula says, and replayed images agree wi
 }
 
 TEST_CASE("an overloaded device: loads are shares of time, images wait for the one before") {
-  shared_device d = pair();
+  simulated_device d = pair();
   for (auto& m : d.members) m.period_ms = 20, m.from_ms = 0;
   d.noise = 0;
   CHECK(d.settled_ms({5, 5}, 0)[0] == doctest::Approx(61.73 * 1.5));
@@ -76,7 +76,7 @@ TEST_CASE("an overloaded device: loads are shares of time, images wait for the o
 }
 
 TEST_CASE("members leave, targets and slow-downs change when they should") {
-  shared_device d = pair();
+  simulated_device d = pair();
   d.members[1].until_ms = 6000;
   d.members[0].targets.push_back({5000, {.latency_ms = 60}});
   d.slow_downs = {{0, 1}, {8000, 2}};
@@ -92,7 +92,7 @@ TEST_CASE("members leave, targets and slow-downs change when they should") {
 }
 
 TEST_CASE("the oracle finds the best tuple") {
-  shared_device d = pair();
+  simulated_device d = pair();
   const shared_choice best = shared_oracle(d, 5000);
   REQUIRE(best.feasible);
   for (std::size_t a = 0; a < 6; ++a)
@@ -111,7 +111,7 @@ TEST_CASE("the oracle finds the best tuple") {
 }
 
 TEST_CASE("the same seed gives the same story, another one another, policies and coordinations run on it") {
-  const shared_device a = generate_shared_device(3, paper_six), b = generate_shared_device(3, paper_six);
+  const simulated_device a = generate_shared_device(3, paper_six), b = generate_shared_device(3, paper_six);
   CHECK(a.slow_downs.size() == b.slow_downs.size());
   CHECK(a.members[1].from_ms == b.members[1].from_ms);
   CHECK(generate_shared_device(4, paper_six).members[1].from_ms != a.members[1].from_ms);

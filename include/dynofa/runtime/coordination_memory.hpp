@@ -1,6 +1,6 @@
 #pragma once
 #include "dynofa/core/file.hpp"
-#include "dynofa/runtime/coordination.hpp"
+#include "dynofa/runtime/coordination_rule.hpp"
 #include "dynofa/runtime/process_identity.hpp"
 
 #include <pthread.h>
@@ -22,7 +22,7 @@ namespace detail {
 inline constexpr std::int64_t joining_waits_ms = 1000, image_waits_ms = 20;
 
 /// What lies in the shared memory. All under `mutex`, except the first three and `left`.
-struct coordination_segment {
+struct coordination_memory {
   static constexpr std::uint64_t right_magic = 0x31726f6f63796e64; // "dnycoor1"
   struct owner {
     process_identity process;
@@ -30,17 +30,17 @@ struct coordination_segment {
     std::int64_t heartbeat_ms = 0;
   };
   std::uint64_t magic = 0; // written last
-  std::uint64_t version = 1, size = sizeof(coordination_segment);
+  std::uint64_t version = 1, size = sizeof(coordination_memory);
   pthread_mutex_t mutex;
   std::uint64_t next_token = 1;
   std::int64_t next_check_ms = 0;
   std::uint64_t takeovers = 0;
   std::uint64_t gone = 0; // 1: its last member has left and its name is free; nobody enters any more
-  std::array<owner, coordination::most_members> owners;
-  std::array<std::atomic<std::uint64_t>, coordination::most_members>
+  std::array<owner, coordination_rule::most_members> owners;
+  std::array<std::atomic<std::uint64_t>, coordination_rule::most_members>
       left{}; // tokens of those who left without the lock
   coordination_options options;
-  coordination rule;
+  coordination_rule rule;
 };
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "processes share it");
@@ -49,7 +49,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "processes share 
 class segment_lock {
 public:
   /// `wait_ms` 0: takes it if it is free.
-  explicit segment_lock(coordination_segment& s, std::int64_t wait_ms = joining_waits_ms) noexcept
+  explicit segment_lock(coordination_memory& s, std::int64_t wait_ms = joining_waits_ms) noexcept
       : segment_{s}
       , held_{take(wait_ms)} {}
   segment_lock(const segment_lock&) = delete;
@@ -92,13 +92,13 @@ private:
     segment_.options = options;
     segment_.rule.repair(options);
     for (std::size_t m = 0; m < segment_.owners.size(); ++m) { // in `join` and `leave` one of the two comes first
-      coordination_segment::owner& o = segment_.owners[m];
+      coordination_memory::owner& o = segment_.owners[m];
       if (o.token == 0 && segment_.rule.here(m)) segment_.rule.leave(m);
       if (o.token != 0 && !segment_.rule.here(m)) o = {};
     }
   }
 
-  coordination_segment& segment_;
+  coordination_memory& segment_;
   const bool held_;
 };
 
@@ -114,8 +114,8 @@ public:
     throw error(errc::io, where_, "a segment that stays", "one that is removed again and again");
   }
 
-  coordination_segment& operator*() const noexcept { return *static_cast<coordination_segment*>(memory_.get()); }
-  coordination_segment* operator->() const noexcept { return &**this; }
+  coordination_memory& operator*() const noexcept { return *static_cast<coordination_memory*>(memory_.get()); }
+  coordination_memory* operator->() const noexcept { return &**this; }
 
   /// Whether anything has its name now.
   bool is_name_taken() const noexcept { return access(path_.c_str(), F_OK) == 0; }
@@ -145,12 +145,12 @@ private:
     if (facts.st_uid != geteuid() || (facts.st_mode & 077) != 0)
       throw error(errc::bad_file, where_, "a segment of this user that nobody else may write to",
                   text("user ", facts.st_uid, ", mode ", in_base(8, facts.st_mode & 0777)));
-    if (!S_ISREG(facts.st_mode) || facts.st_size != off_t{sizeof(coordination_segment)})
-      throw error(errc::bad_file, where_, text("a coordination of ", sizeof(coordination_segment), " bytes"),
+    if (!S_ISREG(facts.st_mode) || facts.st_size != off_t{sizeof(coordination_memory)})
+      throw error(errc::bad_file, where_, text("a coordination of ", sizeof(coordination_memory), " bytes"),
                   text(facts.st_size, " bytes: of another program or another version of dynofa"));
     map();
-    coordination_segment& s = **this;
-    if (s.magic != coordination_segment::right_magic || s.version != 1 || s.size != sizeof(coordination_segment))
+    coordination_memory& s = **this;
+    if (s.magic != coordination_memory::right_magic || s.version != 1 || s.size != sizeof(coordination_memory))
       throw error(errc::bad_file, where_, "a coordination of this version", "something else");
     const segment_lock lock(s);
     if (!lock) throw error(errc::io, where_, "its lock within a second", "none");
@@ -179,29 +179,29 @@ private:
         if (!name.empty()) unlink(name.c_str());
       }
     } temporary{temporary_name};
-    do errno = posix_fallocate(file_.get(), 0, sizeof(coordination_segment)); // a full disk shows here, not as SIGBUS
+    do errno = posix_fallocate(file_.get(), 0, sizeof(coordination_memory)); // a full disk shows here, not as SIGBUS
     while (errno == EINTR);
     if (errno != 0) throw refused();
     map();
-    coordination_segment& s = *new (memory_.get()) coordination_segment{};
+    coordination_memory& s = *new (memory_.get()) coordination_memory{};
     s.options = options;
-    s.rule = coordination(options);
+    s.rule = coordination_rule(options);
     pthread_mutexattr_t kind;
     pthread_mutexattr_init(&kind);
     pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(&s.mutex, &kind);
     pthread_mutexattr_destroy(&kind);
-    s.magic = coordination_segment::right_magic;
+    s.magic = coordination_memory::right_magic;
     if (linkat(AT_FDCWD, name.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
     if (errno != EEXIST) throw refused();
     return false;
   }
 
   void map() {
-    void* const at = mmap(nullptr, sizeof(coordination_segment), PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
+    void* const at = mmap(nullptr, sizeof(coordination_memory), PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
     if (at == MAP_FAILED) throw refused();
-    memory_ = std::shared_ptr<void>(at, [](void* mapped) { munmap(mapped, sizeof(coordination_segment)); });
+    memory_ = std::shared_ptr<void>(at, [](void* mapped) { munmap(mapped, sizeof(coordination_memory)); });
   }
 
   std::string where_, path_;
@@ -213,8 +213,8 @@ private:
 /// held while /proc is read; nothing happens where it cannot be had within `wait_ms`.
 inline std::size_t remove_dead(segment_mapping& segment, std::int64_t silent_ms, std::int64_t quiet_ms,
                                std::int64_t wait_ms = joining_waits_ms) noexcept {
-  using owner = coordination_segment::owner;
-  std::array<owner, coordination::most_members> owners;
+  using owner = coordination_memory::owner;
+  std::array<owner, coordination_rule::most_members> owners;
   {
     const segment_lock lock(*segment, wait_ms);
     if (!lock) return 0;

@@ -40,7 +40,7 @@ struct device_member {
 ///
 /// where a member's load is the share of time that it computes: its last latency over its period, at most 1. Model
 /// assumptions of ours: all members press each other alike; noise is log-normal, some images are outliers.
-struct shared_device {
+struct simulated_device {
   std::string name;
   std::vector<device_member> members;
   struct step {
@@ -96,7 +96,7 @@ struct shared_image {
 /// `decide(member, target) → level`, `observe(member, level, ms)` and `why(member)`; `seen(shared_image)` is called at
 /// the end of each image. Bit for bit the same for the same arguments.
 template <class Control, class Seen>
-void replay(const shared_device& d, Control&& control, Seen&& seen) {
+void replay(const simulated_device& d, Control&& control, Seen&& seen) {
   struct runner {
     random_stream random;
     double next_ms; // when its image begins, or the one that runs ends
@@ -106,7 +106,8 @@ void replay(const shared_device& d, Control&& control, Seen&& seen) {
   };
   std::vector<runner> all;
   for (std::size_t m = 0; m < d.members.size(); ++m)
-    all.push_back({random_stream(d.seed, text("shared_device/", m)), d.members[m].from_ms, false, false, false, 0, {}});
+    all.push_back(
+        {random_stream(d.seed, text("simulated_device/", m)), d.members[m].from_ms, false, false, false, 0, {}});
   while (true) {
     const auto r = std::min_element(all.begin(), all.end(), [](const runner& a, const runner& b) {
       return a.left != b.left ? b.left : a.next_ms < b.next_ms;
@@ -149,7 +150,7 @@ void replay(const shared_device& d, Control&& control, Seen&& seen) {
 template <runtime_policy Policy>
 class uncoordinated {
 public:
-  explicit uncoordinated(const shared_device& d) {
+  explicit uncoordinated(const simulated_device& d) {
     for (const device_member& m : d.members) policies_.emplace_back(m.levels);
   }
   void arrive(std::size_t /*member*/) {}
@@ -171,7 +172,7 @@ struct shared_choice {
 
 /// Tries every tuple of levels: the most weighted top-1 among those where everybody's settled latency, `spare` (a
 /// factor, as 1.03 for noise) times, is within its limit. Throws errc::invalid_argument for more than a million tuples.
-inline shared_choice shared_oracle(const shared_device& d, double now_ms, double spare = 1) {
+inline shared_choice shared_oracle(const simulated_device& d, double now_ms, double spare = 1) {
   double tuples = 1;
   for (const device_member& m : d.members) tuples *= static_cast<double>(m.levels.size());
   if (tuples > 1e6) throw error(errc::invalid_argument, "shared oracle", "at most a million tuples", text(tuples));
@@ -203,11 +204,11 @@ inline shared_choice shared_oracle(const shared_device& d, double now_ms, double
 /// slow-down steps, limits change, some member leaves and is gone for the rest. Something happens every 5 to 10 s. The
 /// limits are such that a quickest level can meet them at the moment of the draw, contention included, with 5 to 40 %
 /// to spare, but a later step may make them unreachable: the oracle tells.
-inline shared_device generate_shared_device(std::uint64_t seed, const std::vector<level_figures>& levels,
-                                            std::size_t members = 2) {
-  random_stream random(seed, "shared_device");
+inline simulated_device generate_shared_device(std::uint64_t seed, const std::vector<level_figures>& levels,
+                                               std::size_t members = 2) {
+  random_stream random(seed, "simulated_device");
   const auto between = [&](double low, double high) { return low + (high - low) * random.uniform(); };
-  shared_device d;
+  simulated_device d;
   d.name = text("shared-", seed);
   d.seed = seed;
   d.duration_ms = 90000;
@@ -234,7 +235,7 @@ inline shared_device generate_shared_device(std::uint64_t seed, const std::vecto
     if (what < 0) d.slow_downs.push_back({at, std::pow(range, between(0, 0.6))});
   const auto want = [&](std::size_t m, double at) {
     const std::vector<std::size_t> quickest(members, 0);
-    shared_device full = d; // as if all were there
+    simulated_device full = d; // as if all were there
     for (device_member& who : full.members) who.from_ms = 0;
     const double least = full.settled_ms(quickest, at)[m];
     d.members[m].targets.push_back({at, {.latency_ms = least * between(1.05, 1.4 * std::sqrt(range))}});

@@ -1,6 +1,6 @@
 #pragma once
-#include "dynofa/runtime/coordination_segment.hpp"
-#include "dynofa/runtime/coordinator.hpp"
+#include "dynofa/runtime/coordination_memory.hpp"
+#include "dynofa/runtime/thread_coordinator.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -12,7 +12,7 @@
 
 namespace dynofa::runtime {
 
-struct shared_coordinator_options {
+struct process_coordinator_options {
   /// Of whoever makes the segment; who comes later takes what is there.
   coordination_options rule = {};
   /// A member in another domain of process numbers (a container) cannot be asked for: it counts as dead after so long
@@ -34,7 +34,7 @@ struct shared_place {
   std::size_t number = 0, level = 0;
   std::uint64_t token = 0;
   reason why = reason::start;
-  std::unique_ptr<coordination> alone; ///< while the lock cannot be had: a rule with this member only
+  std::unique_ptr<coordination_rule> alone; ///< while the lock cannot be had: a rule with this member only
 
   shared_place() = default;
   shared_place(const shared_place&) = delete;
@@ -61,7 +61,7 @@ struct shared_place {
       {
         const segment_lock lock(**segment, wait_ms);
         if (!lock) throw error(errc::io, "shared memory " + name, text("its lock within ", wait_ms, " ms"), "none");
-        coordination_segment& s = **segment;
+        coordination_memory& s = **segment;
         if (s.gone == 0 && segment->is_named()) {
           rule = s.options;
           const std::size_t m = s.rule.join(levels, how);
@@ -77,7 +77,7 @@ struct shared_place {
 
   void observe(std::size_t at, double latency_ms) noexcept {
     if (!at_home()) return;
-    const auto tell = [&](coordination_segment& s) {
+    const auto tell = [&](coordination_memory& s) {
       if (mine()) s.rule.observe(number, at, latency_ms);
     };
     if (!in_turn(tell) && alone) alone->observe(0, at, latency_ms);
@@ -86,7 +86,7 @@ struct shared_place {
     if (!at_home()) return level;
     const std::int64_t now = monotonic_ms();
     bool due = false, still_here = false;
-    const auto ask = [&](coordination_segment& s) {
+    const auto ask = [&](coordination_memory& s) {
       still_here = mine();
       if (!still_here) return;
       s.owners[number].heartbeat_ms = now;
@@ -104,7 +104,7 @@ struct shared_place {
     return level;
   }
   void dump(dumped_fields& fields) noexcept {
-    const auto ask = [&](coordination_segment& s) {
+    const auto ask = [&](coordination_memory& s) {
       if (mine()) s.rule.dump(number, fields);
     };
     if (!in_turn(ask) && alone) alone->dump(0, fields);
@@ -119,7 +119,7 @@ private:
       do_it(**segment);
     } else {
       if (!alone) try {
-          auto own = std::make_unique<coordination>(rule);
+          auto own = std::make_unique<coordination_rule>(rule);
           own->join(levels, {.weight = how.weight, .first = level});
           alone = std::move(own);
         } catch (...) { // no memory: the level stays
@@ -143,11 +143,11 @@ private:
 
 } // namespace detail
 
-/// As `coordinator`, for dynamic networks in several processes of one user: the rule's state lies in shared memory
-/// under a name.
+/// As `thread_coordinator`, for dynamic networks in several processes of one user: the rule's state lies in shared
+/// memory under a name.
 ///
-///     shared_coordinator device("gpu0");
-///     manager<Backend, shared_coordinator::member> camera(network, device.join(levels));
+///     process_coordinator device("gpu0");
+///     manager<Backend, process_coordinator::member> camera(network, device.join(levels));
 ///
 /// A member that dies, wherever, killed inside the lock as well, is noticed by the others within half a second of
 /// images and its share is freed: each image leaves a time, who is silent is looked up in /proc (by number and start),
@@ -156,7 +156,7 @@ private:
 ///
 /// A process that is stopped inside the lock costs each other member one wait of 20 ms. Each then goes on by itself, by
 /// the same rule with no other member, and takes part again with the first image that finds the lock free.
-class shared_coordinator {
+class process_coordinator {
   using segment_mapping = detail::segment_mapping;
   using segment_lock = detail::segment_lock;
 
@@ -164,7 +164,7 @@ public:
   /// `name`: 1 to 64 of a–z, A–Z, 0–9, '-', '_', '.'; the file is /dev/shm/dynofa-NAME, readable for its user only.
   /// Throws errc::invalid_argument for another name, errc::io where the system refuses, and errc::bad_file for a
   /// segment that is not of this version, not of this user, open to others, or not sound.
-  explicit shared_coordinator(std::string_view name, const shared_coordinator_options& options = {})
+  explicit process_coordinator(std::string_view name, const process_coordinator_options& options = {})
       : name_{checked(name)}
       , options_{(validate(options.rule), options)}
       , now_{std::make_shared<current>()} {
@@ -212,7 +212,7 @@ public:
   static bool remove(std::string_view name) {
     const std::string full = checked(name);
     segment_mapping segment(full, {});
-    detail::remove_dead(segment, shared_coordinator_options{}.silent_ms, 0);
+    detail::remove_dead(segment, process_coordinator_options{}.silent_ms, 0);
     const segment_lock lock(*segment);
     if (!lock || segment->rule.size() > 0) return false;
     segment.remove();
@@ -241,10 +241,10 @@ private:
   }
 
   std::string name_;
-  shared_coordinator_options options_;
+  process_coordinator_options options_;
   std::shared_ptr<current> now_;
 };
 
-static_assert(runtime_policy<shared_coordinator::member>);
+static_assert(runtime_policy<process_coordinator::member>);
 
 } // namespace dynofa::runtime

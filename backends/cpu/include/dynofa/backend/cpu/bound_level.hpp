@@ -17,7 +17,7 @@ namespace dynofa::backend::cpu_detail {
 /// One block of a level, ready to run: shapes, pointers into the packed weights and into the level's scales and shifts.
 struct step {
   block b;
-  tiling cut;
+  tiling tiles;
   int in_blocks, mid_blocks, out_blocks; ///< channels / 16, rounded up
   epilogue act, project_act, se_act, se_gate;
   const void *expand, *project; ///< of the level's number format
@@ -41,7 +41,7 @@ constexpr epilogue epilogue_of(activation a) {
 }
 
 /// One level: its plan and its batch-norm scale and shift, padded to whole blocks of 16 channels. It owns no weights.
-struct level {
+struct bound_level {
   dynofa::plan plan;
   std::shared_ptr<const packed_supernet> weights;
   aligned_bytes norms; ///< per batch norm: scale, shift; zeros in the padding keep padded channels at zero
@@ -53,7 +53,8 @@ struct level {
            plan.norms.size() * sizeof(plan::norm) + plan.first_norms.size() * sizeof(std::int32_t) + sizeof(*this);
   }
 
-  level(std::shared_ptr<const packed_supernet> w, const dynofa::plan& p, const scale_shift& affine, const caches& c)
+  bound_level(std::shared_ptr<const packed_supernet> w, const dynofa::plan& p, const scale_shift& affine,
+              const caches& c)
       : plan{p}
       , weights{std::move(w)} {
     check_bind("cpu backend bind", weights->space, plan, affine);
@@ -96,7 +97,7 @@ private:
     s.out_blocks = blocks_of(b.out_channels);
     s.act = epilogue_of(b.act), s.project_act = epilogue_of(b.project_act);
     s.se_act = epilogue_of(b.se_act), s.se_gate = epilogue_of(b.se_gate);
-    if (b.mid_channels > 0) s.cut = tiling::of(b, c);
+    if (b.mid_channels > 0) s.tiles = tiling::of(b, c);
     const packed_supernet& w = *weights;
     for (const weight_array& array : w.layout.weights_of(b.unit)) {
       const packed_supernet::panels& p = w.arrays[w.layout.index_of(array)];

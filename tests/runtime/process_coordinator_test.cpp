@@ -1,6 +1,6 @@
 // ctest: threads
 #include "dynofa/core/random.hpp"
-#include "dynofa/runtime/shared_coordinator.hpp"
+#include "dynofa/runtime/process_coordinator.hpp"
 
 #include <doctest/doctest.h>
 
@@ -19,7 +19,7 @@
 #include <thread>
 #include <vector>
 
-namespace dynofa_test::runtime_shared_coordinator {
+namespace dynofa_test::runtime_process_coordinator {
 
 using namespace dynofa;
 using namespace dynofa::runtime;
@@ -56,12 +56,12 @@ int files(const std::string& name) {
     found += entry.path().filename().string().starts_with("dynofa-" + name);
   return found;
 }
-std::map<std::string, double> fields_of(const shared_coordinator::member& m) {
+std::map<std::string, double> fields_of(const process_coordinator::member& m) {
   std::map<std::string, double> fields;
   m.dump([&](std::string_view field, double value) { fields[std::string(field)] = value; });
   return fields;
 }
-void image(shared_coordinator::member& m, double limit) {
+void image(process_coordinator::member& m, double limit) {
   const std::size_t level = m.decide({.latency_ms = limit});
   m.observe(level, paper_six[level].latency_ms);
 }
@@ -71,7 +71,7 @@ void image(shared_coordinator::member& m, double limit) {
 TEST_CASE("members of two coordinators of one name share it, and the last takes the segment along") {
   const std::string name = fresh_name("pair");
   {
-    shared_coordinator one(name), two(name);
+    process_coordinator one(name), two(name);
     CHECK(exists(name));
     auto a = one.join(paper_six, {.first = 5});
     {
@@ -92,20 +92,20 @@ TEST_CASE("members of two coordinators of one name share it, and the last takes 
 
 TEST_CASE("a coordinator whose segment went with its last member makes another") {
   const std::string name = fresh_name("again");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   { auto a = device.join(paper_six); }
   CHECK(!exists(name));
   auto b = device.join(paper_six);
   CHECK(exists(name));
-  CHECK(shared_coordinator(name).members() == 1);
+  CHECK(process_coordinator(name).members() == 1);
 }
 
 TEST_CASE("a killed process is noticed by the others' images, and its share is freed") {
   const std::string name = fresh_name("killed");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   auto a = device.join(paper_six, {.first = 5});
   const pid_t child = in_child([&] {
-    shared_coordinator mine(name);
+    process_coordinator mine(name);
     auto b = mine.join(paper_six);
     while (true) image(b, 70), std::this_thread::sleep_for(std::chrono::milliseconds(1));
   });
@@ -125,7 +125,7 @@ TEST_CASE("a killed process is noticed by the others' images, and its share is f
 
 TEST_CASE("killed inside the lock, in the middle of writing: the lock passes on and the state is sound") {
   const std::string name = fresh_name("inside");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   auto a = device.join(paper_six, {.first = 3});
   for (int i = 0; i < 20; ++i) image(a, 54);
   const std::size_t level = a.decide({.latency_ms = 54});
@@ -136,7 +136,7 @@ TEST_CASE("killed inside the lock, in the middle of writing: the lock passes on 
       random_stream random(seed, "inside");
       auto* bytes = reinterpret_cast<unsigned char*>(&segment->rule);
       if (seed > 0) // the bytes of one member's filter are half written
-        for (std::uint32_t i = 0, at = random.below(sizeof(coordination) / 2); i < 200; ++i)
+        for (std::uint32_t i = 0, at = random.below(sizeof(coordination_rule) / 2); i < 200; ++i)
           bytes[at + i] = static_cast<unsigned char>(random());
       kill(getpid(), SIGKILL);
     });
@@ -150,14 +150,14 @@ TEST_CASE("killed inside the lock, in the middle of writing: the lock passes on 
 
 TEST_CASE("a process killed at any moment while three others run") {
   const std::string name = fresh_name("chaos");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   auto a = device.join(paper_six);
   random_stream random(1, "chaos");
   for (int round = 0; round < 10; ++round) {
     std::vector<pid_t> children;
     for (int c = 0; c < 3; ++c)
       children.push_back(in_child([&] {
-        shared_coordinator mine(name);
+        process_coordinator mine(name);
         auto b = mine.join(paper_six);
         while (true) image(b, 70);
       }));
@@ -188,7 +188,7 @@ TEST_CASE("a reused process number, a stranger's container and silence are told 
   wait_for(child);
 
   const std::string name = fresh_name("silent");
-  shared_coordinator device(name, {.silent_ms = 50});
+  process_coordinator device(name, {.silent_ms = 50});
   auto a = device.join(paper_six), b = device.join(paper_six);
   runtime::detail::segment_mapping segment("dynofa-" + name, {});
   segment->owners[1].process.pid_domain += 1;
@@ -199,8 +199,8 @@ TEST_CASE("a reused process number, a stranger's container and silence are told 
 
 TEST_CASE("a child after fork does not speak for its parent's member") {
   const std::string name = fresh_name("fork");
-  shared_coordinator device(name);
-  std::optional<shared_coordinator::member> a = device.join(paper_six);
+  process_coordinator device(name);
+  std::optional<process_coordinator::member> a = device.join(paper_six);
   image(*a, 70);
   wait_for(in_child([&] {
     image(*a, 70);
@@ -215,7 +215,7 @@ TEST_CASE("what killed processes left behind is taken over, or removed on reques
   const std::string name = fresh_name("left");
   const auto abandon = [&] {
     wait_for(in_child([&] {
-      shared_coordinator mine(name);
+      process_coordinator mine(name);
       auto b = mine.join(paper_six);
       kill(getpid(), SIGKILL);
     }));
@@ -223,14 +223,14 @@ TEST_CASE("what killed processes left behind is taken over, or removed on reques
   };
   abandon();
   {
-    shared_coordinator device(name);
+    process_coordinator device(name);
     auto a = device.join(paper_six);
     CHECK(device.members() == 1);
-    CHECK(!shared_coordinator::remove(name)); // somebody lives
+    CHECK(!process_coordinator::remove(name)); // somebody lives
   }
   CHECK(!exists(name));
   abandon();
-  CHECK(shared_coordinator::remove(name));
+  CHECK(process_coordinator::remove(name));
   CHECK(!exists(name));
 }
 
@@ -248,11 +248,11 @@ TEST_CASE("foreign and damaged segments are refused with a sentence, and left al
       munmap(at, size);
     }
     close(file);
-    CHECK_THROWS_AS(shared_coordinator{name}, error);
+    CHECK_THROWS_AS(process_coordinator{name}, error);
     CHECK(exists(name));
     shm_unlink(path.c_str());
   };
-  using segment = runtime::detail::coordination_segment;
+  using segment = runtime::detail::coordination_memory;
   const auto nothing = [](unsigned char*) {};
   with(sizeof(segment) - 1, 0600, nothing);
   with(sizeof(segment), 0666, nothing);
@@ -274,9 +274,9 @@ TEST_CASE("foreign and damaged segments are refused with a sentence, and left al
     with_header(p);
     reinterpret_cast<segment*>(p)->version = 2;
   });
-  CHECK_THROWS_AS(shared_coordinator(""), error);
-  CHECK_THROWS_AS(shared_coordinator("../escape"), error);
-  CHECK_THROWS_AS(shared_coordinator(std::string(65, 'a')), error);
+  CHECK_THROWS_AS(process_coordinator(""), error);
+  CHECK_THROWS_AS(process_coordinator("../escape"), error);
+  CHECK_THROWS_AS(process_coordinator(std::string(65, 'a')), error);
 }
 
 TEST_CASE("threads with members of one coordinator, which come and go") {
@@ -288,7 +288,7 @@ TEST_CASE("threads with members of one coordinator, which come and go") {
       threads.emplace_back([&, t] {
         random_stream random(t, "shared_coordinator_test");
         for (int life = 0; life < 10; ++life) {
-          shared_coordinator device(name);
+          process_coordinator device(name);
           auto m = device.join(paper_six);
           for (int i = 0; i < 100; ++i) {
             const std::size_t level = m.decide({.latency_ms = random.chance(0.1) ? 50.0 : 80.0});
@@ -306,14 +306,14 @@ TEST_CASE("threads join and leave one coordinator: whoever is in, is in the segm
   const std::string name = fresh_name("one");
   std::atomic<int> wrong = 0;
   {
-    shared_coordinator device(name);
+    process_coordinator device(name);
     std::vector<std::jthread> threads;
     for (int t = 0; t < 4; ++t)
       threads.emplace_back([&] {
         for (int life = 0; life < 200; ++life) {
           auto m = device.join(paper_six);
           wrong += !exists(name);
-          wrong += shared_coordinator(name).members() == 0;
+          wrong += process_coordinator(name).members() == 0;
           image(m, 70);
         }
       });
@@ -324,7 +324,7 @@ TEST_CASE("threads join and leave one coordinator: whoever is in, is in the segm
 
 TEST_CASE("who was taken for dead does not come back to a segment without a name") {
   const std::string name = fresh_name("back");
-  shared_coordinator device(name, {.silent_ms = 50});
+  process_coordinator device(name, {.silent_ms = 50});
   auto a = device.join(paper_six);
   {
     auto b = device.join(paper_six);
@@ -336,22 +336,22 @@ TEST_CASE("who was taken for dead does not come back to a segment without a name
   image(a, 70);
   CHECK(exists(name));
   CHECK(device.members() == 1);
-  CHECK(shared_coordinator(name).members() == 1);
+  CHECK(process_coordinator(name).members() == 1);
 }
 
 TEST_CASE("nobody joins a segment whose file was removed by hand") {
   const std::string name = fresh_name("by-hand");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   auto a = device.join(paper_six);
   shm_unlink(("/dynofa-" + name).c_str());
   auto b = device.join(paper_six);
   CHECK(exists(name));
-  CHECK(shared_coordinator(name).members() == 1);
+  CHECK(process_coordinator(name).members() == 1);
 }
 
 TEST_CASE("a process that is stopped inside the lock costs one wait, and the others go on by themselves") {
   const std::string name = fresh_name("stopped");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   auto a = device.join(paper_six, {.first = 5}), b = device.join(paper_six);
   for (int i = 0; i < 20; ++i) image(a, 70), image(b, 70);
   CHECK(a.decide({.latency_ms = 70}) == 5);
@@ -388,7 +388,7 @@ TEST_CASE("a process that is stopped inside the lock costs one wait, and the oth
 
 TEST_CASE("a process killed while it is stopped inside the lock is one that died in it") {
   const std::string name = fresh_name("stopped-killed");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   auto a = device.join(paper_six, {.first = 5});
   const pid_t child = in_child([&] {
     runtime::detail::segment_mapping segment("dynofa-" + name, {});
@@ -407,7 +407,7 @@ TEST_CASE("a process killed while it is stopped inside the lock is one that died
 
 TEST_CASE("whoever is told the fields may ask the member, and the others do not wait") {
   const std::string name = fresh_name("told");
-  shared_coordinator device(name);
+  process_coordinator device(name);
   auto a = device.join(paper_six, {.first = 5}), b = device.join(paper_six);
   const auto start = std::chrono::steady_clock::now();
   a.dump([&](std::string_view, double) { image(a, 70), image(b, 70); });
@@ -420,14 +420,14 @@ TEST_CASE("a process killed while it makes the segment leaves nothing that distu
   for (int i = 0; i < 40; ++i) {
     const pid_t child = in_child([&] {
       while (true) {
-        shared_coordinator mine(name);
+        process_coordinator mine(name);
         const auto b = mine.join(paper_six);
       }
     });
     std::this_thread::sleep_for(std::chrono::microseconds(random.below(4000)));
     kill(child, SIGKILL);
     wait_for(child);
-    shared_coordinator device(name);
+    process_coordinator device(name);
     auto a = device.join(paper_six);
     image(a, 70);
     CHECK(device.members() == 1);
@@ -435,4 +435,4 @@ TEST_CASE("a process killed while it makes the segment leaves nothing that distu
   CHECK(files(name) == 0);
 }
 
-} // namespace dynofa_test::runtime_shared_coordinator
+} // namespace dynofa_test::runtime_process_coordinator

@@ -1,6 +1,6 @@
 #pragma once
-#include "dynofa/backend/cpu/engine.hpp"
-#include "dynofa/backend/cpu/level.hpp"
+#include "dynofa/backend/cpu/bound_level.hpp"
+#include "dynofa/backend/cpu/execution.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <cstddef>
@@ -33,10 +33,10 @@ struct weight_panels {
 };
 
 /// Where the blocks of one image run: on which threads, of which level, in which buffers.
-class stage {
+class image_run {
 public:
-  stage(const engine& e, const level& l, arena& a)
-      : engine_{e}
+  image_run(const execution& e, const bound_level& l, arena& a)
+      : execution_{e}
       , kernels_{e.kernels()}
       , level_{l}
       , arena_{a} {}
@@ -70,9 +70,9 @@ protected:
                               bias ? bias + at(of.begin) : nullptr, out + at(of.begin), of.end - of.begin, act});
   }
 
-  const engine& engine_;
+  const execution& execution_;
   const kernel_table& kernels_;
-  const level& level_;
+  const bound_level& level_;
   arena& arena_;
 };
 

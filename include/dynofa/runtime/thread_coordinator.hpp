@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/runtime/coordination.hpp"
+#include "dynofa/runtime/coordination_rule.hpp"
 
 #include <array>
 #include <memory>
@@ -48,7 +48,7 @@ private:
 
 struct shared_rule {
   std::mutex mutex;
-  coordination rule;
+  coordination_rule rule;
 };
 
 /// A member's number in a rule, given back with the last copy of the member.
@@ -90,19 +90,19 @@ struct coordinator_place {
 } // namespace detail
 
 /// Several dynamic networks of one process on one device, whose levels are found together by the rule of
-/// `coordination`. Each network gets a member, which is a run-time policy:
+/// `coordination_rule`. Each network gets a member, which is a run-time policy:
 ///
-///     coordinator device;
-///     manager<Backend, coordinator::member> camera(network, device.join(levels, {.weight = 2}));
+///     thread_coordinator device;
+///     manager<Backend, thread_coordinator::member> camera(network, device.join(levels, {.weight = 2}));
 ///
 /// Members may live in threads of their own. Inside is one mutex, held for a microsecond or two per image.
-class coordinator {
+class thread_coordinator {
 public:
   /// One network's part. Copies are the same member, which leaves when the last of them is gone; so a log is replayed
   /// with a coordinator of its own. `observe` and `decide` of *one* member are for one thread at a time.
   using member = detail::coordinated_member<detail::coordinator_place>;
 
-  explicit coordinator(const coordination_options& options = {}) { shared_->rule = coordination(options); }
+  explicit thread_coordinator(const coordination_options& options = {}) { shared_->rule = coordination_rule(options); }
 
   /// Throws errc::invalid_argument for a bad front or option, errc::infeasible if there are 16 members already.
   member join(std::span<const level_figures> levels, const member_options& how = {}) {
@@ -116,6 +116,6 @@ public:
 private:
   std::shared_ptr<detail::shared_rule> shared_ = std::make_shared<detail::shared_rule>();
 };
-static_assert(runtime_policy<coordinator::member>);
+static_assert(runtime_policy<thread_coordinator::member>);
 
 } // namespace dynofa::runtime

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/runtime/coordination_state.hpp"
+#include "dynofa/runtime/member_table.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,8 +15,8 @@ namespace dynofa::runtime {
 /// 2. On a miss one member goes down one level: the one that costs the least weighted top-1 per millisecond that the
 ///    members in need gain. In a tie (10 %) it is the one at the highest level, of those the one that was lowered
 ///    longest ago. So Fig. 8's pair goes A, B, A, B …
-/// 3. Then there is no change before the next evidence: the change has been adopted, and three images have shown what
-///    it brought. If one step cannot be enough, even if it helped all as much as it can, the further steps of the same
+/// 3. Then there is no change before the next evidence: the change has been adopted, and three images have shown
+///    its effect. If one step cannot be enough, even if it helped all as much as it can, the further steps of the same
 ///    rule are taken at once. What a change of one member does to another is learnt (`influence`); the second attempt
 ///    believes what was learnt, from the third on members in need help themselves as far as they can.
 /// 4. A member whose own target has changed is itself the cause: it goes to its level at once, down as far as its own
@@ -33,9 +33,9 @@ namespace dynofa::runtime {
 /// Fair: nobody is lowered twice in a row while another's step costs the same, and as a front's top-1 per millisecond
 /// falls with its levels, whoever stands high goes first. Cost: `observe` and `decide` together some 2 µs with two
 /// members of ten levels; a change costs more, with the number of members squared.
-class coordination : public detail::coordination_state {
+class coordination_rule : public detail::member_table {
 public:
-  using coordination_state::coordination_state;
+  using member_table::member_table;
 
   /// Takes a member in and returns its number. Throws errc::invalid_argument for a bad front or option and
   /// errc::infeasible if there are 16 members already.
@@ -81,7 +81,7 @@ public:
     s.seen_at = images_;
     s.fresh = true;
     if (s.forecast.observe(level, latency_ms) == slow_down_verdict::step) attempts_ = 0, lesson_.open[m] = false;
-    if (s.hopeless && s.forecast.share_in_time(level) >= s.wanted.percentile) s.hopeless = false, aim(s);
+    if (s.unattainable && s.forecast.share_in_time(level) >= s.wanted.percentile) s.unattainable = false, aim(s);
     if (s.began == epoch_) ++s.since_change;
     if (lesson_.open[m] && s.since_change == options_.evidence + 1) learn(m);
   }
@@ -95,7 +95,7 @@ public:
     const bool changed = !s.started || t != s.wanted;
     if (changed) {
       s.wanted = t;
-      s.hopeless = false;
+      s.unattainable = false;
       aim(s);
       for (slot& other : members_) other.open_all(options_.closed_first);
       const std::size_t before = s.level;
@@ -127,7 +127,7 @@ private:
       if (i != m && members_[i].here) {
         members_[i].forecast.expect(0, 0.2);
         members_[i].open_all(options_.closed_first);
-        if (members_[i].hopeless) members_[i].hopeless = false, aim(members_[i]);
+        if (members_[i].unattainable) members_[i].unattainable = false, aim(members_[i]);
       }
     attempts_ = asked_ = 0;
     raise_.valid = false;
@@ -234,8 +234,8 @@ private:
   void give_up() noexcept {
     for (std::size_t i = 0; i < most_members; ++i) {
       slot& s = members_[i];
-      if (!active(i) || !knows(i) || !misses(i) || s.hopeless || s.forecast.share_in_time(0) < 0.5) continue;
-      s.hopeless = true;
+      if (!active(i) || !knows(i) || !misses(i) || s.unattainable || s.forecast.share_in_time(0) < 0.5) continue;
+      s.unattainable = true;
       aim(s);
     }
   }
@@ -255,11 +255,12 @@ private:
     };
     const double change = i == r.of ? 0 : s.forecast.log_ratio(r.from, r.to);
     if (slow_down(i) > r.slow_down[i] + change + 2 * margin(i)) { // the device got slower …
-      if (s.images - r.at >= restless_images) return false;
-      s.restless = s.images - s.restless_at < 8 * s.restless ? std::min(2 * s.restless, options_.closed_most)
-                                                             : restless_images; // … right after: it may come and go
-      s.restless_at = s.images;
-      close(r.from + 1, s.restless);
+      if (s.images - r.at >= backoff_window) return false;
+      s.raise_backoff = s.images - s.backoff_at < 8 * s.raise_backoff
+                            ? std::min(2 * s.raise_backoff, options_.closed_most)
+                            : backoff_window; // … right after: it may come and go
+      s.backoff_at = s.images;
+      close(r.from + 1, s.raise_backoff);
       return false;
     }
     const auto value = [&](std::size_t k) { return influence_[k][r.of].value; };
@@ -353,9 +354,9 @@ private:
     g.variance *= 1 - k * x;
   }
 
-  static constexpr std::size_t restless_images = 64; // a device that gets slower this soon after a raise is restless
-  static constexpr std::size_t patience = 8;         // images for which a member waits for another's adoption
+  static constexpr std::size_t backoff_window = 64; // a device that gets slower this soon after a raise may do so again
+  static constexpr std::size_t patience = 8;        // images for which a member waits for another's adoption
 };
-static_assert(std::is_trivially_copyable_v<coordination>);
+static_assert(std::is_trivially_copyable_v<coordination_rule>);
 
 } // namespace dynofa::runtime

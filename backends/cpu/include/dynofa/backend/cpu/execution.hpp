@@ -27,17 +27,17 @@ struct share {
 };
 
 /// What a cpu backend chose at construction: the kernels, and the threads they run on.
-class engine {
+class execution {
 public:
-  engine(std::string_view isa_name, int threads, executor brought, number_format format)
+  execution(std::string_view isa_name, int threads, executor given, number_format format)
       : isa_{find_isa(isa_name)}
       , threads_{threads}
-      , brought_{brought}
+      , given_{given}
       , format_{format} {
     if (threads < 1 || threads > 256)
       throw error(errc::invalid_argument, "cpu backend threads", "1 … 256", std::to_string(threads));
     caches_.shared_image = threads > 1;
-    if (threads > 1 && !brought.run) pool_ = std::make_unique<thread_pool>(threads);
+    if (threads > 1 && !given.run) pool_ = std::make_unique<thread_pool>(threads);
   }
 
   const kernel_table& kernels() const { return *isa_.kernels; }
@@ -51,7 +51,7 @@ public:
   template <class F>
   void parallel(F f) const {
     if (threads_ == 1) return f(0);
-    if (brought_.run) return run_on_brought(f);
+    if (given_.run) return run_on_brought(f);
     pool_->run([](void* context, int i) { (*static_cast<F*>(context))(i); }, &f);
   }
 
@@ -77,13 +77,13 @@ private:
         if (!of.failed.exchange(true)) of.fault = std::current_exception();
       }
     };
-    brought_.run(brought_.self, threads_, call, &all);
+    given_.run(given_.self, threads_, call, &all);
     if (all.fault) std::rethrow_exception(all.fault);
   }
 
   isa isa_;
   int threads_;
-  executor brought_;
+  executor given_;
   number_format format_;
   caches caches_ = query_caches();
   std::unique_ptr<thread_pool> pool_;

@@ -51,14 +51,14 @@ inline void validate(const coordination_options& o) {
 
 namespace detail {
 
-/// What a `coordination` remembers, and what can be asked of it. Trivially copyable. Flags are bytes, not bool: any
-/// value of a byte is legal in memory that others wrote.
-class coordination_state {
+/// What a `coordination_rule` remembers, and what can be asked of it. Trivially copyable. Flags are bytes, not bool:
+/// any value of a byte is legal in memory that others wrote.
+class member_table {
 public:
   static constexpr std::size_t most_members = 16;
 
-  coordination_state() = default;
-  explicit coordination_state(const coordination_options& options)
+  member_table() = default;
+  explicit member_table(const coordination_options& options)
       : options_{options} {
     validate(options);
   }
@@ -146,10 +146,10 @@ protected:
     std::uint64_t images = 0, seen_at = 0, lowered_at = 0;
     std::uint64_t began = 0;                      // epoch in which its last image began
     std::size_t since_change = 0, since_plan = 0; // its images begun after the last adoption; seen after the last plan
-    std::uint64_t restless_at = 0;                // image of the last raise after which the device got slower at once
-    std::size_t restless = 1;                     // for how many images such a raise was closed
+    std::uint64_t backoff_at = 0;                 // image of the last raise after which the device got slower at once
+    std::size_t raise_backoff = 1;                // for how many images such a raise was closed
     reason why = reason::start, changed_why = reason::start;
-    flag here = 0, started = 0, fresh = 0, hopeless = 0, changed_by_plan = 0;
+    flag here = 0, started = 0, fresh = 0, unattainable = 0, changed_by_plan = 0;
     std::array<closing, member_forecast::most_levels> closed{};
   };
   struct gain { // d log(slow-down of one) / d log(latency of the other)
@@ -195,7 +195,7 @@ protected:
   }
   void aim(slot& s) noexcept {
     double share = s.wanted.percentile;
-    if (s.hopeless) share = std::min(share, std::max(0.5, s.forecast.share_in_time(0) - 0.01));
+    if (s.unattainable) share = std::min(share, std::max(0.5, s.forecast.share_in_time(0) - 0.01));
     s.forecast.aim(s.wanted.latency_ms, share, options_.keep_share);
   }
 

@@ -1,5 +1,5 @@
 #include "dynofa/core/random.hpp"
-#include "dynofa/runtime/coordination.hpp"
+#include "dynofa/runtime/coordination_rule.hpp"
 
 #include <doctest/doctest.h>
 
@@ -19,7 +19,7 @@ namespace {
 
 /// Networks that run in turn on a device where each one's latency grows with the others'.
 struct shared {
-  coordination rule;
+  coordination_rule rule;
   random_stream random{1, "coordination_test"};
   double slow_down = 1, noise = 0.01, press = 0.3; // by how much of its latency a level-0 network slows the others
   struct network {
@@ -173,7 +173,7 @@ TEST_CASE("a least top-1 gives way to the own latency only, a deadline counts fo
     CHECK(d.all[0].level < 5);
   }
 
-  coordination rule;
+  coordination_rule rule;
   const std::size_t m = rule.join(paper_six, {.first = 5});
   for (int i = 0; i < 20; ++i) rule.observe(m, rule.decide(m, {.latency_ms = 80}), paper_six[5].latency_ms);
   CHECK(rule.decide(m, {.latency_ms = 80, .deadline_ms = 54}) == 3);
@@ -189,9 +189,9 @@ TEST_CASE("nothing fits: infeasible is said, and single outliers do not take acc
   CHECK(d.all[0].level == 0);
   CHECK(d.rule.why(d.all[0].number) == reason::infeasible);
 
-  coordination rule;
+  coordination_rule rule;
   const std::size_t m = rule.join(paper_six, {.first = 5});
-  for (int i = 0; i < 600; ++i) { // one image in ten is hopeless on any level, 95 % are wanted in time
+  for (int i = 0; i < 600; ++i) { // one image in ten is unattainable on any level, 95 % are wanted in time
     const std::size_t level = rule.decide(m, {.latency_ms = 66});
     rule.observe(m, level, paper_six[level].latency_ms * (i % 10 == 9 ? 2.5 + 0.01 * (i % 7) : 1 + 0.001 * (i % 13)));
   }
@@ -204,7 +204,7 @@ TEST_CASE("the same calls give the same levels, a byte-wise copy goes on alike, 
   a.add({.latency_ms = 85});
   a.rounds(100);
   auto b = std::make_unique<shared>(a);
-  std::memcpy(static_cast<void*>(&b->rule), &a.rule, sizeof(coordination));
+  std::memcpy(static_cast<void*>(&b->rule), &a.rule, sizeof(coordination_rule));
   b->rule.observe(0, 99, 10);
   b->rule.observe(99, 0, 10);
   b->rule.observe(0, 0, 0);
@@ -220,7 +220,7 @@ TEST_CASE("the same calls give the same levels, a byte-wise copy goes on alike, 
 }
 
 TEST_CASE("what does not belong is refused, and changes nothing") {
-  coordination rule;
+  coordination_rule rule;
   CHECK_THROWS_AS(rule.join({}), error);
   CHECK_THROWS_AS(rule.join(paper_six, {.weight = 0}), error);
   CHECK_THROWS_AS(rule.join(paper_six, {.first = 6}), error);
@@ -228,14 +228,14 @@ TEST_CASE("what does not belong is refused, and changes nothing") {
   for (int i = 0; i < 65; ++i) many.push_back({1.0 + i, 10.0 + i});
   CHECK_THROWS_AS(rule.join(many), error);
   many.pop_back();
-  for (std::size_t i = 0; i < coordination::most_members; ++i) CHECK(rule.join(many) == i);
+  for (std::size_t i = 0; i < coordination_rule::most_members; ++i) CHECK(rule.join(many) == i);
   CHECK_THROWS_AS(rule.join(many), error);
-  CHECK(rule.size() == coordination::most_members);
+  CHECK(rule.size() == coordination_rule::most_members);
   rule.leave(3);
   CHECK(rule.join(paper_six) == 3);
-  CHECK_THROWS_AS(coordination({.tie = 2}), error);
-  CHECK_THROWS_AS(coordination({.evidence = 0}), error);
-  CHECK_THROWS_AS(coordination({.filter = {.drift = 0}}), error);
+  CHECK_THROWS_AS(coordination_rule({.tie = 2}), error);
+  CHECK_THROWS_AS(coordination_rule({.evidence = 0}), error);
+  CHECK_THROWS_AS(coordination_rule({.filter = {.drift = 0}}), error);
 }
 
 TEST_CASE("damage is seen, repair keeps the sound and drops the rest") {
@@ -246,13 +246,13 @@ TEST_CASE("damage is seen, repair keeps the sound and drops the rest") {
   CHECK(d.rule.valid());
   const std::size_t level = d.all[1].level;
   // Bytes of the first member, one after the other: whatever is hit, valid() is safe to ask and repair() makes it true.
-  const auto healthy = std::make_unique<coordination>(d.rule);
+  const auto healthy = std::make_unique<coordination_rule>(d.rule);
   random_stream random(2, "damage");
   int seen = 0;
   for (int i = 0; i < 2000; ++i) {
-    auto hurt = std::make_unique<coordination>(*healthy);
+    auto hurt = std::make_unique<coordination_rule>(*healthy);
     auto* bytes = reinterpret_cast<unsigned char*>(hurt.get());
-    const auto at = random.below(static_cast<std::uint32_t>(sizeof(coordination) - 64));
+    const auto at = random.below(static_cast<std::uint32_t>(sizeof(coordination_rule) - 64));
     for (int k = 0; k < 64; ++k) bytes[at + static_cast<std::uint32_t>(k)] = static_cast<unsigned char>(random());
     seen += !hurt->valid();
     hurt->repair();
