@@ -2,6 +2,8 @@
 . "$(dirname "$0")/common.sh"
 build() { "$examples/06_build_a_family" --calib "$pictures/calib" --images "$pictures/images" --quick --out family >log 2>&1; }
 build || complain "the first run: $(tail -1 log)"
+grep -q 'with 12 labelled images all 95 % intervals overlap' log || grep -q '^1 levels' log ||
+  complain "no word of intervals that overlap"
 [ -s family/family.dynofa ] || complain "no family was written"
 grep -qa '12 training images' family/family.dynofa || complain "the provenance does not say how many images calibrated"
 cp family/measured.json before.json
