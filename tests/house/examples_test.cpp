@@ -60,7 +60,7 @@ TEST_CASE("the rule catches what it is for") {
   CHECK(count("#include \"dynofa/dynofa.hpp\"\n#include <CLI/CLI.hpp>\n#include \"spaces.hpp\"") == 0);
 }
 
-TEST_CASE("an example is a story of at most 120 lines; a file that it leans on may be longer") {
+TEST_CASE("an example is a story of at most 120 lines, a file that it leans on may be longer") {
   for (const auto& entry : fs::directory_iterator(examples)) {
     if (entry.path().extension() != ".cpp" || entry.path().filename() == "quickstart.cpp") continue;
     std::ifstream source(entry.path());

@@ -65,7 +65,7 @@ TEST_CASE("images that are alike, or slower by more than disturbances are, are a
   CHECK(larger.slow(6.5));
 }
 
-TEST_CASE("where nearly all are disturbances, likeness is chance; where they are steps, it is not") {
+TEST_CASE("where nearly all are disturbances, likeness is chance, where they are steps, it is not") {
   device d;
   for (int i = 0; i < 20; ++i) d.disturbance(3);
   device steps = d;

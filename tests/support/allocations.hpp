@@ -23,8 +23,12 @@
 namespace support {
 inline std::atomic<long> allocations{0};
 inline std::atomic<long> refused_allocation{0}; ///< the number of the one that finds no memory; 0: none
-/// Counts one, and says whether there is memory for it.
-inline bool allow_allocation() { return ++allocations != refused_allocation; }
+/// Counts one, and says whether there is memory for it; errno says the same, as the C library asserts.
+inline bool allow_allocation() {
+  if (++allocations != refused_allocation) return true;
+  errno = ENOMEM;
+  return false;
+}
 } // namespace support
 
 #if SUPPORT_COUNTS_ALLOCATIONS

@@ -1,5 +1,5 @@
 #pragma once
-#include <locale.h>
+#include <locale.h> // NOLINT: uselocale is POSIX
 
 #include <charconv>
 #include <optional>

@@ -1,7 +1,7 @@
 #pragma once
 #include "dynofa/core/file.hpp"
 
-#include <stdlib.h>
+#include <stdlib.h> // NOLINT: mkstemp is POSIX
 #include <unistd.h>
 
 #include <cerrno>

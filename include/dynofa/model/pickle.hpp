@@ -116,11 +116,11 @@ private:
     case 'T': push_text(kind::string, number<std::uint32_t>()); return;
     case 'C': push_text(kind::bytes, number<std::uint8_t>()); return;
     case 'B': push_text(kind::bytes, number<std::uint32_t>()); return;
-    case 0x8e: push_text(kind::bytes, number<std::uint64_t>()); return;
-    case 0x96: push_text(kind::bytes, number<std::uint64_t>()); return; // bytearray
+    case 0x8e:
+    case 0x96: push_text(kind::bytes, number<std::uint64_t>()); return; // bytes, and a bytearray
     case 0x98: top(); return;                                           // makes a buffer read-only
-    case 'I': push_decimal(line()); return; // Python 2 writes whole numbers beyond 32 bits in digits …
-    case 'L': push_decimal(line()); return;
+    case 'I':
+    case 'L': push_decimal(line()); return;      // Python 2 writes whole numbers beyond 32 bits in digits …
     case 'F': push_decimal_real(line()); return; // … and these belong to protocol 0
     case 'S':
     case 'V': {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -147,7 +149,10 @@ inline std::string levels_text(const run_log& log) {
 }
 
 inline void flush(std::ostream& out) {
-  if (!out.flush()) throw error(errc::io, "run log", "to write it", "a stream that failed");
+  errno = 0;
+  if (!out.flush())
+    throw error(errc::io, "run log", "to write it",
+                errno != 0 ? std::generic_category().message(errno) : "a stream that failed");
 }
 
 } // namespace detail

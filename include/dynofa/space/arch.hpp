@@ -205,7 +205,7 @@ constexpr decltype(arch::uneven) uneven_blocks(const space_description& space) {
 /// `a` with its blocks dealt to stages as the space has them, in canonical form: what compares equal to others of the
 /// space. `a` must be one of it.
 constexpr arch conform(const space_description& space, arch a) {
-  a = with_all_depths(space, std::move(a));
+  a = with_all_depths(space, a);
   a.uneven = detail::uneven_blocks(space);
   return a.canonical();
 }
