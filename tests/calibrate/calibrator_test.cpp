@@ -136,7 +136,9 @@ TEST_CASE("batches are weighted by their size, pooling adds the spread between t
 }
 
 TEST_CASE("a calibrated network has normalised activations: logits move to those of its own batch") {
-  const auto net = support::tiny_supernet();
+  supernet_ptr net;
+  SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
+  SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
   const arch a = smallest(net->space);
   const backend::cpu backend;
   calibrator<backend::cpu> c(backend, net, backend.pack(net), a, 16);

@@ -117,8 +117,9 @@ public:
   }
 
   void logits(std::size_t n, std::span<float> out) {
-    const step &expand = level_.steps[level_.steps.size() - 3], &mix = level_.steps[level_.steps.size() - 2],
-               &last = level_.steps.back();
+    const auto first_step = std::find_if(level_.steps.begin(), level_.steps.end(),
+                                         [](const step& s) { return s.b.kind == block_kind::final_expand; });
+    const step& expand = *first_step;
     const scratch& own = memory_.own[0];
     const int pixels = static_cast<int>(area(expand.b.in_size));
     const image_group& l = *std::find_if(memory_.groups.begin(), memory_.groups.end(), [&](const image_group& each) {
@@ -131,10 +132,10 @@ public:
               memory_.scale + at(first), memory_.shift + at(first), expand.act);
       for (int c = 0; c < count; ++c) kernels_.mean(own.work + at(c * pixels), pixels, own.a + at(first + c));
     }
-    matvec(mix.project, mix.project_panel, mix.b.in_channels, own.a, nullptr, own.b, mix.out_blocks, mix.act);
-    matvec(last.project, last.project_panel, last.b.in_channels, own.b, last.output_bias, own.a, last.out_blocks,
-           last.act);
-    std::copy_n(own.a, out.size(), out.begin());
+    float *from = own.a, *to = own.b;
+    for (auto s = first_step + 1; s != level_.steps.end(); ++s, std::swap(from, to))
+      matvec(s->project, s->project_panel, s->b.in_channels, from, s->output_bias, to, s->out_blocks, s->act);
+    std::copy_n(from, out.size(), out.begin());
   }
 
   std::size_t bytes() const { return memory_.bytes() + widened_.size(); }
@@ -203,8 +204,20 @@ private:
 
   void product(const matrix& w, int panels, int pixels, planes in, planes out, const float* scale, const float* shift,
                epilogue act) const {
-    kernels_.pointwise({in.data, in.plane, w.panels.data, w.panels.step, w.k, const_cast<float*>(out.data), out.plane,
-                        scale, shift, nullptr, 0, nullptr, 0, act},
+    kernels_.pointwise({.in = in.data,
+                        .in_plane = in.plane,
+                        .weights = w.panels.data,
+                        .panel = w.panels.step,
+                        .k = w.k,
+                        .out = const_cast<float*>(out.data),
+                        .out_plane = out.plane,
+                        .scale = scale,
+                        .shift = shift,
+                        .residual = nullptr,
+                        .residual_plane = 0,
+                        .ahead = nullptr,
+                        .ahead_step = 0,
+                        .act = act},
                        panels, pixels);
   }
   void matvec(const void* weights, std::size_t panel, int k, const float* in, const float* bias, float* out, int panels,
@@ -347,10 +360,18 @@ private:
           float* const out = memory_.raw(l) + static_cast<std::size_t>(first + c) * plane + at(image * pixels);
           for (int n = 0; n < images; ++n)
             kernels_.depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](
-                {own.rows + static_cast<std::size_t>((c * images + n) * size) * row, own.row_offset, size,
-                 out + at(n * pixels), s.b.out_size,
-                 s.depthwise + static_cast<std::size_t>(first + c) * at(s.b.kernel * s.b.kernel), memory_.ones,
-                 memory_.zeros, own.a, 0, s.b.out_size, epilogue::identity});
+                {.in = own.rows + static_cast<std::size_t>((c * images + n) * size) * row,
+                 .row_offset = own.row_offset,
+                 .in_rows = size,
+                 .out = out + at(n * pixels),
+                 .out_width = s.b.out_size,
+                 .weights = s.depthwise + static_cast<std::size_t>(first + c) * at(s.b.kernel * s.b.kernel),
+                 .scale = memory_.ones,
+                 .shift = memory_.zeros,
+                 .sum = own.a,
+                 .y0 = 0,
+                 .y1 = s.b.out_size,
+                 .act = epilogue::identity});
           add_up(l, first + c, out, images * pixels);
         }
       }

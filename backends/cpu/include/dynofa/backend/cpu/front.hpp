@@ -31,15 +31,15 @@ public:
   /// Row y to out [C/16][plane].
   void compute(int y, float* out, std::size_t plane) {
     bring(2 * y), bring(2 * y + 1);
-    kernels_.stem({{slot(2 * y - 1), slot(2 * y), slot(2 * y + 1)},
-                   static_cast<const float*>(step_.project),
-                   out,
-                   plane,
-                   step_.b.out_size,
-                   step_.out_blocks,
-                   step_.scale[0],
-                   step_.shift[0],
-                   step_.act});
+    kernels_.stem({.rows = {slot(2 * y - 1), slot(2 * y), slot(2 * y + 1)},
+                   .weights = static_cast<const float*>(step_.project),
+                   .out = out,
+                   .out_plane = plane,
+                   .out_width = step_.b.out_size,
+                   .panels = step_.out_blocks,
+                   .scale = step_.scale[0],
+                   .shift = step_.shift[0],
+                   .act = step_.act});
   }
 
 private:
@@ -112,25 +112,34 @@ public:
         stem_.compute(stem_made_, stem_ring_ + row_offset_[stem_made_] + lane_block, stem_plane_);
       Value* const wide = reinterpret_cast<Value*>(wide_);
       for (int c = 0; c < step_.mid_blocks; ++c)
-        kernels_.depthwise[0][0]({stem_ring_ + static_cast<std::size_t>(c) * stem_plane_, row_offset_, step_.b.in_size,
-                                  wide + static_cast<std::size_t>(c) * row_floats_, step_.b.out_size,
-                                  step_.depthwise + floats_of(9 * c), step_.scale[0] + floats_of(c),
-                                  step_.shift[0] + floats_of(c), sums_, y, y + 1, step_.act, bf16});
+        kernels_.depthwise[0][0]({.in = stem_ring_ + static_cast<std::size_t>(c) * stem_plane_,
+                                  .row_offset = row_offset_,
+                                  .in_rows = step_.b.in_size,
+                                  .out = wide + static_cast<std::size_t>(c) * row_floats_,
+                                  .out_width = step_.b.out_size,
+                                  .weights = step_.depthwise + floats_of(9 * c),
+                                  .scale = step_.scale[0] + floats_of(c),
+                                  .shift = step_.shift[0] + floats_of(c),
+                                  .sum = sums_,
+                                  .y0 = y,
+                                  .y1 = y + 1,
+                                  .act = step_.act,
+                                  .to_bf16 = bf16});
       const residual_row residual = step_.b.residual ? residual_of(y) : residual_row{};
-      const pointwise_of<Value, Value, Weight> product{wide,
-                                                       row_floats_,
-                                                       static_cast<const Weight*>(step_.project),
-                                                       step_.project_panel,
-                                                       step_.b.mid_channels,
-                                                       ring_ + static_cast<std::size_t>(y % kept_) * row_floats_,
-                                                       plane,
-                                                       step_.scale[1],
-                                                       step_.shift[1],
-                                                       residual.row,
-                                                       residual.plane,
-                                                       nullptr,
-                                                       0,
-                                                       step_.project_act};
+      const pointwise_of<Value, Value, Weight> product{.in = wide,
+                                                       .in_plane = row_floats_,
+                                                       .weights = static_cast<const Weight*>(step_.project),
+                                                       .panel = step_.project_panel,
+                                                       .k = step_.b.mid_channels,
+                                                       .out = ring_ + static_cast<std::size_t>(y % kept_) * row_floats_,
+                                                       .out_plane = plane,
+                                                       .scale = step_.scale[1],
+                                                       .shift = step_.shift[1],
+                                                       .residual = residual.row,
+                                                       .residual_plane = residual.plane,
+                                                       .ahead = nullptr,
+                                                       .ahead_step = 0,
+                                                       .act = step_.project_act};
       pointwise(kernels_, product, step_.out_blocks, step_.b.out_size);
     }
   }

@@ -27,24 +27,24 @@ public:
         count = next_chunk(p.end - first);
         const auto stored = weight_panels<Weight>{static_cast<const Weight*>(s.project), s.project_panel}.from(first);
         const void* const ahead = first + count < p.end ? stored.from(count).data : nullptr;
-        with_panels(stored, count, s.b.in_channels, pixels / lane_block, mine.scaled,
-                    [&]<class W>(weight_panels<W> by) {
-                      const pointwise_of<Value, float, W> product{in,
-                                                                  at(pixels),
-                                                                  by.data,
-                                                                  by.step,
-                                                                  s.b.in_channels,
-                                                                  mine.ring,
-                                                                  at(pixels),
-                                                                  s.scale[0] + at(first),
-                                                                  s.shift[0] + at(first),
-                                                                  nullptr,
-                                                                  0,
-                                                                  ahead,
-                                                                  s.project_panel * sizeof(Weight) / sizeof(W),
-                                                                  s.act};
-                      pointwise(kernels_, product, count, pixels);
-                    });
+        with_panels(
+            stored, count, s.b.in_channels, pixels / lane_block, mine.scaled, [&]<class W>(weight_panels<W> by) {
+              const pointwise_of<Value, float, W> product{.in = in,
+                                                          .in_plane = at(pixels),
+                                                          .weights = by.data,
+                                                          .panel = by.step,
+                                                          .k = s.b.in_channels,
+                                                          .out = mine.ring,
+                                                          .out_plane = at(pixels),
+                                                          .scale = s.scale[0] + at(first),
+                                                          .shift = s.shift[0] + at(first),
+                                                          .residual = nullptr,
+                                                          .residual_plane = 0,
+                                                          .ahead = ahead,
+                                                          .ahead_step = s.project_panel * sizeof(Weight) / sizeof(W),
+                                                          .act = s.act};
+              pointwise(kernels_, product, count, pixels);
+            });
         for (int c = 0; c < count; ++c)
           kernels_.mean(mine.ring + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
       }
@@ -118,20 +118,21 @@ private:
     execution_.parallel([&](int thread) {
       const share p = share::of(s.out_blocks, thread, execution_.threads());
       const auto first = static_cast<std::size_t>(p.begin);
-      const pointwise_of<float, float, Weight> a{in,
-                                                 plane,
-                                                 static_cast<const Weight*>(s.project) + first * s.project_panel,
-                                                 s.project_panel,
-                                                 s.b.in_channels,
-                                                 out + first * plane,
-                                                 plane,
-                                                 arena_.ones,
-                                                 bias + first * lane_block,
-                                                 nullptr,
-                                                 0,
-                                                 nullptr,
-                                                 0,
-                                                 s.act};
+      const pointwise_of<float, float, Weight> a{.in = in,
+                                                 .in_plane = plane,
+                                                 .weights =
+                                                     static_cast<const Weight*>(s.project) + first * s.project_panel,
+                                                 .panel = s.project_panel,
+                                                 .k = s.b.in_channels,
+                                                 .out = out + first * plane,
+                                                 .out_plane = plane,
+                                                 .scale = arena_.ones,
+                                                 .shift = bias + first * lane_block,
+                                                 .residual = nullptr,
+                                                 .residual_plane = 0,
+                                                 .ahead = nullptr,
+                                                 .ahead_step = 0,
+                                                 .act = s.act};
       if (p.begin < p.end) pointwise(kernels_, a, p.end - p.begin, level_.plan.batch);
     });
   }

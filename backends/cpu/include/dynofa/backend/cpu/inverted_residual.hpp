@@ -104,20 +104,20 @@ private:
       }
       return;
     }
-    const pointwise_of<Value, float, W> product{in,
-                                                plane,
-                                                by.data,
-                                                by.step,
-                                                s.b.in_channels,
-                                                row,
-                                                s.tiles.ring_plane,
-                                                s.scale[0] + at(first),
-                                                s.shift[0] + at(first),
-                                                nullptr,
-                                                0,
-                                                ahead,
-                                                0,
-                                                s.act};
+    const pointwise_of<Value, float, W> product{.in = in,
+                                                .in_plane = plane,
+                                                .weights = by.data,
+                                                .panel = by.step,
+                                                .k = s.b.in_channels,
+                                                .out = row,
+                                                .out_plane = s.tiles.ring_plane,
+                                                .scale = s.scale[0] + at(first),
+                                                .shift = s.shift[0] + at(first),
+                                                .residual = nullptr,
+                                                .residual_plane = 0,
+                                                .ahead = ahead,
+                                                .ahead_step = 0,
+                                                .act = s.act};
     pointwise(kernels_, product, count, s.b.in_size);
   }
 
@@ -126,8 +126,19 @@ private:
     const int norm = s.expand ? 1 : 0;
     const auto taps = static_cast<std::size_t>(s.b.kernel * s.b.kernel) * lane_block;
     kernels_.depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](
-        {ring, row_offset, s.b.in_size, out, s.b.out_size, s.depthwise + static_cast<std::size_t>(block) * taps,
-         s.scale[norm] + at(block), s.shift[norm] + at(block), sums + at(block), ys.begin, ys.end, s.act, bf16});
+        {.in = ring,
+         .row_offset = row_offset,
+         .in_rows = s.b.in_size,
+         .out = out,
+         .out_width = s.b.out_size,
+         .weights = s.depthwise + static_cast<std::size_t>(block) * taps,
+         .scale = s.scale[norm] + at(block),
+         .shift = s.shift[norm] + at(block),
+         .sum = sums + at(block),
+         .y0 = ys.begin,
+         .y1 = ys.end,
+         .act = s.act,
+         .to_bf16 = bf16});
   }
 
   /// What this thread reads after the chunks, as much as half of L2 holds: squeeze-excite, else the projection.
@@ -239,20 +250,20 @@ private:
       if (project_bands) {
         const int norm = s.expand ? 2 : 1;
         const std::size_t pixel = at(y * s.b.out_size);
-        const pointwise_of<Value, Value, W2> product{to,
-                                                     to_plane,
-                                                     project.data,
-                                                     project.step,
-                                                     s.b.mid_channels,
-                                                     out + pixel,
-                                                     out_plane,
-                                                     s.scale[norm],
-                                                     s.shift[norm],
-                                                     s.b.residual ? in + pixel : nullptr,
-                                                     out_plane,
-                                                     nullptr,
-                                                     0,
-                                                     s.project_act};
+        const pointwise_of<Value, Value, W2> product{.in = to,
+                                                     .in_plane = to_plane,
+                                                     .weights = project.data,
+                                                     .panel = project.step,
+                                                     .k = s.b.mid_channels,
+                                                     .out = out + pixel,
+                                                     .out_plane = out_plane,
+                                                     .scale = s.scale[norm],
+                                                     .shift = s.shift[norm],
+                                                     .residual = s.b.residual ? in + pixel : nullptr,
+                                                     .residual_plane = out_plane,
+                                                     .ahead = nullptr,
+                                                     .ahead_step = 0,
+                                                     .act = s.project_act};
         pointwise(kernels_, product, s.out_blocks, band_pixels);
       }
     }
@@ -325,20 +336,20 @@ private:
                const void* ahead, std::size_t ahead_step) const {
     const std::size_t plane = area(s.b.out_size) * lane_block, pixel = at(pixels.begin);
     const std::size_t to = static_cast<std::size_t>(panels.begin) * plane + pixel;
-    const pointwise_of<Value, Value, W> product{values(arena_.mid) + pixel,
-                                                plane,
-                                                by.data,
-                                                by.step,
-                                                s.b.mid_channels,
-                                                out + to,
-                                                plane,
-                                                s.scale[2] + at(panels.begin),
-                                                s.shift[2] + at(panels.begin),
-                                                s.b.residual ? in + to : nullptr,
-                                                plane,
-                                                ahead,
-                                                ahead_step,
-                                                s.project_act};
+    const pointwise_of<Value, Value, W> product{.in = values(arena_.mid) + pixel,
+                                                .in_plane = plane,
+                                                .weights = by.data,
+                                                .panel = by.step,
+                                                .k = s.b.mid_channels,
+                                                .out = out + to,
+                                                .out_plane = plane,
+                                                .scale = s.scale[2] + at(panels.begin),
+                                                .shift = s.shift[2] + at(panels.begin),
+                                                .residual = s.b.residual ? in + to : nullptr,
+                                                .residual_plane = plane,
+                                                .ahead = ahead,
+                                                .ahead_step = ahead_step,
+                                                .act = s.project_act};
     pointwise(kernels_, product, panels.end - panels.begin, pixels.end - pixels.begin);
   }
 };

@@ -79,16 +79,16 @@ public:
     } else if (block.norm_count() - i == 2) {
       const auto& taps = weights_.of(block, weight_role::depthwise);
       step s = plain_step(kernel_id::depthwise_alone, b, rows(to) * to.channels / 4);
-      s.depthwise_alone = {at(block.kind == block_kind::separable ? before(b) : layout_.expanded),
-                           floats(taps),
-                           at(to.offset),
-                           count_,
-                           block.in_size,
-                           block.out_size,
-                           block.mid_channels,
-                           taps.pitch,
-                           block.kernel,
-                           block.stride};
+      s.depthwise_alone = {.in = at(block.kind == block_kind::separable ? before(b) : layout_.expanded),
+                           .taps = floats(taps),
+                           .out = at(to.offset),
+                           .images = count_,
+                           .in_size = block.in_size,
+                           .out_size = block.out_size,
+                           .channels = block.mid_channels,
+                           .pitch = taps.pitch,
+                           .kernel = block.kernel,
+                           .stride = block.stride};
       steps.push_back(s);
     } else {
       if (block.se_channels > 0) add_gates(steps, b);
@@ -105,13 +105,13 @@ public:
     const block& block = plan_.blocks[b];
     const bool projects = block.mid_channels > 0 && i + 1 == block.norm_count();
     step s = plain_step(kernel_id::normalise, b, rows(to) * to.channels / 4);
-    s.normalise = {at(to.offset),
-                   at(layout_.norms),
-                   at(layout_.norms) + to.channels,
-                   projects && block.residual ? at(before(b)) : nullptr,
-                   rows(to),
-                   to.channels,
-                   block.norm_act(i)};
+    s.normalise = {.x = at(to.offset),
+                   .scale = at(layout_.norms),
+                   .shift = at(layout_.norms) + to.channels,
+                   .residual = projects && block.residual ? at(before(b)) : nullptr,
+                   .rows = rows(to),
+                   .channels = to.channels,
+                   .act = block.norm_act(i)};
     return {s};
   }
 
@@ -168,9 +168,20 @@ private:
                          std::int64_t m, int k, int n, int gated = 0) const {
     const auto& w = weights_.of(plan_.blocks[b], role);
     add_product(steps, b,
-                {at_.arena + in, at_.weights + w.offset, gated > 0 ? at_.arena + layout_.gates : nullptr, nullptr,
-                 nullptr, nullptr, at_.arena + out, static_cast<std::int32_t>(m), k, n, w.pitch, std::max(gated, 1),
-                 activation::identity, false});
+                {.a = at_.arena + in,
+                 .w = at_.weights + w.offset,
+                 .gates = gated > 0 ? at_.arena + layout_.gates : nullptr,
+                 .scale = nullptr,
+                 .shift = nullptr,
+                 .residual = nullptr,
+                 .out = at_.arena + out,
+                 .m = static_cast<std::int32_t>(m),
+                 .k = k,
+                 .n = n,
+                 .pitch = w.pitch,
+                 .pixels = std::max(gated, 1),
+                 .act = activation::identity,
+                 .float_out = false});
   }
   step pool(std::size_t b, const float* in, int pixels, int channels, int images) const {
     step s = new_step(kernel_id::mean_pool, b, most_threads, ceil_div(channels, channel_chunk), images);

@@ -248,16 +248,16 @@ protected: // calibration makes its launches of the same parts
       const auto& w = weights_.of(b, weight_role::output);
       step s = new_step(kernel_id::expand_pool, index, 32 * std::min(4, ceil_div(b.in_size * b.in_size, 32)),
                         ceil_div(b.out_channels, channel_chunk), plan_.batch);
-      s.expand_pool = {in,
-                       at_.weights + w.offset,
-                       scale(index, 0),
-                       shift(index, 0),
-                       out,
-                       b.in_size * b.in_size,
-                       b.in_channels,
-                       b.out_channels,
-                       w.pitch,
-                       b.act};
+      s.expand_pool = {.in = in,
+                       .w = at_.weights + w.offset,
+                       .scale = scale(index, 0),
+                       .shift = shift(index, 0),
+                       .out = out,
+                       .pixels = b.in_size * b.in_size,
+                       .k = b.in_channels,
+                       .n = b.out_channels,
+                       .pitch = w.pitch,
+                       .act = b.act};
       s.shared_bytes = expand_pool_bytes(weights_.values, b.in_channels, s.threads / 32);
       steps.push_back(s);
       break;
@@ -312,9 +312,20 @@ protected: // calibration makes its launches of the same parts
     const auto& project = weights_.of(b, weight_role::output);
     const int pixels = b.out_size * b.out_size;
     add_product(steps, index,
-                {middle, at_.weights + project.offset, nullptr, scale(index, 1), shift(index, 1),
-                 b.residual ? in : nullptr, out, plan_.batch * pixels, b.mid_channels, b.out_channels, project.pitch,
-                 pixels, b.project_act, false});
+                {.a = middle,
+                 .w = at_.weights + project.offset,
+                 .gates = nullptr,
+                 .scale = scale(index, 1),
+                 .shift = shift(index, 1),
+                 .residual = b.residual ? in : nullptr,
+                 .out = out,
+                 .m = plan_.batch * pixels,
+                 .k = b.mid_channels,
+                 .n = b.out_channels,
+                 .pitch = project.pitch,
+                 .pixels = pixels,
+                 .act = b.project_act,
+                 .float_out = false});
   }
 
   void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out,
@@ -331,26 +342,26 @@ protected: // calibration makes its launches of the same parts
 
     step first = new_step(kernel_id::expand_depthwise, index, cut.threads, chunks, cut.count);
     first.depthwise_size = b.kernel, first.stride = b.stride;
-    first.expand_depthwise = {in,
-                              at_.weights + expand.offset,
-                              floats(taps),
-                              gated ? at_.weights + se_reduce.offset : nullptr,
-                              {scale(index, 0), scale(index, 1)},
-                              {shift(index, 0), shift(index, 1)},
-                              middle,
-                              partials,
-                              b.in_size,
-                              b.out_size,
-                              b.in_channels,
-                              b.mid_channels,
-                              b.se_channels,
-                              expand.pitch,
-                              taps.pitch,
-                              se_reduce.pitch,
-                              cut.height,
-                              cut.width,
-                              cut.across,
-                              b.act};
+    first.expand_depthwise = {.in = in,
+                              .expand = at_.weights + expand.offset,
+                              .depthwise = floats(taps),
+                              .se_reduce = gated ? at_.weights + se_reduce.offset : nullptr,
+                              .scale = {scale(index, 0), scale(index, 1)},
+                              .shift = {shift(index, 0), shift(index, 1)},
+                              .out = middle,
+                              .partials = partials,
+                              .in_size = b.in_size,
+                              .out_size = b.out_size,
+                              .in_channels = b.in_channels,
+                              .mid_channels = b.mid_channels,
+                              .hidden = b.se_channels,
+                              .expand_pitch = expand.pitch,
+                              .depthwise_pitch = taps.pitch,
+                              .se_reduce_pitch = se_reduce.pitch,
+                              .tile_height = cut.height,
+                              .tile_width = cut.width,
+                              .tiles_across = cut.across,
+                              .act = b.act};
     first.grid[2] = grid(plan_.batch);
     first.shared_bytes = cut.shared_bytes;
     steps.push_back(first);
@@ -359,9 +370,20 @@ protected: // calibration makes its launches of the same parts
 
     const int pixels = b.out_size * b.out_size;
     add_product(steps, index,
-                {middle, at_.weights + project.offset, gated ? gates : nullptr, scale(index, 2), shift(index, 2),
-                 b.residual ? in : nullptr, out, plan_.batch * pixels, b.mid_channels, b.out_channels, project.pitch,
-                 pixels, b.project_act, false});
+                {.a = middle,
+                 .w = at_.weights + project.offset,
+                 .gates = gated ? gates : nullptr,
+                 .scale = scale(index, 2),
+                 .shift = shift(index, 2),
+                 .residual = b.residual ? in : nullptr,
+                 .out = out,
+                 .m = plan_.batch * pixels,
+                 .k = b.mid_channels,
+                 .n = b.out_channels,
+                 .pitch = project.pitch,
+                 .pixels = pixels,
+                 .act = b.project_act,
+                 .float_out = false});
   }
 
   /// Squeeze-excite behind the first product: `parts` shares of the hidden layer → gates, per image.
@@ -369,15 +391,15 @@ protected: // calibration makes its launches of the same parts
     const block& b = plan_.blocks[index];
     const auto& expand = weights_.of(b, weight_role::se_expand);
     step s = new_step(kernel_id::gate, index, gate_room::threads, ceil_div(b.mid_channels, channel_chunk), images);
-    s.gate = {partials,
-              floats(weights_.of(b, weight_role::se_reduce_bias)),
-              floats(weights_.of(b, weight_role::se_expand_bias)),
-              at_.weights + expand.offset,
-              gates,
-              parts,
-              b.se_channels,
-              b.mid_channels,
-              expand.pitch};
+    s.gate = {.partials = partials,
+              .reduce_bias = floats(weights_.of(b, weight_role::se_reduce_bias)),
+              .expand_bias = floats(weights_.of(b, weight_role::se_expand_bias)),
+              .se_expand = at_.weights + expand.offset,
+              .gates = gates,
+              .parts = parts,
+              .hidden = b.se_channels,
+              .mid_channels = b.mid_channels,
+              .pitch = expand.pitch};
     s.shared_bytes = gate_room(weights_.values, b.se_channels).bytes;
     return s;
   }
@@ -387,8 +409,20 @@ protected: // calibration makes its launches of the same parts
     const block& b = plan_.blocks[index];
     const auto& w = weights_.of(b, weight_role::output);
     add_product(steps, index,
-                {in, at_.weights + w.offset, nullptr, nullptr, bias_of(b), nullptr, out, plan_.batch, b.in_channels,
-                 b.out_channels, w.pitch, 1, b.act, b.output >= 0});
+                {.a = in,
+                 .w = at_.weights + w.offset,
+                 .gates = nullptr,
+                 .scale = nullptr,
+                 .shift = bias_of(b),
+                 .residual = nullptr,
+                 .out = out,
+                 .m = plan_.batch,
+                 .k = b.in_channels,
+                 .n = b.out_channels,
+                 .pitch = w.pitch,
+                 .pixels = 1,
+                 .act = b.act,
+                 .float_out = b.output >= 0});
   }
 
   /// Which kernel a matrix product takes: rows one by one for a few; else wide or narrow tiles, whichever leaves fewer
