@@ -70,8 +70,9 @@ TEST_CASE("a value that is infinite or NaN is refused with key and index, wherev
         "checkpoint tensor first_conv.bn.running_var: expected finite values, got inf at [5]");
   CHECK(said("classifier.linear.weight", 257, -infinity) ==
         "checkpoint tensor classifier.linear.weight: expected finite values, got -inf at [1, 1]");
-  for (const auto& [key, t] : whole)
+  for (const auto& [name, t] : whole)
     if (t.type == dtype::f32) {
+      const std::string key = name; // clang 14 captures no structured binding
       CAPTURE(key);
       CHECK(
           said(key, static_cast<std::size_t>(t.size() - 1), nan).find(key + ": expected finite values, got NaN at [") !=
