@@ -226,12 +226,12 @@ TEST_CASE("what Python 2 and older protocols write") {
   CHECK(parse(popped).top().integer == 1);
   CHECK(parse(twice).top().items == std::vector<pickle::handle>{0, 0});
   // an ordered dict from a list of pairs
-  const auto pairs = "\x80\x02"
-                     "ccollections\nOrderedDict\n](](U\x01"
-                     "aK\x07"
-                     "eU\x01"
-                     "bK\x08\x86"
-                     "e\x85R.";
+  const std::string pairs = "\x80\x02"
+                            "ccollections\nOrderedDict\n](](U\x01"
+                            "aK\x07"
+                            "eU\x01"
+                            "bK\x08\x86"
+                            "e\x85R.";
   const auto document = parse(pairs);
   REQUIRE(document.find(document.top(), "b"));
   CHECK(document.find(document.top(), "a")->integer == 7);
