@@ -96,7 +96,7 @@ void print_tilings(const named_network& network, const options& o, std::vector<b
       std::printf("in %d x%d mid %d out %d k%d s%d se%d batch %d: %dx%d, %d threads, %u bytes, %d tiles: %.0f cycles, "
                   "%.3f us\n",
                   b.in_size, b.in_channels, b.mid_channels, b.out_channels, b.kernel, b.stride, b.se_channels, o.batch,
-                  one.tiles.height, one.tiles.width, one.tiles.threads, one.tiles.shared_bytes, one.tiles.count,
+                  one.cut.height, one.cut.width, one.cut.threads, one.cut.shared_bytes, one.cut.count,
                   one.estimated_cycles, 1e3 * one.ms);
   }
 }
