@@ -74,9 +74,10 @@ std::string weights_of(std::string_view extra) {
 } // namespace
 
 static int program(int argc, char** argv) {
-  printed_help(argc, argv,
-               "bench_subnets [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, "
-               "or FILE's");
+  [[maybe_unused]] const bool explains = printed_help(
+      argc, argv,
+      "bench_subnets [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, "
+      "or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   const std::string subnets = take_option(argc, argv, "--subnets");
   for (const auto& network : networks(subnets))
@@ -90,7 +91,7 @@ static int program(int argc, char** argv) {
             ->Unit(benchmark::kMillisecond);
       }
 #ifdef DYNOFA_WITH_CUDA
-  register_cuda_rows(networks(subnets));
+  if (!explains) register_cuda_rows(networks(subnets));
 #endif
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
