@@ -127,16 +127,21 @@ template <activation Act>
 struct constant_activation {
   DYNOFA_DEVICE float operator()(float x) const { return activate(Act, x); }
 };
+/// ReLU6 and none share a loop: a loop of its own cost the others 10 % of a batch of 64 on an H200.
+struct other_activation {
+  activation act;
+  DYNOFA_DEVICE float operator()(float x) const {
+    return act == activation::relu6 ? activate(activation::relu6, x) : x;
+  }
+};
 template <class Work>
 DYNOFA_DEVICE void with_activation(activation act, Work work) {
   if (act == activation::relu)
     work(constant_activation<activation::relu>{});
   else if (act == activation::h_swish)
     work(constant_activation<activation::h_swish>{});
-  else if (act == activation::relu6)
-    work(constant_activation<activation::relu6>{});
   else
-    work(constant_activation<activation::identity>{});
+    work(other_activation{act});
 }
 
 /// Division by a number that the compiler does not know, exact while dividend · divisor < 2²⁰ and the quotient < 2¹².
