@@ -13,6 +13,7 @@
 #include <benchmark/benchmark.h>
 
 #include "../tests/runtime/made_up.hpp"
+#include "run.hpp"
 #include <chrono>
 #include <vector>
 
@@ -96,11 +97,4 @@ BENCHMARK_TEMPLATE(manager_cost, forecast)->Name("runtime/manager/forecast/level
 
 } // namespace
 
-static int program(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
-
-int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }
+int main(int argc, char** argv) { return dynofa::report::run_program(bench::run_rows, argc, argv); }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "paper_networks.hpp"
+#include "run.hpp"
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -102,11 +103,4 @@ BENCHMARK(switch_alone)->Name("switch/switch_to");
 
 } // namespace
 
-static int program(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
-}
-
-int main(int argc, char** argv) { return dynofa::report::run_program(program, argc, argv); }
+int main(int argc, char** argv) { return dynofa::report::run_program(bench::run_rows, argc, argv); }

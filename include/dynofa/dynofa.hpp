@@ -39,6 +39,7 @@
 #include "dynofa/model/network_config.hpp"
 #include "dynofa/model/pickle.hpp"
 #include "dynofa/model/pickle_document.hpp"
+#include "dynofa/model/pickle_stack.hpp"
 #include "dynofa/model/plan.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/model/round_to_half.hpp"

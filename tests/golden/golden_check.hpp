@@ -195,7 +195,7 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
     for (const auto& [what, stored] : c.at("blocks").items()) {
       const auto found = recorded.find(what);
       if (found == recorded.end()) {
-        const std::string pooled = net->layout.key(p.blocks[p.blocks.size() - (net->space.final_width > 0 ? 3 : 2)], 0);
+        const std::string pooled = net->layout.key(p.blocks[p.pooling_block()], 0);
         t.expect(
             key + ' ' + what + " is recorded", what == pooled && !requires { backend.tap; });
         continue;

@@ -93,9 +93,8 @@ struct channel_sums {
 /// A batch of images in the middle of a network, convolution by convolution:
 ///
 ///  * `load(n, image)`: image [r,r,3] becomes picture n of the batch
-///  * `convolve(b, i, count)`: convolution i of block b on pictures 0 … count − 1 → the sums of its raw output, the
-///  same
-///    bit for bit on any number of threads
+///  * `convolve(b, i, count)`: convolution i of block b on pictures 0 … count − 1 → sums of its raw output, the same
+///    bits on any number of threads
 ///  * `normalise(b, i, scale, shift)`: batch norm, activation and, in their places, squeeze-excite and residual
 ///  * `logits(n, out)`: after the last norm: pool, feature mix and classifier of picture n; `bytes()` of memory
 template <class C>

@@ -26,6 +26,12 @@ struct plan {
   /// All batch-norm channels together: the length of a level's scale and of its shift.
   std::int64_t norm_values() const { return norms.empty() ? 0 : norms.back().offset + norms.back().channels; }
 
+  /// The block that pools: what follows works on a vector per image. `blocks.size()` if there is none.
+  std::size_t pooling_block() const {
+    const auto pools = [](const block& b) { return b.kind == block_kind::final_expand; };
+    return static_cast<std::size_t>(std::find_if(blocks.begin(), blocks.end(), pools) - blocks.begin());
+  }
+
   /// Of all images of a run: [N,r,r,3] and [N,classes].
   std::size_t image_values() const { return of_batch(blocks.front().in_values()); }
   std::size_t logit_values() const { return of_batch(blocks.back().out_values()); }

@@ -133,7 +133,7 @@ inline state_dict extract(const supernet& net, const plan& p) {
     });
     for (int n = 0; n < b.norm_count(); ++n) {
       const norm_parameters& from = net.norm(b, n);
-      const std::string key = norm_name(p, i, n);
+      const std::string key = net.layout.norm_key(b, n, key_form::extracted, number);
       const int channels = b.norm_channels(n);
       const auto put = [&](const char* part, const std::vector<float>& values) {
         out[key + part] = tensor::of_floats(std::span(values).first(static_cast<std::size_t>(channels)), {channels});
@@ -167,7 +167,8 @@ inline supernet make_extracted(const space_description& space, const arch& a, co
         std::copy_n(slice.begin() + r * read.columns, read.columns, net.weights[index].begin() + r * read.pitch);
     });
     for (int n = 0; n < b.norm_count(); ++n) {
-      const norm_parameters from = in.take_norm(norm_name(p, i, n), b.norm_channels(n));
+      const norm_parameters from =
+          in.take_norm(net.layout.norm_key(b, n, key_form::extracted, i - 1), b.norm_channels(n));
       norm_parameters& to = net.norms[net.layout.norm_index(b, n)];
       for (auto part :
            {&norm_parameters::weight, &norm_parameters::bias, &norm_parameters::mean, &norm_parameters::var})

@@ -46,7 +46,8 @@ struct bound_level {
   std::shared_ptr<const packed_supernet> weights;
   aligned_bytes norms; ///< per batch norm: scale, shift; zeros in the padding keep padded channels at zero
   std::vector<step> steps;
-  bool fused_front = false; ///< the first three blocks run as one
+  bool fused_front = false;      ///< the first three blocks run as one
+  std::size_t after_pooling = 0; ///< the first step that works on vectors
 
   std::size_t bytes() const {
     return norms.size() + steps.size() * sizeof(step) + plan.blocks.size() * sizeof(block) +
@@ -86,6 +87,7 @@ struct bound_level {
     for (std::size_t i = 0; i + 1 < steps.size(); ++i)
       steps[i].following = steps[i + 1].expand ? steps[i + 1].expand : steps[i + 1].project;
     fused_front = front_is_fused(plan, c);
+    after_pooling = plan.pooling_block() + 1;
   }
 
 private:

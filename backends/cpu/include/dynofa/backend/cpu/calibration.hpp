@@ -117,9 +117,7 @@ public:
   }
 
   void logits(std::size_t n, std::span<float> out) {
-    const auto first_step = std::find_if(level_.steps.begin(), level_.steps.end(),
-                                         [](const step& s) { return s.b.kind == block_kind::final_expand; });
-    const step& expand = *first_step;
+    const step& expand = level_.steps[level_.after_pooling - 1];
     const scratch& own = memory_.own[0];
     const int pixels = static_cast<int>(area(expand.b.in_size));
     const image_group& l = *std::find_if(memory_.groups.begin(), memory_.groups.end(), [&](const image_group& each) {
@@ -133,8 +131,10 @@ public:
       for (int c = 0; c < count; ++c) kernels_.mean(own.work + at(c * pixels), pixels, own.a + at(first + c));
     }
     float *from = own.a, *to = own.b;
-    for (auto s = first_step + 1; s != level_.steps.end(); ++s, std::swap(from, to))
-      matvec(s->project, s->project_panel, s->b.in_channels, from, s->output_bias, to, s->out_blocks, s->act);
+    for (const step& s : std::span(level_.steps).subspan(level_.after_pooling)) {
+      matvec(s.project, s.project_panel, s.b.in_channels, from, s.output_bias, to, s.out_blocks, s.act);
+      std::swap(from, to);
+    }
     std::copy_n(from, out.size(), out.begin());
   }
 

@@ -71,9 +71,7 @@ public:
   batched_head(const execution& e, const bound_level& l, arena& a)
       : image_run{e, l, a}
       , images_{static_cast<std::size_t>(l.plan.batch)}
-      , first_{l.steps.size()} {
-    while (first_ > 0 && !block_takes_image(l.steps[first_ - 1].b)) --first_;
-  }
+      , first_{l.after_pooling} {}
 
   /// Batches that the workspace was not made for stay with one image at a time.
   bool serves() const { return images_ > 1 && images_ <= arena_.sizes.batch; }
@@ -99,10 +97,6 @@ public:
   }
 
 private:
-  static bool block_takes_image(const block& b) {
-    return b.kind != block_kind::feature_mix && b.kind != block_kind::classifier;
-  }
-
   void product(const step& s, const float* in, float* out) const {
     if (level_.weights->half)
       product_by<float16>(s, in, out);

@@ -118,8 +118,7 @@ public:
   /// Picture n after the last batch norm → its logits.
   std::vector<step> logits(std::size_t n) const {
     std::vector<step> steps;
-    std::size_t last = 0;
-    while (plan_.blocks[last].kind != block_kind::final_expand) ++last;
+    const std::size_t last = plan_.pooling_block();
     const block& expand = plan_.blocks[last];
     const int pixels = expand.in_size * expand.in_size;
     steps.push_back(pool(last, at(layout_.expanded) + n * static_cast<std::size_t>(pixels * expand.out_channels),
