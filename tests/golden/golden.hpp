@@ -91,7 +91,10 @@ inline std::vector<float> nhwc_to_nchw(std::span<const float> in, std::size_t n,
 }
 
 inline bool is_proxyless(const nlohmann::json& recipe) { return recipe.value("net", "").starts_with("proxyless"); }
-inline bool is_known(const nlohmann::json& recipe) { return recipe.contains("width_mult") || is_proxyless(recipe); }
+inline bool is_resnet(const nlohmann::json& recipe) { return recipe.value("net", "").starts_with("resnet50"); }
+inline bool is_known(const nlohmann::json& recipe) {
+  return recipe.contains("width_mult") || is_proxyless(recipe) || is_resnet(recipe);
+}
 
 /// ProxylessNAS, whose recipe lists its blocks.
 inline space_description proxyless_space_of(const nlohmann::json& recipe) {
@@ -106,15 +109,23 @@ inline space_description proxyless_space_of(const nlohmann::json& recipe) {
   return s;
 }
 
+/// ResNet-50D, whose recipe lists the widths of its stages.
+inline space_description resnet_space_of(const nlohmann::json& recipe) {
+  space_description s = ofa_resnet50_space::description;
+  for (std::size_t i = 1; i < s.stages.size(); ++i) s.stages[i].width = recipe.at("stage_widths")[i - 1].back();
+  s.classes = recipe.at("n_classes");
+  s.bn_epsilon = recipe.at("bn_eps");
+  return s;
+}
+
 /// The space of a golden network: once-for-all's geometry at a width multiplier; every resolution from 32 up is
 /// allowed.
 inline space_description space_of(const nlohmann::json& recipe) {
   space_description s;
-  if (is_proxyless(recipe)) {
-    s = proxyless_space_of(recipe);
+  if (is_proxyless(recipe) || is_resnet(recipe)) {
+    s = is_resnet(recipe) ? resnet_space_of(recipe) : proxyless_space_of(recipe);
     s.resolutions = {};
-    for (int r = 32; r < 128; r += 16) s.resolutions.push_back(static_cast<std::uint16_t>(r));
-    for (int r = 128; r <= 224; r += 4) s.resolutions.push_back(static_cast<std::uint16_t>(r));
+    for (int r = 32; r <= 224; r += 4) s.resolutions.push_back(static_cast<std::uint16_t>(r));
     return s;
   }
   const double width = recipe.at("width_mult");

@@ -74,7 +74,13 @@ inline void check_weights(const fs::path& dir, const nlohmann::json& recipe, con
   if (recipe.contains("parameters"))
     t.expect("learnable scalars", learnable == recipe.at("parameters").get<std::int64_t>());
   const auto units = units_of(space);
-  for (const auto& r : recipe.at("blocks")) {
+  if (recipe.contains("identity_shortcut_blocks")) {
+    std::vector<std::size_t> identities;
+    for (const block& b : units)
+      if (b.kind == block_kind::bottleneck && b.residual) identities.push_back(static_cast<std::size_t>(b.gene));
+    t.expect("shortcuts", identities == recipe.at("identity_shortcut_blocks").get<std::vector<std::size_t>>());
+  }
+  for (const auto& r : recipe.value("blocks", nlohmann::json::array())) {
     const block& b = units.at(r.at("index").get<std::size_t>() + 1); // the stem is first
     t.expect("block geometry", b.in_channels == r.at("in") && b.out_channels == r.at("out") &&
                                    b.stride == r.at("stride") && b.residual == r.at("shortcut") &&
@@ -184,9 +190,9 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
         std::vector<float> out(static_cast<std::size_t>(batch) * static_cast<std::size_t>(p.blocks[b].out_values()));
         session.run_block(level, b, in, out);
         const block& of = p.blocks[b];
-        const std::string what = of.output == 0                        ? "logits"
-                                 : of.kind == block_kind::final_expand ? "pooled"
-                                                                       : net->layout.key(of, b - 1);
+        const std::string what = of.output == 0 ? "logits"
+                                 : of.pools()   ? "pooled"
+                                                : net->layout.key(of, net->layout.number_in(p.blocks, b));
         recorded[what] = out;
         channels[what] = static_cast<std::size_t>(p.blocks[b].out_channels);
         in = std::move(out);

@@ -14,7 +14,7 @@
 
 namespace dynofa::backend {
 
-// The operations of a MobileNetV3, each the plainest loop that is right. Activations are xtensors [H, W, C].
+// The operations of the networks, each the plainest loop that is right. Activations are xtensors [H, W, C].
 
 using image_tensor = xt::xtensor<float, 3>;
 
@@ -39,23 +39,62 @@ inline void normalise(image_tensor& x, std::span<const float> scale, std::span<c
   }
 }
 
-/// 3×3 convolution, padding 1: in [H, W, 3] → out [Ho, Wo, C]; weights [C][3][3][3] = (out, in, row, column).
-inline image_tensor stem(const image_tensor& in, std::span<const float> weights, int channels, int stride) {
-  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1;
+/// k×k convolution, padding k/2: in [H, W, Cin] → out [Ho, Wo, Cout]. `weights` points to Cout rows of
+/// [Cin][k][k] = (in, row, column), `row_stride` apart: a prefix of the super-network's array.
+inline image_tensor convolution(const image_tensor& in, const float* weights, int out_channels, int row_stride, int k,
+                                int stride) {
+  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1, pad = k / 2,
+            channels = static_cast<int>(in.shape(2));
+  image_tensor out = xt::zeros<float>({out_size, out_size, out_channels});
+  for (int y = 0; y < out_size; ++y)
+    for (int x = 0; x < out_size; ++x)
+      for (int c = 0; c < out_channels; ++c) {
+        const float* const row = weights + std::ptrdiff_t(c) * row_stride;
+        float sum = 0;
+        for (int i = 0; i < channels; ++i)
+          for (int ky = 0; ky < k; ++ky)
+            for (int kx = 0; kx < k; ++kx) {
+              const int iy = y * stride + ky - pad, ix = x * stride + kx - pad;
+              if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
+              sum += in(iy, ix, i) * row[(i * k + ky) * k + kx];
+            }
+        out(y, x, c) = sum;
+      }
+  return out;
+}
+
+/// Maximum over 3×3 windows, two apart, cut off at the border: in [H, W, C] → out [Ho, Wo, C]. A NaN stays NaN.
+inline image_tensor max_pool(const image_tensor& in) {
+  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / 2 + 1,
+            channels = static_cast<int>(in.shape(2));
   image_tensor out = xt::zeros<float>({out_size, out_size, channels});
   for (int y = 0; y < out_size; ++y)
     for (int x = 0; x < out_size; ++x)
       for (int c = 0; c < channels; ++c) {
-        float sum = 0;
-        for (int i = 0; i < 3; ++i)
-          for (int ky = 0; ky < 3; ++ky)
-            for (int kx = 0; kx < 3; ++kx) {
-              const int iy = y * stride + ky - 1, ix = x * stride + kx - 1;
-              if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
-              sum += in(iy, ix, i) * weights[static_cast<std::size_t>(((c * 3 + i) * 3 + ky) * 3 + kx)];
-            }
-        out(y, x, c) = sum;
+        float most = in(2 * y, 2 * x, c);
+        for (int iy = std::max(0, 2 * y - 1); iy < std::min(size, 2 * y + 2); ++iy)
+          for (int ix = std::max(0, 2 * x - 1); ix < std::min(size, 2 * x + 2); ++ix)
+            if (const float v = in(iy, ix, c); v > most || v != v) most = v;
+        out(y, x, c) = most;
       }
+  return out;
+}
+
+/// Mean over stride × stride windows, the last ones cut off at the border: in [H, W, C] → out [Ho, Wo, C].
+inline image_tensor average_windows(const image_tensor& in, int stride) {
+  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1,
+            channels = static_cast<int>(in.shape(2));
+  image_tensor out = xt::zeros<float>({out_size, out_size, channels});
+  for (int y = 0; y < out_size; ++y)
+    for (int x = 0; x < out_size; ++x) {
+      const int bottom = std::min(size, (y + 1) * stride), right = std::min(size, (x + 1) * stride);
+      for (int c = 0; c < channels; ++c) {
+        float sum = 0;
+        for (int iy = y * stride; iy < bottom; ++iy)
+          for (int ix = x * stride; ix < right; ++ix) sum += in(iy, ix, c);
+        out(y, x, c) = sum / static_cast<float>((bottom - y * stride) * (right - x * stride));
+      }
+    }
   return out;
 }
 
@@ -117,6 +156,14 @@ inline image_tensor pointwise(const image_tensor& in, const supernet& net, const
   const std::size_t index = net.layout.find(b, role).value();
   const weight_extent read = net.layout.weights[index].extent_in(b);
   return pointwise(in, net.weights[index].data(), read.rows, read.pitch);
+}
+
+/// k×k convolution by the array of `role` that block `b` reads a prefix of.
+inline image_tensor convolution(const image_tensor& in, const supernet& net, const block& b, weight_role role,
+                                int stride) {
+  const std::size_t index = net.layout.find(b, role).value();
+  const weight_extent read = net.layout.weights[index].extent_in(b);
+  return convolution(in, net.weights[index].data(), read.rows, read.pitch, b.kernel, stride);
 }
 
 /// act(x + bias) of a vector, in place.
@@ -218,11 +265,36 @@ private:
     auto report = [&](std::string_view name, const image_tensor& x) {
       if (tap) tap(name, x);
     };
-    const auto name = [&] { return net.layout.key(b, index - 1); }; // the stem is first
+    const auto name = [&] { return net.layout.key(b, net.layout.number_in(p.blocks, index)); };
     switch (b.kind) {
-    case block_kind::stem: {
-      image_tensor x = plain::stem(in, net.array(b, weight_role::output), b.out_channels, b.stride);
+    case block_kind::stem:
+    case block_kind::convolution: {
+      image_tensor x = plain::convolution(in, net, b, weight_role::output, b.stride);
       normalise(x, 0);
+      if (b.residual) x += in;
+      report(name(), x);
+      return x;
+    }
+    case block_kind::max_pool: {
+      image_tensor x = plain::max_pool(in);
+      report(name(), x);
+      return x;
+    }
+    case block_kind::bottleneck: {
+      image_tensor x = plain::pointwise(in, net, b, weight_role::expand);
+      normalise(x, 0);
+      x = plain::convolution(x, net, b, weight_role::dense, b.stride);
+      normalise(x, 1);
+      x = plain::pointwise(x, net, b, weight_role::output);
+      normalise(x, 2);
+      if (b.residual) {
+        x += in;
+      } else {
+        image_tensor shortcut = plain::pointwise(plain::average_windows(in, b.stride), net, b, weight_role::shortcut);
+        normalise(shortcut, 3);
+        x += shortcut;
+      }
+      for (float& v : x) v = plain::activate(b.out_act, v);
       report(name(), x);
       return x;
     }
@@ -248,6 +320,11 @@ private:
       normalise(x, 0);
       report(name(), x);
       x = plain::pool(x);
+      report("pooled", x);
+      return x;
+    }
+    case block_kind::average_pool: {
+      image_tensor x = plain::pool(in);
       report("pooled", x);
       return x;
     }

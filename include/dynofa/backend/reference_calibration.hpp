@@ -29,8 +29,12 @@ public:
     active_ = static_cast<std::size_t>(count);
     for (std::size_t n = 0; n < active_; ++n) {
       picture& p = images_[n];
+      if (i == 0 && b > 0 && plan_.blocks[b - 1].kind == block_kind::max_pool) p.now = plain::max_pool(p.now);
       if (i == 0) p.input = p.now;
-      p.now = convolution(block, i, p.now);
+      if (i == 3) p.branch = p.now;
+      p.now = i == 3
+                  ? plain::pointwise(plain::average_windows(p.input, block.stride), *net_, block, weight_role::shortcut)
+                  : convolution(block, i, p.now);
       for (std::size_t at = 0; at < p.now.size(); ++at) {
         const double x = p.now.data()[at];
         s.sum[at % channels] += x;
@@ -42,12 +46,15 @@ public:
   }
   void normalise(std::size_t b, int i, std::span<const float> scale, std::span<const float> shift) {
     const block& block = plan_.blocks[b];
-    const bool projects = block.mid_channels > 0 && i + 1 == block.norm_count();
+    const bool is_last = i + 1 == block.norm_count();
     for (std::size_t n = 0; n < active_; ++n) {
       picture& p = images_[n];
       plain::normalise(p.now, scale, shift, block.norm_act(i));
       if (block.se_channels > 0 && i + 2 == block.norm_count()) plain::squeeze_excite(p.now, *net_, block);
-      if (projects && block.residual) p.now += p.input;
+      if (!is_last) continue;
+      if (block.residual) p.now += p.input;
+      if (block.projects_shortcut()) p.now += p.branch;
+      for (float& v : p.now) v = plain::activate(block.out_act, v);
     }
   }
   void logits(std::size_t n, std::span<float> out) const {
@@ -64,13 +71,13 @@ public:
   }
   std::size_t bytes() const {
     std::size_t total = 0;
-    for (const picture& p : images_) total += 4 * (p.now.size() + p.input.size());
+    for (const picture& p : images_) total += 4 * (p.now.size() + p.input.size() + p.branch.size());
     return total;
   }
 
 private:
   struct picture {
-    image_tensor now, input;
+    image_tensor now, input, branch; ///< branch: of a bottleneck, while its shortcut is convolved
   };
   supernet_ptr net_;
   plan plan_;
@@ -78,11 +85,13 @@ private:
   std::size_t active_ = 0;
 
   image_tensor convolution(const block& b, int i, const image_tensor& in) const {
-    if (b.kind == block_kind::stem)
-      return plain::stem(in, net_->array(b, weight_role::output), b.out_channels, b.stride);
-    const int from_the_end = b.norm_count() - i;
-    if (from_the_end == 2) return plain::depthwise(in, net_->array(b, weight_role::depthwise), b.kernel, b.stride);
-    return plain::pointwise(in, *net_, b, from_the_end == 1 ? weight_role::output : weight_role::expand);
+    if (b.kind == block_kind::stem || b.kind == block_kind::convolution)
+      return plain::convolution(in, *net_, b, weight_role::output, b.stride);
+    const int to_projection = b.projection_norm() - i; // which is the last convolution of the branch
+    if (b.mid_channels == 0 || to_projection == 0) return plain::pointwise(in, *net_, b, weight_role::output);
+    if (to_projection == 2) return plain::pointwise(in, *net_, b, weight_role::expand);
+    if (b.kind == block_kind::bottleneck) return plain::convolution(in, *net_, b, weight_role::dense, b.stride);
+    return plain::depthwise(in, net_->array(b, weight_role::depthwise), b.kernel, b.stride);
   }
 };
 

@@ -18,12 +18,17 @@ enum class activation : std::uint8_t {
 
 /// The kinds of block a plan is made of, in the order in which a network meets them.
 enum class block_kind : std::uint8_t {
-  stem,              ///< 3×3 stride-2 convolution, batch norm, activation
+  stem,              ///< 3×3 stride-2 convolution of the image, batch norm, activation
+  convolution,       ///< k×k convolution, batch norm, activation, [residual]
+  max_pool,          ///< maximum of 3×3 windows, two apart
   separable,         ///< depthwise, batch norm, activation, 1×1 projection, batch norm, residual (block 0 of OFA)
   inverted_residual, ///< 1×1 expansion, BN, activation, depthwise, BN, activation, [SE], 1×1 projection, BN, [residual]
-  final_expand,      ///< 1×1 convolution, batch norm, activation, mean over the image: in [N,H,W,C] → out [N,1,1,C']
-  feature_mix, ///< 1×1 convolution of the pooled vector without batch norm or bias, activation; not in every network
-  classifier,  ///< fully connected with bias: logits
+  bottleneck, ///< 1×1, BN, activation, k×k, BN, activation, 1×1 projection, BN, plus a shortcut: its input, or that
+              ///< averaged over stride × stride windows (the last ones are cut off), 1×1, BN; activation
+  final_expand, ///< 1×1 convolution, batch norm, activation, mean over the image: in [N,H,W,C] → out [N,1,1,C']
+  average_pool, ///< mean over the image: in [N,H,W,C] → out [N,1,1,C]
+  feature_mix,  ///< 1×1 convolution of the pooled vector without batch norm or bias, activation; not in every network
+  classifier,   ///< fully connected with bias: logits
 };
 
 /// Values of one image [r,r,3].
@@ -37,16 +42,19 @@ struct block {
   block_kind kind = block_kind::stem;
   activation act = activation::identity;         ///< after every convolution or product but a projection
   activation project_act = activation::identity; ///< after the projection, before the residual is added
+  activation out_act = activation::identity;     ///< after the residual or the shortcut is added
   activation se_act = activation::relu;          ///< of squeeze-excite's hidden layer …
   activation se_gate = activation::h_sigmoid;    ///< … and of its gates
   bool residual = false;                         ///< out += in
+  bool deepest_only = false;                     ///< runs at the largest depth of the first stage only
   std::int8_t output = -1;                       ///< which output of the network this is: 0, the logits; −1: none
-  std::uint8_t kernel = 1;                       ///< of the stem or the depthwise convolution: 3, 5 or 7
-  std::uint8_t stride = 1;                       ///< 1 or 2
-  std::int16_t unit = 0;  ///< which of the super-network's units the weights come from (model/layout.hpp)
-  std::int16_t gene = -1; ///< which of the architecture's blocks this is; −1: none, it is in every sub-network
+  std::int8_t width = -1;  ///< which of the architecture's widths the output has; −1: it is fixed
+  std::uint8_t kernel = 1; ///< of the stem, the dense or the depthwise convolution: 3, 5 or 7
+  std::uint8_t stride = 1; ///< 1 or 2
+  std::int16_t unit = 0;   ///< which of the super-network's units the weights come from (model/layout.hpp)
+  std::int16_t gene = -1;  ///< which of the architecture's blocks this is; −1: none, it is in every sub-network
   std::int32_t in_size = 0, out_size = 0;
-  std::int32_t in_channels = 0, mid_channels = 0, out_channels = 0; ///< mid: of the depthwise convolution, else 0
+  std::int32_t in_channels = 0, mid_channels = 0, out_channels = 0; ///< mid: of a block's k×k convolution, else 0
   std::int32_t se_channels = 0;                                     ///< hidden width of squeeze-excite, 0 for none
 
   friend constexpr bool operator==(const block&, const block&) = default;
@@ -54,20 +62,31 @@ struct block {
   constexpr std::int64_t in_values() const { return std::int64_t(in_size) * in_size * in_channels; }
   constexpr std::int64_t out_values() const { return std::int64_t(out_size) * out_size * out_channels; }
 
+  /// Whether what follows works on a vector per image.
+  constexpr bool pools() const { return kind == block_kind::final_expand || kind == block_kind::average_pool; }
+  /// Whether it has a k×k convolution of all its channels, not of each for itself; the image's apart.
+  constexpr bool has_dense() const { return kind == block_kind::convolution || kind == block_kind::bottleneck; }
+  /// Whether a bottleneck's shortcut has a convolution of its own.
+  constexpr bool projects_shortcut() const { return kind == block_kind::bottleneck && !residual; }
+
   /// How many batch norms the block has.
   constexpr int norm_count() const {
     switch (kind) {
+    case block_kind::bottleneck: return projects_shortcut() ? 4 : 3;
     case block_kind::inverted_residual: return 3;
     case block_kind::separable: return 2;
     case block_kind::stem:
+    case block_kind::convolution:
     case block_kind::final_expand: return 1;
     default: return 0;
     }
   }
+  /// Which of them is the projection's: those before it have the block's inner channels. −1 without inner channels.
+  constexpr int projection_norm() const { return mid_channels == 0 ? -1 : kind == block_kind::separable ? 1 : 2; }
   /// What follows batch norm i of the block.
-  constexpr activation norm_act(int i) const { return mid_channels > 0 && i + 1 == norm_count() ? project_act : act; }
-  /// Channels of batch norm i of the block: (expand, depthwise, project), (depthwise, project) or (the one).
-  constexpr int norm_channels(int i) const { return i + 1 == norm_count() ? out_channels : mid_channels; }
+  constexpr activation norm_act(int i) const { return mid_channels > 0 && i >= projection_norm() ? project_act : act; }
+  /// Channels of batch norm i of the block: (expand, k×k, project, [shortcut]), (depthwise, project) or (the one).
+  constexpr int norm_channels(int i) const { return i >= projection_norm() ? out_channels : mid_channels; }
 
   /// Multiply-accumulates of one image: convolutions, squeeze-excite and the classifier; biases, batch norms,
   /// activations and pooling do not count (the rule of once-for-all's flops counter).
@@ -75,7 +94,13 @@ struct block {
     const std::int64_t in_area = std::int64_t(in_size) * in_size, out_area = std::int64_t(out_size) * out_size;
     const std::int64_t in = in_channels, mid = mid_channels, out = out_channels, window = kernel * kernel;
     switch (kind) {
-    case block_kind::stem: return window * in * out * out_area;
+    case block_kind::stem:
+    case block_kind::convolution: return window * in * out * out_area;
+    case block_kind::max_pool:
+    case block_kind::average_pool: return 0;
+    case block_kind::bottleneck:
+      return in * mid * in_area + window * mid * mid * out_area + mid * out * out_area +
+             (projects_shortcut() ? in * out * out_area : 0);
     case block_kind::separable: return window * mid * out_area + mid * out * out_area;
     case block_kind::inverted_residual:
       return in * mid * in_area + window * mid * out_area + 2 * mid * se_channels + mid * out * out_area;
@@ -87,7 +112,13 @@ struct block {
   constexpr std::int64_t parameters() const {
     const std::int64_t in = in_channels, mid = mid_channels, out = out_channels, window = kernel * kernel;
     switch (kind) {
-    case block_kind::stem: return window * in * out + 2 * out;
+    case block_kind::stem:
+    case block_kind::convolution: return window * in * out + 2 * out;
+    case block_kind::max_pool:
+    case block_kind::average_pool: return 0;
+    case block_kind::bottleneck:
+      return in * mid + 2 * mid + window * mid * mid + 2 * mid + mid * out + 2 * out +
+             (projects_shortcut() ? in * out + 2 * out : 0);
     case block_kind::separable: return window * mid + 2 * mid + mid * out + 2 * out;
     case block_kind::inverted_residual: {
       const std::int64_t se = se_channels ? 2 * mid * se_channels + se_channels + mid : 0;

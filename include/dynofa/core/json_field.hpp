@@ -69,10 +69,10 @@ public:
     return n;
   }
   /// At most three decimal places.
-  decimal decimal_number(int least, int most) const {
-    if (!value_.is_number_float()) return whole_number(least, most);
+  decimal decimal_number(decimal least, decimal most) const {
+    if (!value_.is_number_float()) return whole_number(static_cast<int>(std::ceil(least.value())), int(most));
     const auto d = decimal::exactly(value_.get<double>());
-    if (!d || *d < decimal(least) || *d > decimal(most))
+    if (!d || *d < least || *d > most)
       throw fault(text("a number in ", least, "..", most, " of at most three decimal places"));
     return *d;
   }
@@ -123,19 +123,19 @@ public:
     }
   }
   template <class Vector>
-  Vector list(int least, int most) const {
+  Vector list(decimal least, decimal most) const {
     Vector v;
     each(Vector::capacity, [&](const json_field& f) {
       if constexpr (std::is_same_v<typename Vector::value_type, decimal>)
         v.push_back(f.decimal_number(least, most));
       else
-        v.push_back(static_cast<typename Vector::value_type>(f.whole_number(least, most)));
+        v.push_back(static_cast<typename Vector::value_type>(f.whole_number(int(least), int(most))));
     });
     return v;
   }
   /// A list that is not empty and whose every element is greater than the one before.
   template <class Vector>
-  Vector ascending(int least, int most) const {
+  Vector ascending(decimal least, decimal most) const {
     const auto v = list<Vector>(least, most);
     for (std::size_t i = 1; i < v.size(); ++i)
       if (v[i] <= v[i - 1]) throw fault("ascending numbers", text(decimal(v[i - 1]), " before ", decimal(v[i])));

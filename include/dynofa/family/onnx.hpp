@@ -52,6 +52,17 @@ private:
     case block_kind::stem:
       return activate(
           name, convolve(name + "conv", x, {b.in_channels, b.out_channels, 3, 2}, weight_role::output, i, 0), b.act);
+    case block_kind::convolution: {
+      auto y =
+          convolve(name + "conv", x, {b.in_channels, b.out_channels, b.kernel, b.stride}, weight_role::output, i, 0);
+      y = activate(name, y, b.act);
+      return b.residual ? node("Add", name + "add", {y, x}) : y;
+    }
+    case block_kind::max_pool:
+      return node("MaxPool", name + "pool", {x},
+                  {attribute("kernel_shape", {3, 3}), attribute("strides", {2, 2}), attribute("pads", {1, 1, 1, 1})});
+    case block_kind::bottleneck: return add_bottleneck(i, b, name, x);
+    case block_kind::average_pool: return flatten(name, node("GlobalAveragePool", name + "pool", {x}));
     case block_kind::final_expand: {
       const auto y = convolve(name + "conv", x, {b.in_channels, b.out_channels}, weight_role::output, i, 0);
       const auto pooled = node("GlobalAveragePool", name + "pool", {activate(name, y, b.act)});
@@ -68,6 +79,25 @@ private:
     }
     default: return add_residual_block(i, b, name, x);
     }
+  }
+
+  std::string add_bottleneck(std::size_t i, const block& b, const std::string& name, const std::string& x) {
+    auto y = convolve(name + "reduce", x, {b.in_channels, b.mid_channels}, weight_role::expand, i, 0);
+    y = activate(name + "reduce.", y, b.act);
+    y = convolve(name + "dense", y, {b.mid_channels, b.mid_channels, b.kernel, b.stride}, weight_role::dense, i, 1);
+    y = activate(name + "dense.", y, b.act);
+    y = convolve(name + "project", y, {b.mid_channels, b.out_channels}, weight_role::output, i, 2);
+    auto shortcut = x;
+    if (b.projects_shortcut()) {
+      if (b.stride > 1) { // padded and not counted: what a last window lacks
+        const int lacks = b.out_size * b.stride - b.in_size;
+        shortcut = node("AveragePool", name + "shortcut.pool", {x},
+                        {attribute("kernel_shape", {b.stride, b.stride}), attribute("strides", {b.stride, b.stride}),
+                         attribute("pads", {0, 0, lacks, lacks}), attribute("count_include_pad", 0)});
+      }
+      shortcut = convolve(name + "shortcut", shortcut, {b.in_channels, b.out_channels}, weight_role::shortcut, i, 3);
+    }
+    return activate(name + "out.", node("Add", name + "add", {y, shortcut}), b.out_act);
   }
 
   std::string add_residual_block(std::size_t i, const block& b, const std::string& name, const std::string& x) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,9 +20,24 @@ namespace dynofa {
 ///     expanded_conv-input:80x80x24-output:40x40x32-expand:72-kernel:3-stride:2-idskip:0-se:0-hs:0
 ///     Conv_1-input:5x5x192-output:5x5x1152   AvgPool2D-…   Conv_2-…   Logits-input:1x1x1536-output:1000
 ///
+/// What ResNet has besides is named alike; once-for-all has no tables of it:
+///
+///     dense_conv-input:80x80x32-output:80x80x64-expand:0-kernel:3-stride:1-idskip:0   MaxPool-…
+///     bottleneck-input:40x40x64-output:40x40x256-expand:88-kernel:3-stride:1-idskip:0
+///
 /// `expand` is the number of mid channels, not the ratio. A key holds everything that the time depends on.
 struct operation_key {
-  enum class kind : std::uint8_t { conv, expanded_conv, conv_1, avg_pool, conv_2, logits };
+  enum class kind : std::uint8_t {
+    conv,
+    expanded_conv,
+    conv_1,
+    avg_pool,
+    conv_2,
+    logits,
+    dense_conv,
+    bottleneck,
+    max_pool
+  };
   kind type = kind::conv;
   int in_size = 1, in_channels = 1, out_size = 1, out_channels = 1;
   int expand = 0, kernel = 0, stride = 0; ///< of an expanded_conv only, as the three below
@@ -31,8 +47,8 @@ struct operation_key {
 };
 
 namespace detail {
-inline constexpr std::string_view operation_words[] = {"Conv",      "expanded_conv", "Conv_1",
-                                                       "AvgPool2D", "Conv_2",        "Logits"};
+inline constexpr std::string_view operation_words[] = {"Conv",   "expanded_conv", "Conv_1",     "AvgPool2D", "Conv_2",
+                                                       "Logits", "dense_conv",    "bottleneck", "MaxPool"};
 
 /// What follows a key's first word, for its writer and its reader: `part(word, number)` in order until one says false.
 template <class Key, class Part>
@@ -45,9 +61,11 @@ bool visit_parts(Key& k, Part part) {
   if (!image("-input:", k.in_size, k.in_channels)) return false;
   if (k.type == operation_key::kind::logits) return part("-output:", k.out_channels);
   if (!image("-output:", k.out_size, k.out_channels)) return false;
-  return k.type != operation_key::kind::expanded_conv ||
-         (part("-expand:", k.expand) && part("-kernel:", k.kernel) && part("-stride:", k.stride) &&
-          part("-idskip:", k.idskip) && part("-se:", k.squeeze_excite) && part("-hs:", k.h_swish));
+  using enum operation_key::kind;
+  if (k.type != expanded_conv && k.type != dense_conv && k.type != bottleneck) return true;
+  return part("-expand:", k.expand) && part("-kernel:", k.kernel) && part("-stride:", k.stride) &&
+         part("-idskip:", k.idskip) &&
+         (k.type != expanded_conv || (part("-se:", k.squeeze_excite) && part("-hs:", k.h_swish)));
 }
 } // namespace detail
 
@@ -63,8 +81,8 @@ inline std::string to_string(const operation_key& k) {
 /// The key that `s` writes; nothing if it is not of the grammar, not square, or has numbers above 2^20.
 inline std::optional<operation_key> find_operation_key(std::string_view s) {
   const auto& words = detail::operation_words;
-  const auto word = std::find(words, words + 6, s.substr(0, s.find('-')));
-  if (word == words + 6) return std::nullopt;
+  const auto word = std::find(std::begin(words), std::end(words), s.substr(0, s.find('-')));
+  if (word == std::end(words)) return std::nullopt;
   operation_key k{.type = static_cast<operation_key::kind>(word - words)};
   s.remove_prefix(word->size());
   const auto read = [&](std::string_view before, auto& into) {
@@ -103,9 +121,15 @@ void for_each_operation(const block& b, Visit visit) {
       .in_size = b.in_size, .in_channels = b.in_channels, .out_size = b.out_size, .out_channels = b.out_channels};
   switch (b.kind) {
   case block_kind::stem: k.type = operation_key::kind::conv; break;
+  case block_kind::max_pool: k.type = operation_key::kind::max_pool; break;
+  case block_kind::average_pool: k.type = operation_key::kind::avg_pool; break;
+  case block_kind::convolution:
+  case block_kind::bottleneck:
   case block_kind::separable:
   case block_kind::inverted_residual:
-    k.type = operation_key::kind::expanded_conv;
+    k.type = b.kind == block_kind::convolution  ? operation_key::kind::dense_conv
+             : b.kind == block_kind::bottleneck ? operation_key::kind::bottleneck
+                                                : operation_key::kind::expanded_conv;
     k.expand = b.mid_channels;
     k.kernel = b.kernel;
     k.stride = b.stride;

@@ -50,12 +50,11 @@ inline bool are_sound(const bn_statistics& s) {
 /// The norm that value `at` of a plan's statistics belongs to, by its name in the super-network's checkpoint, and the
 /// channel.
 inline std::string norm_channel(const plan& p, std::size_t at) {
+  const network_layout layout(p.space);
   for (const block& b : p.blocks)
     for (int i = 0; i < b.norm_count(); ++i) {
       const auto channels = static_cast<std::size_t>(b.norm_channels(i));
-      if (at < channels)
-        return text(network_layout(p.space).norm_key(b, i, key_form::supernet, network_layout::number_of(b.unit)),
-                    ", channel ", at);
+      if (at < channels) return text(layout.key(layout.norms[layout.norm_index(b, i)]), ", channel ", at);
       at -= channels;
     }
   return text("value ", at);
@@ -113,7 +112,8 @@ inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics&
 
 /// The checkpoint name of batch norm i of block b of a plan, with the indices of the extracted sub-network.
 inline std::string norm_name(const plan& p, std::size_t b, int i) {
-  return network_layout(p.space).norm_key(p.blocks[b], i, key_form::extracted, b - 1); // the stem is first
+  const network_layout layout(p.space);
+  return layout.norm_key(p.blocks[b], i, key_form::extracted, layout.number_in(p.blocks, b));
 }
 
 } // namespace dynofa

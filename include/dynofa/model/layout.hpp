@@ -21,14 +21,16 @@ namespace dynofa {
 
 /// What an array of weights does in its unit.
 enum class weight_role : std::uint8_t {
-  expand,         ///< [mid][in] of the 1×1 expansion
+  expand,         ///< [mid][in] of the 1×1 expansion, in a bottleneck of the 1×1 reduction
   depthwise,      ///< [mid][k][k], an array for each offered kernel size
   se_reduce,      ///< [hidden][mid] of squeeze-excite
   se_reduce_bias, ///< [hidden]
   se_expand,      ///< [mid][hidden]
   se_expand_bias, ///< [mid]
-  output,         ///< what makes the unit's output: [out][mid] of a projection, [out][in], of the stem [out][in][3][3]
+  output,         ///< what makes the unit's output: [out][mid] of a projection, [out][in], or [out][in][k][k]
   output_bias,    ///< [out]
+  dense,          ///< [mid][mid][k][k] of a bottleneck
+  shortcut,       ///< [out][in] of its shortcut, where that is not its input
 };
 
 /// What sets the extent of an axis. A block reads as much of it as it has such channels: sub-networks are prefixes.
@@ -40,7 +42,7 @@ namespace detail {
 struct weight_row {
   weight_role role;
   std::string_view layer, parameter;
-  bool wrapped;          ///< once-for-all wraps this layer in an elastic unit: `.conv.conv.weight` for `.conv.weight`
+  bool wrapped;          ///< once-for-all wraps this elastic layer: `.conv.conv.weight` for `.conv.weight`
   std::string_view name; ///< in family files, after the unit's name
   inline_vector<axis_of, 4> axes;
   double gain; ///< of random weights: their variance times the fan-in (model/random_supernet.hpp)
@@ -62,6 +64,11 @@ inline constexpr weight_row stem_weights[] = {
     {weight_role::output, "", ".conv.weight", false, "", {out, in, taps, taps}, 1}};
 inline constexpr norm_row stem_norms[] = {{"", false, out}};
 
+inline constexpr weight_row separable_weights[] = {
+    {weight_role::depthwise, ".conv.depth_conv", ".conv.weight", false, ".depthwise", {mid, taps, taps}, 2},
+    {weight_role::output, ".conv.point_linear", ".conv.weight", false, ".project", {out, mid}, 1.25}};
+inline constexpr norm_row separable_norms[] = {{".conv.depth_conv", false, mid}, {".conv.point_linear", false, out}};
+
 inline constexpr weight_row block_weights[] = {
     {weight_role::expand, ".conv.inverted_bottleneck", ".conv.weight", true, ".expand", {mid, in}, 1},
     {weight_role::depthwise, ".conv.depth_conv", ".conv.weight", true, ".depthwise", {mid, taps, taps}, 2},
@@ -73,6 +80,21 @@ inline constexpr weight_row block_weights[] = {
 inline constexpr norm_row block_norms[] = {
     {".conv.inverted_bottleneck", true, mid}, {".conv.depth_conv", true, mid}, {".conv.point_linear", true, out}};
 
+inline constexpr weight_row convolution_weights[] = {
+    {weight_role::output, "", ".conv.weight", true, "", {out, in, taps, taps}, 2}};
+inline constexpr norm_row convolution_norms[] = {{"", true, out}};
+inline constexpr weight_row residual_convolution_weights[] = {
+    {weight_role::output, ".conv", ".conv.weight", true, "", {out, in, taps, taps}, 2}};
+inline constexpr norm_row residual_convolution_norms[] = {{".conv", true, out}};
+
+inline constexpr weight_row bottleneck_weights[] = {
+    {weight_role::expand, ".conv1", ".conv.weight", true, ".expand", {mid, in}, 2},
+    {weight_role::dense, ".conv2", ".conv.weight", true, ".dense", {mid, mid, taps, taps}, 2},
+    {weight_role::output, ".conv3", ".conv.weight", true, ".project", {out, mid}, 1.25},
+    {weight_role::shortcut, ".downsample", ".conv.weight", true, ".shortcut", {out, in}, 1}};
+inline constexpr norm_row bottleneck_norms[] = {
+    {".conv1", true, mid}, {".conv2", true, mid}, {".conv3", true, out}, {".downsample", true, out}};
+
 inline constexpr weight_row final_expand_weights[] = {
     {weight_role::output, "", ".conv.weight", false, "", {out, in}, 1}};
 inline constexpr norm_row final_expand_norms[] = {{"", false, out}};
@@ -81,25 +103,50 @@ inline constexpr weight_row feature_mix_weights[] = {
 inline constexpr weight_row classifier_weights[] = {
     {weight_role::output, ".linear", ".weight", false, "", {out, in}, 4},
     {weight_role::output_bias, ".linear", ".bias", false, ".bias", {out}, 0}};
+inline constexpr weight_row elastic_classifier_weights[] = {
+    {weight_role::output, ".linear", ".weight", true, "", {out, in}, 4},
+    {weight_role::output_bias, ".linear", ".bias", true, ".bias", {out}, 0}};
 
+/// By kind of block, in the order of the enumeration.
 inline constexpr unit_rows rows_of_units[] = {
     {block_kind::stem, "first_conv", "supernet.stem", stem_weights, stem_norms},
-    {block_kind::separable, "blocks.", "supernet.block.", std::span(block_weights).subspan(1),
-     std::span(block_norms).subspan(1)},
+    {block_kind::convolution, "input_stem.", "supernet.stem.", convolution_weights, convolution_norms},
+    {block_kind::max_pool, "max_pooling", "supernet.max_pooling", {}, {}},
+    {block_kind::separable, "blocks.", "supernet.block.", separable_weights, separable_norms},
     {block_kind::inverted_residual, "blocks.", "supernet.block.", block_weights, block_norms},
+    {block_kind::bottleneck, "blocks.", "supernet.block.", bottleneck_weights, bottleneck_norms},
     {block_kind::final_expand, "final_expand_layer", "supernet.final_expand", final_expand_weights, final_expand_norms},
+    {block_kind::average_pool, "average_pool", "supernet.average_pool", {}, {}},
     {block_kind::feature_mix, "feature_mix_layer", "supernet.feature_mix", feature_mix_weights, {}},
     {block_kind::classifier, "classifier", "supernet.classifier", classifier_weights, {}}};
 
+// Units that are called otherwise, or whose layers are wrapped, in some networks.
 inline constexpr unit_rows rows_of_pooled_mix{block_kind::final_expand, "feature_mix_layer", "supernet.feature_mix",
                                               final_expand_weights, final_expand_norms};
+inline constexpr unit_rows rows_of_deep_stem{block_kind::stem, "input_stem.", "supernet.stem.", convolution_weights,
+                                             convolution_norms};
+inline constexpr unit_rows rows_of_residual_convolution{block_kind::convolution, "input_stem.", "supernet.stem.",
+                                                        residual_convolution_weights, residual_convolution_norms};
+inline constexpr unit_rows rows_of_elastic_classifier{
+    block_kind::classifier, "classifier", "supernet.classifier", elastic_classifier_weights, {}};
 
-constexpr const unit_rows& rows_of(const space_description& space, block_kind kind) {
-  if (kind == block_kind::final_expand && space.final_width == 0) return rows_of_pooled_mix;
-  return rows_of_units[static_cast<std::size_t>(kind)];
-}
-constexpr bool is_numbered(block_kind kind) {
-  return kind == block_kind::separable || kind == block_kind::inverted_residual;
+constexpr const unit_rows& rows_of(const space_description& space, const block& unit) {
+  switch (unit.kind) {
+  case block_kind::stem:
+    if (space.has_deep_stem()) return rows_of_deep_stem;
+    break;
+  case block_kind::convolution:
+    if (unit.residual) return rows_of_residual_convolution;
+    break;
+  case block_kind::final_expand:
+    if (space.final_width == 0) return rows_of_pooled_mix;
+    break;
+  case block_kind::classifier:
+    if (space.has_deep_stem()) return rows_of_elastic_classifier;
+    break;
+  default: break;
+  }
+  return rows_of_units[static_cast<std::size_t>(unit.kind)];
 }
 
 constexpr int extent(axis_of axis, const block& b) {
@@ -126,28 +173,53 @@ inline std::vector<block> units_of(const space_description& space) {
     units.push_back(b);
   };
   const int stem = space.stem_width, first = space.width_of_first();
+  const auto width = [&](std::size_t number) {
+    return static_cast<std::int8_t>(space.widths.empty() ? -1 : space.one_width ? 0 : int(number));
+  };
   add({.kind = block_kind::stem,
        .act = space.stem_act,
+       .width = width(0),
        .kernel = 3,
        .stride = 2,
        .in_channels = 3,
        .out_channels = stem});
-  add({.kind = block_kind::separable,
-       .act = space.first_act,
-       .residual = space.first_residual,
-       .kernel = 3,
-       .in_channels = stem,
-       .mid_channels = stem,
-       .out_channels = first});
+  if (space.has_deep_stem()) {
+    const stage_description& deep = space.stages[0];
+    const block inner{.kind = block_kind::convolution, .act = deep.act, .kernel = 3, .in_channels = stem};
+    block residual = inner, last = inner;
+    residual.residual = residual.deepest_only = true, residual.width = width(0), residual.out_channels = stem;
+    last.width = width(1), last.out_channels = deep.width;
+    add(residual), add(last);
+    add({.kind = block_kind::max_pool,
+         .width = width(1),
+         .kernel = 3,
+         .stride = 2,
+         .in_channels = deep.width,
+         .out_channels = deep.width});
+  } else {
+    add({.kind = block_kind::separable,
+         .act = space.first_act,
+         .residual = space.first_residual,
+         .width = width(0),
+         .kernel = 3,
+         .in_channels = stem,
+         .mid_channels = stem,
+         .out_channels = first});
+  }
   std::int16_t gene = 0;
   for (std::size_t s = 0; s < space.stages.size(); ++s) {
     const stage_description& stage = space.stages[s];
+    const bool is_bottleneck = stage.kind == block_kind::bottleneck;
     for (std::size_t i = 0, blocks = space.blocks_of(s); i < blocks; ++i) {
       const int stride = i == 0 ? stage.stride : 1, in = space.in_channels(s, i);
       const int mid = space.mid_channels(s, i, stage.expands.max());
-      add({.kind = block_kind::inverted_residual,
+      // Behind a stage with a width of its own a first block cannot count on equal channels.
+      const bool always_equal = in == stage.width && (i > 0 || space.width_count() < 2);
+      add({.kind = stage.kind,
            .act = stage.act,
-           .residual = stride == 1 && in == stage.width,
+           .out_act = is_bottleneck ? stage.act : activation::identity,
+           .residual = stride == 1 && always_equal,
+           .width = width(s + 1),
            .kernel = stage.kernels.max(),
            .stride = static_cast<std::uint8_t>(stride),
            .gene = gene++,
@@ -158,6 +230,11 @@ inline std::vector<block> units_of(const space_description& space) {
     }
   }
   const int last = space.stages.empty() ? first : space.stages.back().width;
+  if (space.mix_width == 0) {
+    add({.kind = block_kind::average_pool, .in_channels = last, .out_channels = last});
+    add({.kind = block_kind::classifier, .output = 0, .in_channels = last, .out_channels = space.classes});
+    return units;
+  }
   add({.kind = block_kind::final_expand,
        .act = space.head_act,
        .in_channels = last,
@@ -226,19 +303,20 @@ public:
   explicit network_layout(const space_description& space)
       : units{units_of(space)} {
     for (const block& u : units) {
-      const detail::unit_rows& rows = rows_.emplace_back(detail::rows_of(space, u.kind));
+      const detail::unit_rows& rows = rows_.emplace_back(detail::rows_of(space, u));
+      numbers_.push_back(number_in(units, static_cast<std::size_t>(u.unit)));
       first_weights_.push_back(weights.size()), first_norms_.push_back(norms.size());
       for (const auto& row : rows.weights) {
         if (u.se_channels == 0 && row.role >= weight_role::se_reduce && row.role <= weight_role::se_expand_bias)
           continue;
+        if (row.role == weight_role::shortcut && !u.projects_shortcut()) continue;
         if (row.role == weight_role::depthwise && u.gene >= 0)
           for (int k : space.stages[space.stage_of(static_cast<std::size_t>(u.gene))].kernels) add(row, u, k);
         else
           add(row, u, u.kernel);
       }
-      for (const auto& row : rows.norms)
-        norms.push_back(
-            {u.unit, static_cast<std::uint8_t>(norms.size() - first_norms_.back()), detail::extent(row.channels, u)});
+      for (int i = 0; i < u.norm_count(); ++i)
+        norms.push_back({u.unit, static_cast<std::uint8_t>(i), u.norm_channels(i)});
     }
     first_weights_.push_back(weights.size()), first_norms_.push_back(norms.size());
   }
@@ -259,14 +337,14 @@ public:
 
   /// "blocks.7", "first_conv": what a checkpoint calls a unit; `number` is the block's in that file.
   std::string key(const block& unit, std::size_t number) const {
-    return numbered(unit, rows_[static_cast<std::size_t>(unit.unit)].key, number);
+    return numbered(rows_[static_cast<std::size_t>(unit.unit)].key, number);
   }
   /// The checkpoint's name of an array. Of depthwise arrays only the largest size stands in the file of a
   /// super-network; the others' key is that of the matrix that makes them (`transform_key`).
   std::string key(const weight_array& w, key_form form, std::size_t number) const {
-    const block& unit = units[static_cast<std::size_t>(w.unit)];
-    const bool wraps = form == key_form::supernet && w.row->wrapped && unit.gene >= 0;
-    return text(key(unit, number), w.row->layer, wraps ? ".conv" : "", w.row->parameter);
+    const bool wraps = form == key_form::supernet && w.row->wrapped, is_linear = w.row->layer == ".linear";
+    return text(key(units[static_cast<std::size_t>(w.unit)], number), w.row->layer,
+                wraps ? is_linear ? ".linear" : ".conv" : "", w.row->parameter);
   }
   std::string key(const weight_array& w) const { return key(w, key_form::supernet, number_of(w.unit)); }
   /// "blocks.7.conv.depth_conv.conv.7to5_matrix"
@@ -278,7 +356,7 @@ public:
   /// Batch norm i of a unit: "blocks.7.conv.depth_conv.bn", in an elastic unit of a super-network ".bn.bn".
   std::string norm_key(const block& unit, int i, key_form form, std::size_t number) const {
     const auto& row = rows_[static_cast<std::size_t>(unit.unit)].norms[static_cast<std::size_t>(i)];
-    const bool wraps = form == key_form::supernet && row.wrapped && unit.gene >= 0;
+    const bool wraps = form == key_form::supernet && row.wrapped;
     return text(key(unit, number), row.layer, wraps ? ".bn.bn" : ".bn");
   }
   std::string key(const norm_array& n) const {
@@ -299,15 +377,22 @@ public:
     return text(unit_name(w.unit), w.row->name, size);
   }
   std::string name(const norm_array& n) const {
-    const bool numbered = detail::is_numbered(units[static_cast<std::size_t>(n.unit)].kind);
-    return text(unit_name(n.unit), ".norm", numbered ? std::to_string(n.index) : "");
+    const bool several = units[static_cast<std::size_t>(n.unit)].norm_count() > 1;
+    return text(unit_name(n.unit), ".norm", several ? std::to_string(n.index) : "");
   }
 
-  /// The number of a unit among the blocks of a super-network: 0 for the first behind the stem.
-  static std::size_t number_of(std::int16_t unit) { return static_cast<std::size_t>(std::max(0, unit - 1)); }
+  /// The number of a unit among those of a super-network that are called alike: 0 for the first block behind the stem.
+  std::size_t number_of(std::int16_t unit) const { return numbers_[static_cast<std::size_t>(unit)]; }
+  /// The same of block i of a plan: its number in the file of the extracted sub-network.
+  std::size_t number_in(std::span<const block> blocks, std::size_t i) const {
+    const auto word = [&](const block& b) { return rows_[static_cast<std::size_t>(b.unit)].key; };
+    return static_cast<std::size_t>(std::count_if(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(i),
+                                                  [&](const block& b) { return word(b) == word(blocks[i]); }));
+  }
 
 private:
   std::vector<detail::unit_rows> rows_;                  ///< of each unit
+  std::vector<std::size_t> numbers_;                     ///< of each unit
   std::vector<std::size_t> first_weights_, first_norms_; ///< of each unit, and the end
 
   template <class Array>
@@ -326,10 +411,10 @@ private:
   }
   std::string unit_name(std::int16_t unit) const {
     const block& u = units[static_cast<std::size_t>(unit)];
-    return numbered(u, rows_[static_cast<std::size_t>(unit)].name, number_of(unit));
+    return numbered(rows_[static_cast<std::size_t>(u.unit)].name, number_of(unit));
   }
-  static std::string numbered(const block& unit, std::string_view word, std::size_t number) {
-    return detail::is_numbered(unit.kind) ? text(word, number) : std::string(word);
+  static std::string numbered(std::string_view word, std::size_t number) {
+    return word.ends_with('.') ? text(word, number) : std::string(word);
   }
 };
 

@@ -30,7 +30,8 @@ inline supernet load_supernet(const std::filesystem::path& path, const space_des
                               std::string_view weights = "") {
   const checkpoint file = detail::read_decided(path, weights);
   const key_style style = style_of(file.tensors, path.string());
-  if (style == key_style::extracted_old || style == key_style::extracted_new)
+  const bool extracted = style == key_style::extracted_old || style == key_style::extracted_new;
+  if (extracted && !space.has_deep_stem()) // of once-for-all's ResNet either may have plain names
     throw error(errc::mismatch, path.string(), "a super-network",
                 "an extracted sub-network: load_extracted reads it, given its architecture");
   return make_supernet(space, with_canonical_keys(file.tensors, path.string()));

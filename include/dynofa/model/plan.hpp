@@ -28,7 +28,7 @@ struct plan {
 
   /// The block that pools: what follows works on a vector per image. `blocks.size()` if there is none.
   std::size_t pooling_block() const {
-    const auto pools = [](const block& b) { return b.kind == block_kind::final_expand; };
+    const auto pools = [](const block& b) { return b.pools(); };
     return static_cast<std::size_t>(std::find_if(blocks.begin(), blocks.end(), pools) - blocks.begin());
   }
 
@@ -77,18 +77,24 @@ inline plan make_plan(const space_description& space, const arch& a, int batch =
   if (batch < 1) throw error(errc::invalid_argument, "plan batch", "at least 1", std::to_string(batch));
 
   plan p{space, conform(space, a), batch, {}, {}, {}};
-  int size = a.r;
+  int size = a.r, channels = 3;
   for (block b : units_of(space)) {
+    if (b.gene >= 0 && !p.arch.active(static_cast<std::size_t>(b.gene))) continue;
+    if (b.deepest_only && p.arch.d[0] != space.stages[0].depths.max()) continue;
+    b.in_channels = channels;
+    if (b.width >= 0) b.out_channels = space.width_at(b.out_channels, p.arch.w[static_cast<std::size_t>(b.width)]);
+    if (b.kind == block_kind::average_pool) b.out_channels = channels;
     if (b.gene >= 0) {
       const auto gene = static_cast<std::size_t>(b.gene);
-      if (!p.arch.active(gene)) continue;
-      const std::size_t s = space.stage_of(gene);
-      b.kernel = a.ks[gene];
-      b.mid_channels = space.mid_channels(s, gene - space.first_block(s), a.e[gene]);
+      b.kernel = p.arch.ks[gene];
+      b.mid_channels = space.mid_channels(space.stage_of(gene), channels, b.out_channels, p.arch.e[gene]);
       if (b.se_channels > 0) b.se_channels = se_width(b.mid_channels);
+    } else if (b.mid_channels > 0) {
+      b.mid_channels = channels; // of a separable block
     }
+    channels = b.out_channels;
     b.in_size = size;
-    size = b.out_size = b.kind == block_kind::final_expand ? 1 : (size - 1) / b.stride + 1;
+    size = b.out_size = b.pools() ? 1 : (size - 1) / b.stride + 1;
     p.first_norms.push_back(static_cast<std::int32_t>(p.norms.size()));
     for (int i = 0; i < b.norm_count(); ++i)
       p.norms.push_back({static_cast<std::int32_t>(p.norm_values()), b.norm_channels(i)});

@@ -69,8 +69,8 @@ struct supernet {
     };
     using enum weight_role;
     for (block u : layout.units) {
-      // Files hold hashes, so their form stands: in blocks the parts that one lacks count as empty arrays.
-      const bool is_block = detail::is_numbered(u.kind);
+      // Files hold hashes, so their form stands: in these blocks the parts that one lacks count as empty arrays.
+      const bool is_block = u.kind == block_kind::separable || u.kind == block_kind::inverted_residual;
       const auto add_array = [&](weight_role role) {
         if (const auto i = layout.find(u, role))
           add(weights[*i]);
@@ -79,6 +79,8 @@ struct supernet {
       };
       for (const weight_role role : {expand, se_reduce, se_reduce_bias, se_expand, se_expand_bias, output})
         add_array(role);
+      for (const weight_role role : {dense, shortcut})
+        if (!is_block) add_array(role);
       if (is_block)
         for (u.kernel = 3; u.kernel <= 7; u.kernel += 2) add_array(depthwise);
       const auto own_norms = layout.norms_of(u.unit);

@@ -98,6 +98,10 @@ inline supernet make_supernet(const space_description& space, const state_dict& 
   const network_layout& layout = net.layout;
   // A network trained with the kernel transformation has a matrix in every block; one trained without has none and uses
   // the plain centre.
+  // What published files of once-for-all's ResNet call plainly, its own loader wraps.
+  const auto present = [&](const std::string& wrapped, const std::string& plain, const char* part) {
+    return !in.has(wrapped + part) && in.has(plain + part) ? plain : wrapped;
+  };
   const bool has_transforms = std::any_of(layout.weights.begin(), layout.weights.end(), [&](const weight_array& w) {
     return w.made_from >= 0 && in.has(layout.transform_key(w));
   });
@@ -105,7 +109,8 @@ inline supernet make_supernet(const space_description& space, const state_dict& 
     const weight_array& w = layout.weights[i];
     const int taps = w.kernel * w.kernel;
     if (w.made_from < 0)
-      net.weights[i] = in.take(layout.key(w), network_layout::checkpoint_shape(w));
+      net.weights[i] = in.take(present(layout.key(w), layout.key(w, key_form::extracted, layout.number_of(w.unit)), ""),
+                               network_layout::checkpoint_shape(w));
     else if (has_transforms)
       net.weights[i] = in.take(layout.transform_key(w), {taps, taps});
   }
@@ -113,8 +118,12 @@ inline supernet make_supernet(const space_description& space, const state_dict& 
   for (std::size_t i = 0; i < layout.weights.size(); ++i) // products may overflow
     if (const weight_array& w = layout.weights[i]; w.made_from >= 0)
       in.expect_finite(layout.transform_key(w) + " applied", net.weights[i], w.shape);
-  for (std::size_t i = 0; i < layout.norms.size(); ++i)
-    net.norms[i] = in.take_norm(layout.key(layout.norms[i]), layout.norms[i].channels);
+  for (std::size_t i = 0; i < layout.norms.size(); ++i) {
+    const norm_array& n = layout.norms[i];
+    const block& unit = layout.units[static_cast<std::size_t>(n.unit)];
+    const auto plain = layout.norm_key(unit, n.index, key_form::extracted, layout.number_of(n.unit));
+    net.norms[i] = in.take_norm(present(layout.key(n), plain, ".weight"), n.channels);
+  }
   in.expect_nothing_left();
   return net;
 }
@@ -125,7 +134,7 @@ inline state_dict extract(const supernet& net, const plan& p) {
   state_dict out;
   for (std::size_t i = 0; i < p.blocks.size(); ++i) {
     const block& b = p.blocks[i];
-    const std::size_t number = i - 1; // the stem is first
+    const std::size_t number = net.layout.number_in(p.blocks, i);
     supernet_part::for_each_array(net.layout, b, [&](std::size_t index, const weight_extent& read) {
       const weight_array& w = net.layout.weights[index];
       out[net.layout.key(w, key_form::extracted, number)] = tensor::of_floats(
@@ -159,16 +168,17 @@ inline supernet make_extracted(const space_description& space, const arch& a, co
   });
   for (std::size_t i = 0; i < p.blocks.size(); ++i) {
     const block& b = p.blocks[i];
+    const std::size_t number = net.layout.number_in(p.blocks, i);
     supernet_part::for_each_array(net.layout, b, [&](std::size_t index, const weight_extent& read) {
       const weight_array& w = net.layout.weights[index];
-      const auto slice = in.take(net.layout.key(w, key_form::extracted, i - 1),
+      const auto slice = in.take(net.layout.key(w, key_form::extracted, number),
                                  network_layout::checkpoint_shape(w, detail::shape_in(w, b)));
       for (std::ptrdiff_t r = 0; r < read.rows; ++r)
         std::copy_n(slice.begin() + r * read.columns, read.columns, net.weights[index].begin() + r * read.pitch);
     });
     for (int n = 0; n < b.norm_count(); ++n) {
       const norm_parameters from =
-          in.take_norm(net.layout.norm_key(b, n, key_form::extracted, i - 1), b.norm_channels(n));
+          in.take_norm(net.layout.norm_key(b, n, key_form::extracted, number), b.norm_channels(n));
       norm_parameters& to = net.norms[net.layout.norm_index(b, n)];
       for (auto part :
            {&norm_parameters::weight, &norm_parameters::bias, &norm_parameters::mean, &norm_parameters::var})

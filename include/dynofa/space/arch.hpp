@@ -26,6 +26,10 @@ struct arch {
   /// Blocks of each stage; empty where all stages have the same number, as in once-for-all's MobileNetV3. Files do not
   /// have it: `conform` sets it.
   inline_vector<std::uint8_t, max_stages> uneven = {};
+  /// Which of the space's width multipliers the stem and each stage have, or all of them; empty where widths are fixed.
+  inline_vector<std::uint8_t, max_widths> w = {};
+  /// Blocks of each stage that run whatever its depth, where a space has such. Files do not have it either.
+  inline_vector<std::uint8_t, max_stages> fixed = {};
 
   /// `visit(value)` with the value of a gene, in its own type.
   template <class Arch, class Visit>
@@ -34,6 +38,7 @@ struct arch {
     case gene_kind::depth: return visit(a.d[g.stage]);
     case gene_kind::kernel: return visit(a.ks[g.block]);
     case gene_kind::expand: return visit(a.e[g.block]);
+    case gene_kind::width: return visit(a.w[g.block]);
     default: return visit(a.r);
     }
   }
@@ -75,8 +80,10 @@ struct arch {
   constexpr bool active(std::size_t block) const {
     if (!well_formed()) return true;
     const std::size_t s = stage_of(block);
-    return block - first_block(s) < d[s];
+    return block - first_block(s) < active_blocks(s);
   }
+  /// How many blocks of stage s run.
+  constexpr std::size_t active_blocks(std::size_t s) const { return (fixed.empty() ? 0u : fixed[s]) + d[s]; }
   /// Whether a gene counts.
   constexpr bool active(const gene& g) const { return !g.of_block() || active(std::size_t(g.block)); }
 
@@ -86,7 +93,7 @@ struct arch {
     if (!well_formed()) return a;
     for (std::size_t s = 0; s < d.size(); ++s) {
       const std::size_t first = first_block(s), end = first_block(s + 1);
-      for (std::size_t i = first + d[s]; i < end; ++i) a.ks[i] = a.ks[first], a.e[i] = a.e[first];
+      for (std::size_t i = first + active_blocks(s); i < end; ++i) a.ks[i] = a.ks[first], a.e[i] = a.e[first];
     }
     return a;
   }
@@ -95,6 +102,7 @@ struct arch {
     const arch x = a.canonical(), y = b.canonical();
     if (auto c = x.r <=> y.r; c != 0) return c;
     if (auto c = x.d <=> y.d; c != 0) return c;
+    if (auto c = x.w <=> y.w; c != 0) return c;
     if (auto c = x.ks <=> y.ks; c != 0) return c;
     return x.e <=> y.e;
   }
@@ -104,6 +112,7 @@ struct arch {
   constexpr std::uint64_t hash() const {
     std::uint64_t h = mix64(r + 0x9E3779B97F4A7C15u * d.size());
     for (auto depth : d) h = mix64(h ^ depth);
+    for (auto width : w) h = mix64(h ^ width);
     for (std::size_t i = 0; i < std::max(ks.size(), e.size()); ++i)
       if (active(i)) {
         const auto ratio = i < e.size() ? static_cast<std::uint64_t>(e[i].thousandths) : 0; // broken ones lie apart
@@ -116,6 +125,8 @@ struct arch {
   friend std::ostream& operator<<(std::ostream& out, const arch& a) {
     out << 'r' << decimal(a.r) << " d";
     for (int depth : a.d) out << ' ' << decimal(depth);
+    if (!a.w.empty()) out << " w";
+    for (int width : a.w) out << ' ' << decimal(width);
     auto genes = [&](const char* name, const auto& values) {
       out << ' ' << name;
       for (std::size_t i = 0; i < values.size(); ++i) {
@@ -143,23 +154,31 @@ inline std::string name_of(const gene& g) {
   case gene_kind::depth: return text("d[", int(g.stage), ']');
   case gene_kind::kernel: return text("ks[", int(g.block), ']');
   case gene_kind::expand: return text("e[", int(g.block), ']');
+  case gene_kind::width: return text("w[", int(g.block), ']');
   default: return "r";
   }
 }
 
 } // namespace detail
 
-/// `a` with the depths that files leave out: of last stages that offer one only, as ProxylessNAS' sixth.
-constexpr arch with_all_depths(const space_description& space, arch a) {
+/// `a` with what files leave out: depths of last stages that offer one only, as ProxylessNAS' sixth, and kernels where
+/// there is one only, as in ResNet. A deep stem has its residual convolution or not: what is between counts as none.
+constexpr arch completed(const space_description& space, arch a) {
   while (!a.d.empty() && a.d.size() < space.stages.size() && space.stages[a.d.size()].depths.size() == 1)
     a.d.push_back(space.stages[a.d.size()].depths.front());
+  if (space.has_deep_stem() && !a.d.empty() && a.d[0] < space.stages[0].depths.max())
+    a.d[0] = space.stages[0].depths.min();
+  const auto fixed_kernel = [](const stage_description& s) { return s.kernels.size() <= 1; };
+  if (a.ks.empty() && std::all_of(space.stages.begin(), space.stages.end(), fixed_kernel))
+    for (std::size_t b = 0; b < space.block_count(); ++b)
+      a.ks.push_back(space.stages[space.stage_of(b)].kernels.front());
   return a;
 }
 
 /// The first fault of `a` in `space`, as the error that names field, legal values and what was found; nothing if it is
 /// legal. Genes of inactive blocks must be legal too, as in once-for-all.
 inline std::optional<error> find_fault(const space_description& space, const arch& given) {
-  const arch a = with_all_depths(space, given);
+  const arch a = completed(space, given);
   auto fault = [](const std::string& field, std::string expected, std::string got) {
     return error(errc::invalid_arch, "architecture field " + field, std::move(expected), std::move(got));
   };
@@ -170,6 +189,7 @@ inline std::optional<error> find_fault(const space_description& space, const arc
   if (auto f = length(a.ks.size(), space.block_count(), "ks")) return f;
   if (auto f = length(a.e.size(), space.block_count(), "e")) return f;
   if (auto f = length(a.d.size(), space.stages.size(), "d")) return f;
+  if (auto f = length(a.w.size(), space.width_count(), "w")) return f;
   for (const gene& g : space.genes())
     if (space.offer_index(g, a.get(g)) == space.offer_count(g)) {
       const std::string offers = space.offered(g, [](const auto& list) { return detail::list_of(list); });
@@ -181,8 +201,9 @@ inline std::optional<error> find_fault(const space_description& space, const arc
 
 /// Whether the space contains `a`: `find_fault` without the sentence, at compile time too.
 constexpr bool is_legal(const space_description& space, const arch& given) {
-  const arch a = with_all_depths(space, given);
-  if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != space.stages.size())
+  const arch a = completed(space, given);
+  if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != space.stages.size() ||
+      a.w.size() != space.width_count())
     return false;
   const gene_list genes = space.genes();
   return std::all_of(genes.begin(), genes.end(),
@@ -200,13 +221,18 @@ constexpr decltype(arch::uneven) uneven_blocks(const space_description& space) {
   for (std::size_t s = 0; s < space.stages.size(); ++s) blocks.push_back(static_cast<std::uint8_t>(space.blocks_of(s)));
   return blocks.min() == blocks.max() ? decltype(blocks){} : blocks;
 }
+constexpr decltype(arch::fixed) fixed_blocks(const space_description& space) {
+  decltype(arch::fixed) blocks;
+  for (const auto& stage : space.stages) blocks.push_back(stage.fixed_blocks);
+  return blocks.max() == 0 ? decltype(blocks){} : blocks;
+}
 } // namespace detail
 
 /// `a` with its blocks dealt to stages as the space has them, in canonical form: what compares equal to others of the
 /// space. `a` must be one of it.
 constexpr arch conform(const space_description& space, arch a) {
-  a = with_all_depths(space, a);
-  a.uneven = detail::uneven_blocks(space);
+  a = completed(space, a);
+  a.uneven = detail::uneven_blocks(space), a.fixed = detail::fixed_blocks(space);
   return a.canonical();
 }
 
@@ -215,9 +241,10 @@ template <class Pick>
 constexpr arch make_arch(const space_description& space, Pick pick) {
   arch a;
   a.ks.resize(space.block_count()), a.e.resize(space.block_count()), a.d.resize(space.stages.size());
+  a.w.resize(space.width_count());
   for (const gene& g : space.genes())
     a.set(g, space.offered(g, [&](const auto& list) { return decimal(pick(g, list)); }));
-  a.uneven = detail::uneven_blocks(space);
+  a.uneven = detail::uneven_blocks(space), a.fixed = detail::fixed_blocks(space);
   return a;
 }
 /// Largest kernel, expand ratio, depth and resolution everywhere.

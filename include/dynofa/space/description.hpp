@@ -13,7 +13,8 @@ namespace dynofa {
 inline constexpr std::size_t max_stages = 8;
 inline constexpr std::size_t max_blocks = 48; ///< elastic blocks of all stages together
 inline constexpr std::size_t max_resolutions = 64;
-inline constexpr std::size_t max_genes = max_stages + 2 * max_blocks + 1;
+inline constexpr std::size_t max_widths = max_stages + 1; ///< the stem's, then one of each stage
+inline constexpr std::size_t max_genes = max_stages + 2 * max_blocks + max_widths + 1;
 
 using choices = inline_vector<std::uint8_t, 8>;
 using ratios = inline_vector<decimal, 8>;
@@ -28,15 +29,20 @@ struct block_choice {
 };
 
 /// One stage of elastic blocks: what is fixed, and what is offered to an architecture.
+///
+/// The first stage may be a deep stem (ResNet-D's): behind the stem's convolution another one with a residual, which
+/// runs at the largest depth only, one to the stage's width, and a max pool. It has a depth and no elastic blocks.
 struct stage_description {
-  int width = 0;  ///< output channels, width multiplier already applied
+  int width = 0;  ///< output channels, width multiplier already applied; of the largest width where several are offered
   int stride = 1; ///< of the stage's first block
   activation act = activation::relu;
   bool squeeze_excite = false;
-  choices depths;          ///< ascending, as are the next two
-  ratios expands;          ///< expand ratios
-  choices kernels;         ///< sides
-  std::uint8_t blocks = 0; ///< that the super-network has; 0: as many as the deepest stage of the space
+  choices depths;                ///< ascending, as are the next two
+  ratios expands;                ///< expand ratios
+  choices kernels;               ///< sides
+  std::uint8_t blocks = 0;       ///< that the super-network has; 0: as many as the deepest stage of the space
+  std::uint8_t fixed_blocks = 0; ///< that run whatever the depth, which counts those beyond
+  block_kind kind = block_kind::inverted_residual; ///< or bottleneck; of a deep stem: stem
 
   friend constexpr bool operator==(const stage_description&, const stage_description&) = default;
 
@@ -70,11 +76,14 @@ struct space_description {
   int first_width = 0; ///< output channels of block 0; 0: as the stem's
   activation first_act = activation::relu;
   bool first_residual = true;
+  /// Width multipliers on offer, ascending, the last one 1; empty: widths are fixed.
+  ratios widths;
+  bool one_width = false; ///< one choice holds for the stem and all stages; else each has its own
   inline_vector<stage_description, max_stages> stages;
   /// Output channels of the last 1×1 convolution before pooling; 0: there is none, and the one below stands before
   /// pooling, with a batch norm.
   int final_width = 960;
-  int mix_width = 1280;                      ///< output channels of the 1×1 convolution before the classifier
+  int mix_width = 1280; ///< output channels of the 1×1 convolution before the classifier; 0: pooling alone stands there
   activation head_act = activation::h_swish; ///< of these two
   int classes = 1000;
   float bn_epsilon = 1e-5f;
@@ -92,7 +101,7 @@ struct space_description {
   }
   /// Blocks of stage s in the super-network.
   constexpr std::size_t blocks_of(std::size_t s) const {
-    if (stages[s].blocks > 0) return stages[s].blocks;
+    if (stages[s].blocks > 0 || stages[s].kind == block_kind::stem) return stages[s].blocks;
     std::size_t deepest = 0;
     for (const auto& stage : stages) deepest = std::max<std::size_t>(deepest, stage.depths.max());
     return deepest;
@@ -102,18 +111,32 @@ struct space_description {
     for (std::size_t end = blocks_of(0); block >= end; end += blocks_of(s)) ++s;
     return s;
   }
+  constexpr bool has_deep_stem() const { return !stages.empty() && stages[0].kind == block_kind::stem; }
   constexpr int width_of_first() const { return first_width > 0 ? first_width : stem_width; }
   /// Input channels of block `b` of stage `s`.
   constexpr int in_channels(std::size_t s, std::size_t b) const {
     return b > 0 ? stages[s].width : s > 0 ? stages[s - 1].width : width_of_first();
   }
-  /// Channels of the depthwise convolution of that block at expand ratio `e`.
+  /// Channels of the k×k convolution of that block at expand ratio `e`.
   constexpr int mid_channels(std::size_t s, std::size_t b, decimal e) const {
-    return make_divisible(in_channels(s, b) * e.thousandths / 1000.0);
+    return mid_channels(s, in_channels(s, b), stages[s].width, e);
   }
+  /// The same of a block of stage s with these channels before and behind it: `e` multiplies the former, in a
+  /// bottleneck the latter, rounded to the nearest whole number as Python does (halves to the even one).
+  constexpr int mid_channels(std::size_t s, int in, int out, decimal e) const {
+    if (stages[s].kind != block_kind::bottleneck) return make_divisible(in * e.thousandths / 1000.0);
+    const int product = out * e.thousandths, whole = product / 1000, rest = product % 1000;
+    return make_divisible(whole + (rest > 500 || (rest == 500 && whole % 2 == 1)));
+  }
+  /// A width at multiplier number i of those on offer.
+  constexpr int width_at(int full, std::size_t i) const {
+    return widths.empty() ? full : make_divisible(full * widths[i].thousandths / 1000.0);
+  }
+  /// How many widths an architecture chooses.
+  constexpr std::size_t width_count() const { return widths.empty() ? 0 : one_width ? 1 : stages.size() + 1; }
 
   /// What an architecture chooses, in the order in which random ones are drawn: per stage its depth, then kernel and
-  /// ratio of each block; the resolution last.
+  /// ratio of each block; then the widths, the resolution last.
   constexpr gene_list genes() const {
     gene_list all;
     const auto add = [&](gene_kind kind, std::size_t stage, std::size_t block) {
@@ -125,6 +148,7 @@ struct space_description {
       for (const std::size_t end = block + blocks_of(s); block < end; ++block)
         add(gene_kind::kernel, s, block), add(gene_kind::expand, s, block);
     }
+    for (std::size_t w = 0; w < width_count(); ++w) add(gene_kind::width, w > 0 ? w - 1 : 0, w);
     add(gene_kind::resolution, 0, 0);
     return all;
   }
@@ -135,6 +159,7 @@ struct space_description {
     case gene_kind::depth: return visit(stages[g.stage].depths);
     case gene_kind::kernel: return visit(stages[g.stage].kernels);
     case gene_kind::expand: return visit(stages[g.stage].expands);
+    case gene_kind::width: return visit(width_numbers());
     default: return visit(resolutions);
     }
   }
@@ -154,19 +179,29 @@ struct space_description {
   }
 
   /// How many different networks the space holds, resolution not counted (the paper's 2·10^19): a block that is
-  /// switched off adds nothing. Exact up to 2^53, rounded beyond.
+  /// switched off adds nothing. Exact up to 2^53, rounded beyond. Widths that round to the same channels count apart.
   constexpr double cardinality() const {
     double all = 1;
+    for (std::size_t w = 0; w < width_count(); ++w) all *= static_cast<double>(widths.size());
     for (const auto& s : stages) {
       double stage = 0;
       for (int d : s.depths) {
         double blocks = 1;
-        for (int b = 0; b < d; ++b) blocks *= static_cast<double>(s.kernels.size() * s.expands.size());
+        for (int b = 0; s.kind != block_kind::stem && b < s.fixed_blocks + d; ++b)
+          blocks *= static_cast<double>(s.kernels.size() * s.expands.size());
         stage += blocks;
       }
       all *= stage;
     }
     return all;
+  }
+
+private:
+  /// What a width gene offers: the numbers of the multipliers.
+  constexpr choices width_numbers() const {
+    choices numbers;
+    for (std::size_t i = 0; i < widths.size(); ++i) numbers.push_back(static_cast<std::uint8_t>(i));
+    return numbers;
   }
 };
 

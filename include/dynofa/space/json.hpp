@@ -71,9 +71,10 @@ inline activation read_activation(const json_field& field) {
 
 } // namespace detail
 
-/// Writes once-for-all's form: {"ks": […], "e": […], "d": […], "r": 160}.
+/// Writes once-for-all's form: {"ks": […], "e": […], "d": […], "r": 160}, with "w": […] where widths are chosen.
 inline void to_json(nlohmann::json& json, const arch& a) {
   json = {{"ks", detail::numbers(a.ks)}, {"e", detail::numbers(a.e)}, {"d", detail::numbers(a.d)}, {"r", a.r}};
+  if (!a.w.empty()) json["w"] = detail::numbers(a.w);
 }
 
 /// Reads once-for-all's form, as its various tools write it: `r` may be called `image_size` and be a list of one, whole
@@ -87,8 +88,13 @@ inline arch read_arch(const nlohmann::json& json) {
   all["d"].each(max_stages, [&](const detail::json_field& f) {
     a.d.push_back(static_cast<std::uint8_t>(detail::read_whole(f, std::numeric_limits<std::uint8_t>::max())));
   });
-  detail::read_genes(all["ks"], a, a.ks);
+  if (all.has("ks") || !all.has("w"))
+    detail::read_genes(all["ks"], a, a.ks); // once-for-all's ResNet has no choice there
   detail::read_genes(all["e"], a, a.e);
+  if (all.has("w"))
+    all["w"].each(max_widths, [&](const detail::json_field& f) {
+      a.w.push_back(static_cast<std::uint8_t>(detail::read_whole(f, std::numeric_limits<std::uint8_t>::max())));
+    });
   const auto read_r = [](const detail::json_field& r) {
     constexpr int most = std::numeric_limits<std::uint16_t>::max();
     if (!r.is_array()) return detail::read_whole(r, most);
@@ -117,7 +123,65 @@ inline void to_json(nlohmann::json& json, const stage_description& s) {
           {"expands", detail::numbers(s.expands)},
           {"kernels", detail::numbers(s.kernels)}};
   if (s.blocks > 0) json["blocks"] = s.blocks;
+  if (s.fixed_blocks > 0) json["fixed_blocks"] = s.fixed_blocks;
+  if (s.kind != block_kind::inverted_residual) json["kind"] = s.kind == block_kind::stem ? "deep_stem" : "bottleneck";
 }
+
+namespace detail {
+
+/// Channels are multiples of 8.
+inline int read_channels(const json_field& f) {
+  const int n = f.whole_number(8, 1 << 14);
+  if (n % 8 != 0) throw f.fault("a multiple of 8");
+  return n;
+}
+
+/// Stage `s` of a space.
+inline stage_description read_stage(const json_field& f, std::size_t s) {
+  f.object();
+  stage_description stage;
+  stage.width = read_channels(f["width"]);
+  stage.stride = f["stride"].whole_number(1, 2);
+  stage.act = read_activation(f["activation"]);
+  stage.squeeze_excite = f["squeeze_excite"].boolean();
+  if (f.has("kind")) {
+    const json_field kind = f["kind"];
+    if (kind.is_word("deep_stem"))
+      stage.kind = block_kind::stem;
+    else if (kind.is_word("bottleneck"))
+      stage.kind = block_kind::bottleneck;
+    else if (!kind.is_word("inverted_residual"))
+      throw kind.fault("inverted_residual, bottleneck or deep_stem", "something else");
+    if (stage.kind == block_kind::stem && s > 0)
+      throw kind.fault("a deep stem as the first stage only", text("stage ", s + 1));
+    if (stage.kind != block_kind::inverted_residual && stage.squeeze_excite)
+      throw f["squeeze_excite"].fault("false, which goes with inverted residuals", "true");
+  }
+  if (f.has("fixed_blocks"))
+    stage.fixed_blocks = static_cast<std::uint8_t>(f["fixed_blocks"].whole_number(0, max_blocks));
+  const bool may_be_empty = stage.fixed_blocks > 0 || stage.kind == block_kind::stem;
+  stage.depths = f["depths"].ascending<choices>(may_be_empty ? 0 : 1, 8);
+  if (stage.kind == block_kind::stem) {
+    if (stage.depths.size() > 2) throw f["depths"].fault("one depth or two", "more");
+    return stage;
+  }
+  if (stage.kind == block_kind::bottleneck)
+    stage.expands = f["expands"].ascending<ratios>(decimal(0.01), 8);
+  else
+    stage.expands = f["expands"].ascending<ratios>(1, 8);
+  if (f.has("blocks"))
+    stage.blocks = static_cast<std::uint8_t>(
+        f["blocks"].whole_number(std::max(1, stage.fixed_blocks + stage.depths.max()), max_blocks));
+  else if (stage.fixed_blocks > 0)
+    throw f["blocks"].fault("a number, since fixed_blocks is one", "nothing");
+  const json_field kernels = f["kernels"];
+  stage.kernels = kernels.ascending<choices>(3, 7);
+  for (int k : stage.kernels)
+    if (k % 2 == 0) throw kernels.fault("kernels of 3, 5 or 7", std::to_string(k));
+  return stage;
+}
+
+} // namespace detail
 
 /// Every field of a space, under its own name; what is as in a MobileNetV3 of once-for-all's is left out.
 inline void to_json(nlohmann::json& json, const space_description& space) {
@@ -134,53 +198,45 @@ inline void to_json(nlohmann::json& json, const space_description& space) {
   if (space.first_width != usual.first_width) json["first_width"] = space.first_width;
   if (space.first_act != usual.first_act) json["first_activation"] = detail::word_of(space.first_act);
   if (space.first_residual != usual.first_residual) json["first_residual"] = space.first_residual;
+  if (!space.widths.empty()) json["widths"] = detail::numbers(space.widths);
+  if (space.one_width) json["one_width"] = true;
   if (space.head_act != usual.head_act) json["head_activation"] = detail::word_of(space.head_act);
 }
 
 /// A space that is sound in itself: choices ascending, not empty and within the limits that `search_space` has at
 /// compile time, widths multiples of 8. All fields are required, others ignored.
 inline space_description read_space(const nlohmann::json& json) {
-  constexpr int most_channels = 1 << 14, most_classes = 1 << 20, most_pixels = 4096;
+  constexpr int most_classes = 1 << 20, most_pixels = 4096;
   const detail::json_field all(json, "space");
   all.object();
-  const auto channels = [](const detail::json_field& f) {
-    const int n = f.whole_number(8, most_channels);
-    if (n % 8 != 0) throw f.fault("a multiple of 8");
-    return n;
-  };
   space_description space;
   space.width_multiplier = all["width_multiplier"].positive(1000);
-  space.stem_width = channels(all["stem_width"]);
+  space.stem_width = detail::read_channels(all["stem_width"]);
   const auto stages = all["stages"];
-  stages.each(max_stages, [&](const detail::json_field& f) {
-    f.object();
-    stage_description stage;
-    stage.width = channels(f["width"]);
-    stage.stride = f["stride"].whole_number(1, 2);
-    stage.act = detail::read_activation(f["activation"]);
-    stage.squeeze_excite = f["squeeze_excite"].boolean();
-    stage.depths = f["depths"].ascending<choices>(1, 8);
-    stage.expands = f["expands"].ascending<ratios>(1, 8);
-    if (f.has("blocks"))
-      stage.blocks = static_cast<std::uint8_t>(f["blocks"].whole_number(stage.depths.max(), max_blocks));
-    const auto kernels = f["kernels"];
-    stage.kernels = kernels.ascending<choices>(3, 7);
-    for (int k : stage.kernels)
-      if (k % 2 == 0) throw kernels.fault("kernels of 3, 5 or 7", std::to_string(k));
-    space.stages.push_back(stage);
-  });
+  stages.each(max_stages,
+              [&](const detail::json_field& f) { space.stages.push_back(detail::read_stage(f, space.stages.size())); });
   if (space.stages.empty()) throw stages.fault("at least one stage", "an empty list");
   if (space.block_count() > max_blocks)
     throw stages.fault(text("at most ", max_blocks, " blocks in all stages"), std::to_string(space.block_count()));
   if (all.has("stem_activation")) space.stem_act = detail::read_activation(all["stem_activation"]);
-  if (all.has("first_width")) space.first_width = channels(all["first_width"]);
+  if (all.has("first_width")) space.first_width = detail::read_channels(all["first_width"]);
   if (all.has("first_activation")) space.first_act = detail::read_activation(all["first_activation"]);
   if (all.has("first_residual")) space.first_residual = all["first_residual"].boolean();
   if (space.first_residual && space.width_of_first() != space.stem_width)
     throw all["first_residual"].fault("false, as block 0 changes the number of channels", "true");
   if (all.has("head_activation")) space.head_act = detail::read_activation(all["head_activation"]);
-  space.final_width = all["final_width"].value() == 0 ? 0 : channels(all["final_width"]);
-  space.mix_width = channels(all["mix_width"]);
+  const auto channels_or_none = [](const detail::json_field& f) {
+    return f.value() == 0 ? 0 : detail::read_channels(f);
+  };
+  space.final_width = channels_or_none(all["final_width"]);
+  space.mix_width = channels_or_none(all["mix_width"]);
+  if (space.mix_width == 0 && space.final_width > 0)
+    throw all["mix_width"].fault("channels behind the last convolution before pooling", "0");
+  if (all.has("widths")) {
+    space.widths = all["widths"].ascending<ratios>(decimal(0.01), 1);
+    if (space.widths.max() != decimal(1)) throw all["widths"].fault("1 as the largest", text(space.widths.max()));
+  }
+  if (all.has("one_width")) space.one_width = all["one_width"].boolean();
   space.classes = all["classes"].whole_number(1, most_classes);
   space.bn_epsilon = static_cast<float>(std::max(1e-30, all["bn_epsilon"].positive(1))); // a float above 0
   space.resolutions = all["resolutions"].ascending<decltype(space.resolutions)>(1, most_pixels);

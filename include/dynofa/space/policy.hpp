@@ -21,6 +21,9 @@ struct stem_activation;
 struct first_block;
 struct stage_widths;
 struct stage_blocks;
+struct fixed_blocks;
+struct stage_kind;
+struct deep_stem;
 struct strides;
 struct activations;
 struct squeeze_excite;
@@ -40,8 +43,9 @@ template <int... Values>
 struct depth {
   using tag = tag::depth;
 };
-/// Expand ratio: channels of a block's depthwise convolution over its input channels.
-template <int... Values>
+/// Expand ratio: channels of a block's depthwise convolution over its input channels; of a bottleneck's k×k convolution
+/// over its output channels, `expand<0.2, 0.25, 0.35>`.
+template <decimal... Values>
 struct expand {
   using tag = tag::expand;
 };
@@ -71,11 +75,17 @@ struct kernel_per_stage {
 
 // The fixed geometry of a network.
 
-/// Multiplies every width below (not the class count), rounded with `make_divisible`.
-template <decimal Multiplier>
+/// Multiplies every width below (not the class count), rounded with `make_divisible`. In a space one value fixes the
+/// widths; several, the largest of which is 1, are offered: `width<0.65, 0.8, 1.0>`, a choice for the stem and one for
+/// each stage. In a sub-network one value holds everywhere; several are one per choice.
+template <decimal... Multipliers>
 struct width {
   using tag = tag::width;
-  static constexpr double value = Multiplier.value();
+};
+/// Offers the multipliers to all of the network at once, as slimmable networks do.
+template <decimal... Multipliers>
+struct one_width {
+  using tag = tag::width;
 };
 /// Output channels of the stem; of block 0 too unless `first_block` says otherwise.
 template <int Value>
@@ -109,6 +119,25 @@ template <int... Values>
 struct stage_blocks {
   using tag = tag::stage_blocks;
 };
+/// Blocks of each stage that run whatever its depth; `depth` then counts those beyond, `depth<0, 1, 2>`.
+template <int... Values>
+struct fixed_blocks {
+  using tag = tag::fixed_blocks;
+};
+/// What the stages consist of: inverted residuals without it, or bottlenecks.
+template <block_kind Kind>
+struct stage_kind {
+  using tag = tag::stage_kind;
+  static constexpr block_kind value = Kind;
+};
+/// In place of block 0: a 3×3 convolution with a residual, which runs at the largest depth only, one to this many
+/// channels, and a max pool. It has a depth of its own, before those of the stages.
+template <int Width, activation Act>
+struct deep_stem {
+  using tag = tag::deep_stem;
+  static constexpr int width = Width;
+  static constexpr activation act = Act;
+};
 /// Stride of the first block of each stage: 1 or 2.
 template <int... Values>
 struct strides {
@@ -131,7 +160,8 @@ struct final_width {
   using tag = tag::final_width;
   static constexpr int value = Value;
 };
-/// Output channels of the 1×1 convolution before the classifier.
+/// Output channels of the 1×1 convolution before the classifier. `mix_width<0>`: there is none, and pooling alone
+/// stands before the classifier.
 template <int Value>
 struct mix_width {
   using tag = tag::mix_width;
@@ -176,5 +206,13 @@ using ofa_proxyless_nas =
                         activation::relu6>,
             squeeze_excite<false, false, false, false, false, false>, final_width<0>, mix_width<1280>,
             head_activation<activation::relu6>, classes<1000>, norm_epsilon<0.001>>;
+
+/// The network of once-for-all's `ofa_resnet50`: ResNet-50D, 3×3 kernels, expand ratios of the output width.
+using ofa_resnet50 =
+    network<stem_width<32>, stem_activation<activation::relu>, deep_stem<64, activation::relu>,
+            stage_kind<block_kind::bottleneck>, stage_widths<256, 512, 1024, 2048>, stage_blocks<4, 4, 6, 4>,
+            fixed_blocks<2, 2, 4, 2>, strides<1, 2, 2, 2>,
+            activations<activation::relu, activation::relu, activation::relu, activation::relu>,
+            squeeze_excite<false, false, false, false>, kernel<3>, final_width<0>, mix_width<0>, classes<1000>>;
 
 } // namespace dynofa

@@ -47,8 +47,8 @@ inline std::vector<arch> sample_space(const space_description& space, std::size_
   return archs;
 }
 
-/// With probability `p` each: the resolution, every block (kernel and expand ratio together), every depth is drawn anew
-/// (once-for-all's rule). `resolution_p` < 0 means p.
+/// With probability `p` each: the resolution, every block (kernel and expand ratio together), every depth and width is
+/// drawn anew (once-for-all's rule). `resolution_p` < 0 means p.
 constexpr arch mutate(const space_description& space, arch a, double p, random_stream& random,
                       double resolution_p = -1) {
   const gene_list genes = space.genes();
@@ -63,7 +63,8 @@ constexpr arch mutate(const space_description& space, arch a, double p, random_s
     if (changes) detail::redraw(space, a, g, random);
   }
   for (const gene& g : genes)
-    if (g.kind == gene_kind::depth && random.chance(p)) detail::redraw(space, a, g, random);
+    if ((g.kind == gene_kind::depth || g.kind == gene_kind::width) && random.chance(p))
+      detail::redraw(space, a, g, random);
   return a;
 }
 
@@ -77,6 +78,7 @@ constexpr arch crossover(const arch& mother, const arch& father, random_stream& 
   mix(child.ks, father.ks);
   mix(child.e, father.e);
   mix(child.d, father.d);
+  mix(child.w, father.w);
   if (random.chance(0.5)) child.r = father.r;
   return child;
 }

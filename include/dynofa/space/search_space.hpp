@@ -60,6 +60,18 @@ template <bool... Values>
 struct values_of<squeeze_excite<Values...>> {
   static constexpr std::array<bool, sizeof...(Values)> value{Values...};
 };
+template <decimal... Values>
+struct values_of<expand<Values...>> {
+  static constexpr std::array<decimal, sizeof...(Values)> value{Values...};
+};
+template <decimal... Values>
+struct values_of<width<Values...>> {
+  static constexpr std::array<decimal, sizeof...(Values)> value{Values...};
+};
+template <decimal... Values>
+struct values_of<one_width<Values...>> {
+  static constexpr std::array<decimal, sizeof...(Values)> value{Values...};
+};
 template <activation... Values>
 struct values_of<activations<Values...>> {
   static constexpr std::array<activation, sizeof...(Values)> value{Values...};
@@ -83,6 +95,11 @@ struct offers<Policy<Offers...>, Stages> {
   }
 };
 
+template <class Policy>
+inline constexpr bool is_one_width = false;
+template <decimal... Values>
+inline constexpr bool is_one_width<one_width<Values...>> = true;
+
 template <class Vector, class Values>
 constexpr Vector ascending(const Values& values) {
   Vector v(values.begin(), values.end());
@@ -90,9 +107,9 @@ constexpr Vector ascending(const Values& values) {
   return v;
 }
 
-template <int... Values>
+template <class Number, Number... Values>
 constexpr bool all_differ() {
-  const std::array<int, sizeof...(Values)> values{Values...};
+  const std::array<Number, sizeof...(Values)> values{Values...};
   for (std::size_t i = 0; i < values.size(); ++i)
     for (std::size_t j = 0; j < i; ++j)
       if (values[i] == values[j]) return false;
@@ -106,7 +123,8 @@ struct legal_offer {
   static constexpr int most = is_resolution ? 4096 : 8;
   static_assert(!is_kernel || Value == 3 || Value == 5 || Value == 7,
                 "dynofa: kernels are 3, 5 or 7 wide; the asked value is the last number in legal_offer<...> above");
-  static_assert(is_kernel || (Value >= 1 && Value <= most),
+  static constexpr int least = std::is_same_v<typename Policy::tag, tag::depth> ? 0 : 1;
+  static_assert(is_kernel || (Value >= least && Value <= most),
                 "dynofa: depth and expand lie in 1..8, resolution in 1..4096; see legal_offer<...> above");
   static constexpr bool value = true;
 };
@@ -120,8 +138,18 @@ struct legal_offers<Policy<Values...>> {
       std::is_same_v<typename Policy<Values...>::tag, tag::resolution> ? max_resolutions : choices::capacity;
   static_assert(sizeof...(Values) > 0, "dynofa: a policy of a search space must offer at least one value");
   static_assert(sizeof...(Values) <= most, "dynofa: at most 8 choices of depth, expand or kernel and 64 resolutions");
-  static_assert(all_differ<Values...>(), "dynofa: a policy of a search space offers a value twice");
+  static_assert(all_differ<int, Values...>(), "dynofa: a policy of a search space offers a value twice");
   static constexpr bool value = (legal_offer<Policy<Values...>, Values>::value && ...);
+};
+/// Ratios: of expand or width.
+template <template <decimal...> class Policy, decimal... Values>
+struct legal_offers<Policy<Values...>> {
+  static_assert(sizeof...(Values) > 0, "dynofa: a policy of a search space must offer at least one value");
+  static_assert(sizeof...(Values) <= ratios::capacity, "dynofa: at most 8 choices of expand or width");
+  static_assert(all_differ<decimal, Values...>(), "dynofa: a policy of a search space offers a value twice");
+  static_assert(((Values > decimal(0) && Values <= decimal(16)) && ...),
+                "dynofa: expand and width lie above 0, at most 16");
+  static constexpr bool value = true;
 };
 template <template <class...> class Policy, class... Offers>
 struct legal_offers<Policy<Offers...>> {
@@ -173,7 +201,8 @@ private:
   static constexpr auto stage_strides = detail::values_of<chosen<tag::strides>>::value;
   static constexpr auto acts = detail::values_of<chosen<tag::activations>>::value;
   static constexpr auto se = detail::values_of<chosen<tag::squeeze_excite>>::value;
-  static_assert(widths.size() <= max_stages, "dynofa: a network has at most 8 stages");
+  static_assert(widths.size() + detail::is_given<chosen<tag::deep_stem>> <= max_stages,
+                "dynofa: a network has at most 8 stages");
   static_assert(widths.size() == stage_strides.size() && widths.size() == acts.size() && widths.size() == se.size(),
                 "dynofa: stage_widths, strides, activations and squeeze_excite need one value for every stage");
 
@@ -197,24 +226,50 @@ private:
     }
   }
 
+  /// What multiplies all widths: the one value of width, or the largest offered, which must be 1.
   static constexpr double multiplier() {
     using policy = chosen<tag::width>;
-    if constexpr (detail::is_given<policy>)
-      return policy::value;
-    else
+    if constexpr (detail::is_given<policy>) {
+      static_assert(detail::legal_offers<policy>::value);
+      constexpr auto largest =
+          *std::max_element(detail::values_of<policy>::value.begin(), detail::values_of<policy>::value.end());
+      static_assert(detail::values_of<policy>::value.size() == 1 || largest == decimal(1),
+                    "dynofa: of several widths on offer the largest is 1: give the network's policies the full widths");
+      return largest.value();
+    } else {
       return 1.0;
+    }
+  }
+  static constexpr ratios offered_widths() {
+    using policy = chosen<tag::width>;
+    if constexpr (detail::is_given<policy>)
+      if constexpr (detail::values_of<policy>::value.size() > 1)
+        return detail::ascending<ratios>(detail::values_of<policy>::value);
+    return {};
+  }
+  static constexpr auto fixed_blocks_given() {
+    using policy = chosen<tag::fixed_blocks>;
+    if constexpr (detail::is_given<policy>) {
+      static_assert(detail::values_of<policy>::value.size() == widths.size(),
+                    "dynofa: fixed_blocks needs one value for every stage");
+      return detail::values_of<policy>::value;
+    } else {
+      return std::array<int, widths.size()>{};
+    }
   }
   template <std::size_t Stage>
   static constexpr stage_description stage() {
     constexpr std::size_t n = widths.size();
     static_assert(stage_strides[Stage] == 1 || stage_strides[Stage] == 2, "dynofa: the stride of a stage is 1 or 2");
-    constexpr int blocks = stage_blocks_given()[Stage];
+    constexpr int blocks = stage_blocks_given()[Stage], fixed = fixed_blocks_given()[Stage];
+    static_assert(fixed == 0 || blocks >= fixed,
+                  "dynofa: fixed_blocks go with stage_blocks, and are no more than these");
     auto offered = detail::ascending<choices>(detail::offers<depths, n>::template in_stage<Stage>());
     if (blocks > 0) {
       choices there;
       for (int depth : offered)
-        if (depth <= blocks) there.push_back(static_cast<std::uint8_t>(depth));
-      if (there.empty()) there.push_back(static_cast<std::uint8_t>(blocks));
+        if (fixed + depth <= blocks) there.push_back(static_cast<std::uint8_t>(depth));
+      if (there.empty()) there.push_back(static_cast<std::uint8_t>(blocks - fixed));
       offered = there;
     }
     return {make_divisible(widths[Stage] * multiplier()),
@@ -224,7 +279,21 @@ private:
             offered,
             detail::ascending<ratios>(detail::offers<expands, n>::template in_stage<Stage>()),
             detail::ascending<choices>(detail::offers<kernels, n>::template in_stage<Stage>()),
-            static_cast<std::uint8_t>(blocks)};
+            static_cast<std::uint8_t>(blocks),
+            static_cast<std::uint8_t>(fixed),
+            value_or<tag::stage_kind>(block_kind::inverted_residual)};
+  }
+  /// Of depths that all stages offer the deep stem tells apart the largest, with its residual convolution, and the
+  /// least.
+  template <class Stem>
+  static constexpr stage_description stem_stage() {
+    const auto offered = detail::ascending<choices>(detail::values_of<depths>::value);
+    stage_description stage;
+    stage.width = make_divisible(Stem::width * multiplier());
+    stage.act = Stem::act, stage.kind = block_kind::stem;
+    stage.depths.push_back(offered.min());
+    if (offered.max() > offered.min()) stage.depths.push_back(offered.max());
+    return stage;
   }
   static constexpr space_description describe() {
     space_description d;
@@ -236,12 +305,16 @@ private:
       d.first_width = make_divisible(first::width * multiplier());
       d.first_act = first::act, d.first_residual = first::residual;
     }
-    constexpr int final_channels = chosen<tag::final_width>::value;
-    d.final_width = final_channels > 0 ? make_divisible(final_channels * multiplier()) : 0;
+    const auto width_or_none = [](int width) { return width > 0 ? make_divisible(width * multiplier()) : 0; };
+    d.final_width = width_or_none(chosen<tag::final_width>::value);
+    d.mix_width = width_or_none(chosen<tag::mix_width>::value);
     d.head_act = value_or<tag::head_activation>(d.head_act);
     d.bn_epsilon = static_cast<float>(value_or<tag::norm_epsilon>(1e-5));
-    d.mix_width = make_divisible(chosen<tag::mix_width>::value * multiplier());
     d.classes = chosen<tag::classes>::value;
+    d.widths = offered_widths();
+    d.one_width = detail::is_one_width<chosen<tag::width>>;
+    using deep = chosen<tag::deep_stem>;
+    if constexpr (detail::is_given<deep>) d.stages.push_back(stem_stage<deep>());
     [&]<std::size_t... S>(std::index_sequence<S...>) { (d.stages.push_back(stage<S>()), ...); }
     (std::make_index_sequence<widths.size()>{});
     d.resolutions = detail::ascending<decltype(d.resolutions)>(detail::values_of<resolutions>::value);
@@ -252,6 +325,11 @@ public:
   static constexpr space_description description = describe();
   static_assert(description.block_count() <= max_blocks,
                 "dynofa: stages times largest depth must not exceed 48 blocks");
+  static_assert(std::all_of(description.stages.begin(), description.stages.end(),
+                            [](const stage_description& s) {
+                              return s.kind == block_kind::stem || s.fixed_blocks + s.depths.min() > 0;
+                            }),
+                "dynofa: depth<0, ...> goes with fixed_blocks<...>: a stage has at least one block");
   /// Different networks in the space, resolution not counted.
   static constexpr double cardinality = description.cardinality();
   static constexpr bool contains(const arch& a) { return is_legal(description, a); }
@@ -270,5 +348,9 @@ using ofa_w1_2 =
 using ofa_proxyless_w1_3 = search_space<ofa_proxyless_nas, width<1.3>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
                                         resolution<128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168, 172, 176, 180,
                                                    184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;
+
+/// The space of the published `ofa_supernet_resnet50`.
+using ofa_resnet50_space = search_space<ofa_resnet50, width<0.65, 0.8, 1.0>, depth<0, 1, 2>, expand<0.2, 0.25, 0.35>,
+                                        resolution<128, 144, 160, 176, 192, 208, 224>>;
 
 } // namespace dynofa

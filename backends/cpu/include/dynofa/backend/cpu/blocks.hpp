@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/backend/cpu/bottleneck.hpp"
 #include "dynofa/backend/cpu/front.hpp"
 #include "dynofa/backend/cpu/head.hpp"
 #include "dynofa/backend/cpu/image_run.hpp"
@@ -24,16 +25,24 @@ public:
     case block_kind::stem: return stem(s, floats(in), values(out));
     case block_kind::separable:
     case block_kind::inverted_residual: return inverted_residual<Value, Weight>{*this}.run(s, values(in), values(out));
+    case block_kind::convolution:
+    case block_kind::bottleneck:
+      if constexpr (!std::is_same_v<Value, bfloat16>) bottleneck<Weight>{*this}.run(s, floats(in), floats(out));
+      return;
+    case block_kind::max_pool:
+      if constexpr (!std::is_same_v<Value, bfloat16>) bottleneck<Weight>{*this}.max_pool(s, floats(in), floats(out));
+      return;
     case block_kind::final_expand: return head().final_expand(s, values(in), floats(out));
+    case block_kind::average_pool: return head().average_pool(s, values(in), floats(out));
     case block_kind::feature_mix:
     case block_kind::classifier: return head().product(s, floats(in), floats(out));
     }
   }
   static bool takes_values(block_kind k) {
-    return k == block_kind::separable || k == block_kind::inverted_residual || k == block_kind::final_expand;
+    return gives_values(k) ? k != block_kind::stem : k == block_kind::final_expand || k == block_kind::average_pool;
   }
   static bool gives_values(block_kind k) {
-    return k == block_kind::stem || k == block_kind::separable || k == block_kind::inverted_residual;
+    return k <= block_kind::bottleneck; // what follows gives vectors
   }
 
   /// The first three blocks as one, image → output of the third.

@@ -19,14 +19,16 @@ struct step {
   block b;
   tiling tiles;
   int in_blocks, mid_blocks, out_blocks; ///< channels / 16, rounded up
-  epilogue act, project_act, se_act, se_gate;
+  epilogue act, project_act, out_act, se_act, se_gate;
   const void *expand, *project; ///< of the level's number format
   const float* depthwise;
-  std::size_t expand_panel, project_panel;
+  const float* dense;   ///< k×k, of a bottleneck or a convolution
+  const void* shortcut; ///< 1×1 of a bottleneck's shortcut
+  std::size_t expand_panel, project_panel, dense_panel, dense_tap, shortcut_panel;
   const void *se_reduce, *se_expand;
   std::size_t se_reduce_panel, se_expand_panel;
   const float *se_reduce_bias, *se_expand_bias, *output_bias;
-  const float *scale[3], *shift[3];
+  const float *scale[4], *shift[4];
   const void* following; ///< the weights that the next step reads first, or null
 };
 
@@ -62,12 +64,17 @@ struct bound_level {
     for (const block& b : plan.blocks)
       if (!weights->part.holds(weights->layout, b))
         throw error(errc::mismatch, "cpu backend bind", "a plan that the super-network was packed for",
-                    text("one that reads more of block ", network_layout::number_of(b.unit), ", ", plan.arch));
-    for (const block& b : plan.blocks)
+                    text("one that reads more of block ", weights->layout.number_of(b.unit), ", ", plan.arch));
+    for (const block& b : plan.blocks) {
       if (b.act == activation::h_sigmoid || b.project_act == activation::h_sigmoid ||
+          (b.out_act != activation::identity && b.out_act != activation::relu) ||
+          (b.mid_channels > 0 && b.residual && b.project_act != activation::identity) ||
           (weights->format == number_format::bf16 && b.project_act != activation::identity))
         throw error(errc::unsupported, "cpu backend bind", "activations that its stores compute",
                     text("another in unit ", b.unit));
+      if (weights->format == number_format::bf16 && b.has_dense())
+        throw error(errc::unsupported, "cpu backend bind", "fp32 or fp16 weights for k×k convolutions", "bf16");
+    }
     std::size_t total = 0;
     for (const auto& n : plan.norms) total += 2 * static_cast<std::size_t>(padded(n.channels));
     norms = aligned_bytes{total * sizeof(float)};
@@ -97,9 +104,9 @@ private:
     s.in_blocks = blocks_of(b.in_channels);
     s.mid_blocks = blocks_of(b.mid_channels);
     s.out_blocks = blocks_of(b.out_channels);
-    s.act = epilogue_of(b.act), s.project_act = epilogue_of(b.project_act);
+    s.act = epilogue_of(b.act), s.project_act = epilogue_of(b.project_act), s.out_act = epilogue_of(b.out_act);
     s.se_act = epilogue_of(b.se_act), s.se_gate = epilogue_of(b.se_gate);
-    if (b.mid_channels > 0) s.tiles = tiling::of(b, c);
+    if (b.mid_channels > 0 || b.has_dense()) s.tiles = tiling::of(b, c);
     const packed_supernet& w = *weights;
     for (const weight_array& array : w.layout.weights_of(b.unit)) {
       const packed_supernet::panels& p = w.arrays[w.layout.index_of(array)];
@@ -113,7 +120,14 @@ private:
       case weight_role::se_reduce_bias: s.se_reduce_bias = data; break;
       case weight_role::se_expand: s.se_expand = data, s.se_expand_panel = p.step; break;
       case weight_role::se_expand_bias: s.se_expand_bias = data; break;
-      case weight_role::output: s.project = data, s.project_panel = p.step; break;
+      case weight_role::output:
+        if (b.kind == block_kind::convolution)
+          s.dense = data, s.dense_panel = p.step, s.dense_tap = p.tap;
+        else
+          s.project = data, s.project_panel = p.step;
+        break;
+      case weight_role::dense: s.dense = data, s.dense_panel = p.step, s.dense_tap = p.tap; break;
+      case weight_role::shortcut: s.shortcut = data, s.shortcut_panel = p.step; break;
       case weight_role::output_bias: s.output_bias = data; break;
       }
     }

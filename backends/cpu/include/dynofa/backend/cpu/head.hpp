@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <type_traits>
 
 namespace dynofa::backend::cpu_detail {
 
@@ -47,6 +48,23 @@ public:
             });
         for (int c = 0; c < count; ++c)
           kernels_.mean(mine.ring + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
+      }
+    });
+  }
+
+  /// in [C/16][pixels][16] → out [C]
+  void average_pool(const step& s, const Value* in, float* out) const {
+    const int pixels = s.b.in_size * s.b.in_size;
+    execution_.parallel([&](int thread) {
+      const share p = share::of(s.in_blocks, thread, execution_.threads());
+      for (int c = p.begin; c < p.end; ++c) {
+        const Value* const from = in + static_cast<std::size_t>(c) * at(pixels);
+        if constexpr (std::is_same_v<Value, bfloat16>) {
+          kernels_.widen(from, own(thread).ring, pixels);
+          kernels_.mean(own(thread).ring, pixels, out + at(c));
+        } else {
+          kernels_.mean(from, pixels, out + at(c));
+        }
       }
     });
   }

@@ -43,7 +43,7 @@ struct pointwise_of {
   Out* out;
   std::size_t out_plane;
   const float *scale, *shift;
-  const Out* residual; ///< added, or null; only with `identity`
+  const Out* residual; ///< added before the activation, or null; only with `identity` and `relu`
   std::size_t residual_plane;
   const void* ahead;      ///< weights that will be wanted next, or null: one panel is fetched per tile of pixels …
   std::size_t ahead_step; ///< … for each panel of the last group, this far apart
@@ -65,6 +65,34 @@ struct depthwise_args {
   int y0, y1;
   epilogue act;
   bool to_bf16 = false; ///< the type of `out`
+};
+
+/// k×k convolution of all channels, rows [y0, y1): rows as depthwise_args has them, in [k][rows] → out
+/// [panels·16][rows], out = act(Σ in·weight · scale + shift) (+ residual).
+struct dense_args {
+  const float* in;
+  const std::int32_t* row_offset;
+  int in_rows;
+  std::size_t in_plane;   ///< from one channel block to the next
+  const float* weights;   ///< panels [panel][kernel·kernel][k][16]
+  std::size_t panel, tap; ///< from one panel, and from one tap, to the next
+  int k, kernel, stride;  ///< k: input channels, a multiple of 4
+  float* out;             ///< row y0
+  std::size_t out_plane;
+  int out_width;
+  const float *scale, *shift;
+  const float* residual; ///< row y0, or null
+  std::size_t residual_plane;
+  int y0, y1;
+  epilogue act;
+};
+
+/// Rows [y0, y1) of windows of one block of 16 channels: in [size][size][16] → out [rows][out_size][16]. Windows are
+/// cut off at the border.
+struct window_args {
+  const float* in;
+  float* out; ///< row y0
+  int size, out_size, y0, y1, stride;
 };
 
 /// One output row of the 3×3 stride-2 convolution of three-channel pixels.
@@ -116,6 +144,9 @@ struct kernel_table {
   void (*pointwise)(const pointwise_args&, int panels, int pixels);
   void (*pointwise_half)(const pointwise_half_args&, int panels, int pixels);
   void (*depthwise[3][2])(const depthwise_args&); ///< [kernel / 2 − 1][stride − 1]
+  void (*dense)(const dense_args&, int panels);
+  void (*max_windows)(const window_args&);  ///< 3×3 windows, a pixel beyond the border on each side
+  void (*mean_windows)(const window_args&); ///< stride×stride windows
   void (*stem)(const stem_args&);
   void (*matvec)(const matvec_args&);
   void (*matvec_half)(const matvec_args&); ///< the same with weights stored as IEEE half precision

@@ -144,6 +144,8 @@ void depthwise(const depthwise_args& g) {
     for (int t = 0, x = 0; t < strips; x += t < larger ? size + 1 : size, ++t) (t < larger ? large : small)(g, x, lane);
 }
 
+#include "dynofa/backend/cpu/dense.inl"
+
 /// As pointwise_tile: k runs over three rows of nine neighbouring floats, and pixels are six floats apart.
 template <int P, int V>
 void stem_tile(const stem_args& g, int x, int first) {
@@ -283,6 +285,9 @@ inline constexpr kernel_table kernels{
     &pointwise<float, float, float>,
     &pointwise<float, float, float16>,
     {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
+    &dense,
+    &max_windows,
+    &mean_windows,
     &stem,
     &matvec_of<false>,
     &matvec_of<true>,

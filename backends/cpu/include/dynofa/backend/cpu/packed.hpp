@@ -23,13 +23,14 @@ enum class number_format : std::uint8_t {
 
 /// The super-network as the kernels read it. Pointwise weights lie in panels of 16 output channels,
 /// [c_out/16][c_in][16], so that fewer outputs are fewer panels and fewer inputs the front of each panel; depthwise
-/// weights as [c/16][k·k][16]; bf16 panels hold pairs of inputs, [c_out/16][c_in/2][16][2]. Every sub-network is a
-/// prefix: nothing is copied for a level. Of the blocks it may be a part, which again is a prefix. Immutable, one
-/// allocation.
+/// weights as [c/16][k·k][16], those of dense k×k convolutions panels tap by tap, [c_out/16][k·k][c_in][16]; bf16
+/// panels hold pairs of inputs, [c_out/16][c_in/2][16][2]. Every sub-network is a prefix: nothing is copied for a
+/// level. Of the blocks it may be a part, which again is a prefix. Immutable, one allocation.
 struct packed_supernet {
   /// Panels: where they start and how far apart they are, in values.
   struct panels {
     std::size_t start = 0, step = 0;
+    std::size_t tap = 0; ///< of a k×k convolution: from one tap to the next
   };
 
   space_description space;
@@ -72,7 +73,9 @@ private:
   number_format format_of(const weight_array& w) const {
     const block& unit = layout.units[static_cast<std::size_t>(w.unit)];
     if (w.shape.size() != 2) return number_format::fp32;
-    const bool of_image = unit.norm_count() > 0 && (w.role() == weight_role::expand || w.role() == weight_role::output);
+    const bool of_image =
+        unit.norm_count() > 0 &&
+        (w.role() == weight_role::expand || w.role() == weight_role::output || w.role() == weight_role::shortcut);
     return format == number_format::bf16 && !of_image ? number_format::fp16 : format;
   }
   /// Whether the matrices lose nothing in half precision.
@@ -86,8 +89,8 @@ private:
 
   /// The rows of `use` in `from` become panels of `depth` values per row; the order within a row stays. A bias is a
   /// matrix of one column, depthwise kernels one of k·k.
-  panels pack(const std::vector<float>& from, const weight_extent& use, int depth, number_format as) {
-    const panels p{cursor, floats_of(depth)};
+  panels pack(const std::vector<float>& from, const weight_extent& use, int depth, number_format as, int per_tap = 0) {
+    const panels p{cursor, floats_of(depth), floats_of(per_tap)};
     if (writing)
       for (int o = 0; o < use.rows; ++o)
         for (int i = 0; i < use.columns; ++i) {
@@ -111,6 +114,18 @@ private:
     return p;
   }
 
+  /// The prefix of [out][in][taps] as [out][taps][in].
+  std::vector<float> tap_by_tap(const std::vector<float>& from, const weight_extent& use, std::int64_t taps) const {
+    if (!writing) return {};
+    const auto window = static_cast<std::size_t>(taps), columns = static_cast<std::size_t>(use.columns),
+               inputs = columns / window;
+    std::vector<float> turned(use.size());
+    for (std::size_t o = 0; o < static_cast<std::size_t>(use.rows); ++o)
+      for (std::size_t i = 0; i < columns; ++i)
+        turned[o * columns + i % window * inputs + i / window] = from[o * static_cast<std::size_t>(use.pitch) + i];
+    return turned;
+  }
+
   void lay_out(const supernet& net) {
     cursor = 0;
     arrays.resize(net.weights.size());
@@ -120,8 +135,11 @@ private:
       if (use.rows == 0) continue;
       const bool sums_inputs = w.role() != weight_role::depthwise && w.shape.size() > 1;
       const int depth = sums_inputs ? (use.columns + 3) / 4 * 4 : use.columns; // the kernels' step
-      if (w.shape.size() == 4)
+      if (layout.units[static_cast<std::size_t>(w.unit)].kind == block_kind::stem)
         arrays[i] = pack(channels_last(net.weights[i], 27), use, depth, number_format::fp32);
+      else if (w.shape.size() == 4)
+        arrays[i] = pack(tap_by_tap(net.weights[i], use, w.shape[2] * w.shape[3]), {use.rows, use.columns, use.columns},
+                         depth, number_format::fp32, use.columns / static_cast<int>(w.shape[2] * w.shape[3]));
       else
         arrays[i] = pack(net.weights[i], use, depth, format_of(w));
     }

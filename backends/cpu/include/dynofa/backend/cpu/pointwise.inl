@@ -31,7 +31,7 @@ DYNOFA_CPU_FN void store_tile(const vec (&acc)[P][V], Out* out, std::size_t plan
   store_tile<P, V, epilogue::identity>(acc, out, plane, scale, shift);
 }
 
-template <int P, int V, class Out>
+template <int P, int V, epilogue Act, class Out>
 DYNOFA_CPU_FN void store_tile_plus(const vec (&acc)[P][V], Out* out, std::size_t plane, const float* scale,
                                    const float* shift, const Out* residual, std::size_t residual_plane) {
   DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
@@ -39,7 +39,7 @@ DYNOFA_CPU_FN void store_tile_plus(const vec (&acc)[P][V], Out* out, std::size_t
     Out* const to = out + register_offset(v, plane);
     const Out* const old = residual + register_offset(v, residual_plane);
     DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
-        store(to + p * lane_block, add(fma(acc[p][v], s, t), load(old + p * lane_block)));
+        store(to + p * lane_block, activate(add(fma(acc[p][v], s, t), load(old + p * lane_block)), Act));
   }
 }
 
@@ -70,7 +70,11 @@ void pointwise_tile(const pointwise_of<Value, Out, Weight>& g, const Value* in, 
     if (k <= 0) break;
     in += g.in_plane;
   }
-  if (residual) return store_tile_plus(acc, out, g.out_plane, scale, shift, residual, g.residual_plane);
+  if (residual) {
+    if (g.act == epilogue::relu)
+      return store_tile_plus<P, V, epilogue::relu>(acc, out, g.out_plane, scale, shift, residual, g.residual_plane);
+    return store_tile_plus<P, V, epilogue::identity>(acc, out, g.out_plane, scale, shift, residual, g.residual_plane);
+  }
   store_tile(acc, out, g.out_plane, scale, shift, g.act);
 }
 

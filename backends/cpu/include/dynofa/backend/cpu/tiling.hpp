@@ -29,13 +29,13 @@ struct tiling {
 
   static tiling of(const block& b, const caches& c) {
     tiling t;
-    const int blocks = blocks_of(b.mid_channels);
+    const int blocks = blocks_of(b.mid_channels > 0 ? b.mid_channels : b.in_channels);
     t.row_step = static_cast<std::size_t>(b.in_size + b.kernel - 1) * lane_block;
     const std::size_t whole = t.row_step * static_cast<std::size_t>(b.in_size) * chunk_panels;
     const std::size_t budget = c.l2 / 2 / sizeof(float);
     // Threads that share rows read less of what another core wrote than threads that share channels; where the weights
     // are few, at 40×40 and above, that is worth the rows at the seam: 3 to 8 % of a network at 176 and 192 pixels.
-    t.banded = b.kind == block_kind::separable || whole > (c.shared_image ? budget / 2 : budget);
+    t.banded = b.has_dense() || b.kind == block_kind::separable || whole > (c.shared_image ? budget / 2 : budget);
     t.band_rows = b.out_size;
     t.ring_rows = b.in_size;
     if (t.banded) {

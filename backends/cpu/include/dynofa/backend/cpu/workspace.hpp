@@ -41,14 +41,17 @@ struct arena_sizes {
     most(rows, static_cast<std::size_t>(b.in_size));
     if (b.kind == block_kind::stem)
       most(ring, 3 * stem_row(b.in_size) + static_cast<std::size_t>(b.out_size) * wide(b.out_channels));
+    if (b.kind == block_kind::average_pool) most(ring, in_area * lane_block);
     const std::size_t chunk = lane_block * chunk_panels;
     if (b.kind == block_kind::final_expand)
       most(ring, in_area * chunk), most(scaled, static_cast<std::size_t>(b.in_channels) * chunk);
-    if (b.mid_channels > 0) {
+    if (b.projects_shortcut()) most(mid, out_area * wide(b.in_channels));
+    if (b.mid_channels > 0 || b.has_dense()) {
       const tiling t = tiling::of(b, c);
       most(ring, t.ring_floats);
       most(band, t.band_floats);
       if (t.band_floats == 0) most(mid, out_area * wide(b.mid_channels));
+      if (b.has_dense()) return;
       most(scaled, t.banded ? wide(b.mid_channels) * (wide(b.in_channels) + wide(b.out_channels))
                             : static_cast<std::size_t>(std::max(b.in_channels, b.mid_channels)) * chunk);
     }

@@ -1,0 +1,179 @@
+#pragma once
+#include "dynofa/backend/cpu/bound_level.hpp"
+#include "dynofa/backend/cpu/image_run.hpp"
+#include "dynofa/backend/cpu/workspace.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+// ResNet's blocks. 1×1 → k×k → 1×1 plus shortcut: which rows, in which order, on which thread.
+
+namespace dynofa::backend::cpu_detail {
+
+/// Runs bottlenecks, and convolutions, which are bottlenecks without their 1×1 products. Activations are fp32, blocked
+/// by 16 channels; Weight: of the 1×1 products. Bands of output rows as in inverted_residual: a ring of rows as the k×k
+/// convolution wants them is kept, and the band is projected at once.
+template <class Weight>
+class bottleneck : image_run {
+public:
+  explicit bottleneck(const image_run& where)
+      : image_run{where} {}
+
+  void run(const step& s, const float* in, float* out) const {
+    if (s.shortcut) shortcut(s, in, out);
+    execution_.parallel([&](int thread) { bands(s, in, out, thread); });
+  }
+
+  void max_pool(const step& s, const float* in, float* out) const {
+    windows(s, s.in_blocks, in, out, kernels_.max_windows);
+  }
+
+private:
+  static weight_panels<Weight> panels_of(const void* p, std::size_t step) {
+    return {static_cast<const Weight*>(p), step};
+  }
+
+  /// in [C/16][size²][16] → out [C/16][out_size²][16]; threads share the rows.
+  void windows(const step& s, int blocks, const float* in, float* out, void (*of)(const window_args&)) const {
+    execution_.parallel([&](int thread) {
+      const share ys = share::of(s.b.out_size, thread, execution_.threads());
+      for (std::size_t c = 0; c < static_cast<std::size_t>(blocks); ++c)
+        of({.in = in + c * area(s.b.in_size) * lane_block,
+            .out = out + c * area(s.b.out_size) * lane_block + at(ys.begin * s.b.out_size),
+            .size = s.b.in_size,
+            .out_size = s.b.out_size,
+            .y0 = ys.begin,
+            .y1 = ys.end,
+            .stride = s.b.stride});
+    });
+  }
+
+  /// The shortcut that is not the input itself, to where the block's output will be.
+  void shortcut(const step& s, const float* in, float* out) const {
+    if (s.b.stride > 1) {
+      windows(s, s.in_blocks, in, arena_.mid, kernels_.mean_windows);
+      in = arena_.mid;
+    }
+    const std::size_t plane = area(s.b.out_size) * lane_block;
+    execution_.parallel([&](int thread) {
+      const share p = share::of(s.b.out_size * s.b.out_size, thread, execution_.threads());
+      if (p.begin == p.end) return;
+      const auto weights = panels_of(s.shortcut, s.shortcut_panel);
+      const pointwise_of<float, float, Weight> product{.in = in + at(p.begin),
+                                                       .in_plane = plane,
+                                                       .weights = weights.data,
+                                                       .panel = weights.step,
+                                                       .k = s.b.in_channels,
+                                                       .out = out + at(p.begin),
+                                                       .out_plane = plane,
+                                                       .scale = s.scale[3],
+                                                       .shift = s.shift[3],
+                                                       .residual = nullptr,
+                                                       .residual_plane = 0,
+                                                       .ahead = nullptr,
+                                                       .ahead_step = 0,
+                                                       .act = epilogue::identity};
+      pointwise(kernels_, product, s.out_blocks, p.end - p.begin);
+    });
+  }
+
+  void bands(const step& s, const float* in, float* out, int thread) const {
+    const arena::per_thread& mine = own(thread);
+    const share rows = share::of(s.b.out_size, thread, execution_.threads());
+    const std::size_t side = at(s.b.kernel / 2);
+    for (int y = 0; y < s.b.in_size; ++y)
+      mine.row_offset[y] = static_cast<std::int32_t>(s.tiles.row_step) * (y % s.tiles.ring_rows);
+    for (float *row = mine.ring, *end = row + s.tiles.ring_floats; row != end; row += s.tiles.row_step) {
+      std::fill_n(row, side, 0.f);
+      std::fill_n(row + s.tiles.row_step - side, side, 0.f);
+    }
+    const std::size_t out_plane = area(s.b.out_size) * lane_block;
+    int made = std::max(0, rows.begin * s.b.stride - s.b.kernel / 2); // rows before this one are in the ring, or past
+    for (int y = rows.begin; y < rows.end; y += s.tiles.band_rows) {
+      const share band{y, std::min(y + s.tiles.band_rows, rows.end)};
+      const int needed = std::min(s.b.in_size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
+      fill_rows(s, in, made, needed, mine);
+      made = std::max(made, needed);
+      const std::size_t pixel = at(y * s.b.out_size);
+      const bool projects = s.project != nullptr;
+      const int band_pixels = (band.end - band.begin) * s.b.out_size;
+      const std::size_t band_plane = projects ? at(band_pixels) : out_plane;
+      const int norm = projects ? 1 : 0;
+      kernels_.dense({.in = mine.ring,
+                      .row_offset = mine.row_offset,
+                      .in_rows = s.b.in_size,
+                      .in_plane = s.tiles.ring_plane,
+                      .weights = s.dense,
+                      .panel = s.dense_panel,
+                      .tap = s.dense_tap,
+                      .k = projects ? s.b.mid_channels : s.b.in_channels,
+                      .kernel = s.b.kernel,
+                      .stride = s.b.stride,
+                      .out = projects ? mine.band : out + pixel,
+                      .out_plane = band_plane,
+                      .out_width = s.b.out_size,
+                      .scale = s.scale[norm],
+                      .shift = s.shift[norm],
+                      .residual = s.b.residual && !projects ? in + pixel : nullptr,
+                      .residual_plane = out_plane,
+                      .y0 = band.begin,
+                      .y1 = band.end,
+                      .act = s.act},
+                     projects ? s.mid_blocks : s.out_blocks);
+      if (!projects) continue;
+      const auto weights = panels_of(s.project, s.project_panel);
+      const pointwise_of<float, float, Weight> product{.in = mine.band,
+                                                       .in_plane = band_plane,
+                                                       .weights = weights.data,
+                                                       .panel = weights.step,
+                                                       .k = s.b.mid_channels,
+                                                       .out = out + pixel,
+                                                       .out_plane = out_plane,
+                                                       .scale = s.scale[2],
+                                                       .shift = s.shift[2],
+                                                       .residual = (s.b.residual ? in : out) + pixel,
+                                                       .residual_plane = out_plane,
+                                                       .ahead = nullptr,
+                                                       .ahead_step = 0,
+                                                       .act = s.out_act};
+      pointwise(kernels_, product, s.out_blocks, band_pixels);
+    }
+  }
+
+  /// Input rows [begin, end), reduced (or of a convolution as they are), into the ring.
+  void fill_rows(const step& s, const float* in, int begin, int end, const arena::per_thread& mine) const {
+    const std::size_t in_plane = area(s.b.in_size) * lane_block, side = at(s.b.kernel / 2);
+    const auto weights = panels_of(s.expand, s.expand_panel);
+    for (int first = 0, count; first < (s.expand ? s.mid_blocks : s.in_blocks); first += count) {
+      count = s.expand ? next_chunk(s.mid_blocks - first) : 1;
+      float* const ring = mine.ring + static_cast<std::size_t>(first) * s.tiles.ring_plane + side;
+      for (int y = begin; y < end; ++y) {
+        float* const row = ring + mine.row_offset[y];
+        const float* const from = in + at(y * s.b.in_size);
+        if (!s.expand) {
+          std::memcpy(row, from + static_cast<std::size_t>(first) * in_plane, at(s.b.in_size) * sizeof(float));
+          continue;
+        }
+        const pointwise_of<float, float, Weight> product{.in = from,
+                                                         .in_plane = in_plane,
+                                                         .weights = weights.from(first).data,
+                                                         .panel = weights.step,
+                                                         .k = s.b.in_channels,
+                                                         .out = row,
+                                                         .out_plane = s.tiles.ring_plane,
+                                                         .scale = s.scale[0] + at(first),
+                                                         .shift = s.shift[0] + at(first),
+                                                         .residual = nullptr,
+                                                         .residual_plane = 0,
+                                                         .ahead = nullptr,
+                                                         .ahead_step = 0,
+                                                         .act = s.act};
+        pointwise(kernels_, product, count, s.b.in_size);
+      }
+    }
+  }
+};
+
+} // namespace dynofa::backend::cpu_detail
