@@ -74,7 +74,7 @@ inline void check_weights(const fs::path& dir, const nlohmann::json& recipe, con
   if (recipe.contains("parameters"))
     t.expect("learnable scalars", learnable == recipe.at("parameters").get<std::int64_t>());
   const auto units = units_of(space);
-  if (recipe.contains("identity_shortcut_blocks")) {
+  if (is_resnet(recipe)) {
     std::vector<std::size_t> identities;
     for (const block& b : units)
       if (b.kind == block_kind::bottleneck && b.residual) identities.push_back(static_cast<std::size_t>(b.gene));
