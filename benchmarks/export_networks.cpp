@@ -1,8 +1,9 @@
 // The networks of bench_subnets as ONNX files, to measure another run time beside dynofa (peers/onnxruntime.mjs).
 //
-//   export_networks FOLDER [--subnets FILE.json]
+//   export_networks FOLDER [--subnets FILE.json] [--only NAME]
 //
-// NAME.onnx each: the same random w = 1.2 super-network, stored statistics, batch norm folded.
+// NAME.onnx each, or of those whose name begins with NAME: the same random super-network, stored statistics, batch norm
+// folded.
 #include "dynofa/core/output.hpp"
 #include "dynofa/family/onnx.hpp"
 #include "dynofa/report/program.hpp"
@@ -15,7 +16,9 @@ static int program(int argc, char** argv) {
   using namespace bench;
   const std::string subnets = take_option(argc, argv, "--subnets");
   constexpr const char* usage =
-      "usage: export_networks FOLDER [--subnets FILE.json]: the paper's networks, or FILE's, as ONNX";
+      "usage: export_networks FOLDER [--subnets FILE.json] [--only NAME]: the networks of bench_subnets, or FILE's, "
+      "or those whose name begins with NAME, as ONNX";
+  const std::string only = take_option(argc, argv, "--only");
   if (printed_help(argc, argv, usage)) return 0;
   if (argc != 2) {
     std::fprintf(stderr, "%s\n", usage);
@@ -24,8 +27,9 @@ static int program(int argc, char** argv) {
   const std::filesystem::path folder = argv[1];
   make_folder(folder);
   require_writable(folder / "network.onnx");
-  const supernet& net = *paper_supernet();
   for (const named_network& n : networks(subnets)) {
+    if (!n.name.starts_with(only)) continue;
+    const supernet& net = *n.net();
     const std::filesystem::path file = folder / (n.name + ".onnx");
     export_onnx(file, net, n.arch, stored_statistics(net, n.arch));
     std::printf("%s\n", file.c_str());

@@ -26,23 +26,45 @@ namespace bench {
 
 using namespace dynofa;
 
+/// A super-network with random weights, made once: speed does not depend on their values.
+template <class Space>
+const supernet_ptr& seeded_supernet() {
+  static const supernet_ptr net = std::make_shared<const supernet>(random_supernet(Space::description, 1));
+  return net;
+}
+/// The w = 1.2 space of the paper's networks.
+inline const supernet_ptr& paper_supernet() { return seeded_supernet<ofa_w1_2>(); }
+
 struct named_network {
   std::string name;
   dynofa::arch arch;
+  const supernet_ptr& (*net)() = &paper_supernet;
 };
 
-/// The built-in networks, or those of a file {"subnets": [{"name", "ks", "e", "d", "r"}, …]}.
+/// Ten seeded sub-networks, NAME0 … NAME9.
+template <class Space>
+void add_seeded(std::vector<named_network>& list, const std::string& name) {
+  random_stream random(1, name);
+  for (int i = 0; i < 10; ++i)
+    list.push_back(
+        {text(name, i), conform(Space::description, random_arch(Space::description, random)), &seeded_supernet<Space>});
+}
+
+/// The paper's networks, then seeded ones of ProxylessNAS and ResNet-50D; or those of a file {"subnets": [{"name",
+/// "ks", "e", "d", "r"}, …]}.
 inline std::vector<named_network> networks(const std::string& file) {
   std::vector<named_network> list;
   if (file.empty()) {
     for (const auto& n : paper_networks) list.push_back({std::string(n.name), n.arch});
+    add_seeded<ofa_proxyless_w1_3>(list, "proxyless");
+    add_seeded<ofa_resnet50_space>(list, "resnet");
     return list;
   }
   const auto json = nlohmann::json::parse(map_file(file).text(), nullptr, false); // kept: the loop refers into it
   if (!json.is_object() || !json.contains("subnets") || !json["subnets"].is_array())
     throw error(errc::bad_file, file, R"({"subnets": [{"name", "ks", "e", "d", "r"}, …]})", "something else");
   for (const auto& n : json["subnets"]) {
-    list.push_back({n.value("name", text("network", list.size())), read_arch(n)});
+    list.push_back({.name = n.value("name", text("network", list.size())), .arch = read_arch(n)});
     validate(ofa_w1_2::description, list.back().arch);
   }
   return list;
@@ -61,12 +83,6 @@ inline std::string block_row_name(const block& b) {
   case block_kind::feature_mix: return "block/feature_mix";
   default: return "block/classifier";
   }
-}
-
-/// The w = 1.2 space of the paper's networks, with random weights: speed does not depend on their values.
-inline const supernet_ptr& paper_supernet() {
-  static const supernet_ptr net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 1));
-  return net;
 }
 
 inline std::vector<float> random_values(std::size_t size, std::uint64_t seed) {

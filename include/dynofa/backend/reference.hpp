@@ -43,24 +43,37 @@ inline void normalise(image_tensor& x, std::span<const float> scale, std::span<c
 /// [Cin][k][k] = (in, row, column), `row_stride` apart: a prefix of the super-network's array.
 inline image_tensor convolution(const image_tensor& in, const float* weights, int out_channels, int row_stride, int k,
                                 int stride) {
-  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1, pad = k / 2,
-            channels = static_cast<int>(in.shape(2));
-  image_tensor out = xt::zeros<float>({out_size, out_size, out_channels});
-  for (int y = 0; y < out_size; ++y)
-    for (int x = 0; x < out_size; ++x)
-      for (int c = 0; c < out_channels; ++c) {
-        const float* const row = weights + std::ptrdiff_t(c) * row_stride;
-        float sum = 0;
-        for (int i = 0; i < channels; ++i)
-          for (int ky = 0; ky < k; ++ky)
-            for (int kx = 0; kx < k; ++kx) {
-              const int iy = y * stride + ky - pad, ix = x * stride + kx - pad;
-              if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
-              sum += in(iy, ix, i) * row[(i * k + ky) * k + kx];
-            }
-        out(y, x, c) = sum;
+  // Sixteen outputs at a time, so that the compiler sees vectors; each is one sum in the order of the weights.
+  struct outputs {
+    float of __attribute__((vector_size(64)));
+  };
+  const int size = static_cast<int>(in.shape(0)), out_size = (size - 1) / stride + 1, pad = k / 2;
+  const std::size_t channels = in.shape(2), rows = static_cast<std::size_t>(out_channels),
+                    pitch = static_cast<std::size_t>(row_stride), window = static_cast<std::size_t>(k * k);
+  image_tensor out =
+      image_tensor::from_shape({static_cast<std::size_t>(out_size), static_cast<std::size_t>(out_size), rows});
+  std::vector<outputs> columns(channels * window); // of sixteen rows of the matrix
+  for (std::size_t first = 0; first < rows; first += 16) {
+    const std::size_t count = std::min<std::size_t>(16, rows - first);
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      for (std::size_t i = 0; i < count; ++i) columns[c].of[i] = weights[(first + i) * pitch + c];
+    for (int y = 0; y < out_size; ++y)
+      for (int x = 0; x < out_size; ++x) {
+        const int top = y * stride - pad, left = x * stride - pad;
+        outputs sum{};
+        for (std::size_t c = 0; c < channels; ++c)
+          for (int ky = std::max(0, -top); ky < std::min(k, size - top); ++ky)
+            for (int kx = std::max(0, -left); kx < std::min(k, size - left); ++kx)
+              sum.of += in(top + ky, left + kx, c) * columns[c * window + static_cast<std::size_t>(ky * k + kx)].of;
+        for (std::size_t i = 0; i < count; ++i) out(y, x, first + i) = sum.of[i];
       }
+  }
   return out;
+}
+
+/// 1×1 convolution: in [H, W, Cin] → out [H, W, Cout].
+inline image_tensor pointwise(const image_tensor& in, const float* weights, int out_channels, int row_stride) {
+  return convolution(in, weights, out_channels, row_stride, 1, 1);
 }
 
 /// Maximum over 3×3 windows, two apart, cut off at the border: in [H, W, C] → out [Ho, Wo, C]. A NaN stays NaN.
@@ -95,31 +108,6 @@ inline image_tensor average_windows(const image_tensor& in, int stride) {
         out(y, x, c) = sum / static_cast<float>((bottom - y * stride) * (right - x * stride));
       }
     }
-  return out;
-}
-
-/// 1×1 convolution: in [H, W, Cin] → out [H, W, Cout]. `weights` points to Cout rows, `row_stride` apart: a prefix of
-/// the super-network's matrix.
-inline image_tensor pointwise(const image_tensor& in, const float* weights, int out_channels, int row_stride) {
-  // Sixteen outputs at a time, so that the compiler sees vectors; each is one sum in the order of the inputs.
-  struct outputs {
-    float of __attribute__((vector_size(64)));
-  };
-  const std::size_t pixels = in.shape(0) * in.shape(1), channels = in.shape(2),
-                    rows = static_cast<std::size_t>(out_channels), pitch = static_cast<std::size_t>(row_stride);
-  image_tensor out = image_tensor::from_shape({in.shape(0), in.shape(1), rows});
-  std::vector<outputs> columns(channels); // of sixteen rows of the matrix
-  for (std::size_t first = 0; first < rows; first += 16) {
-    const std::size_t count = std::min<std::size_t>(16, rows - first);
-    for (std::size_t c = 0; c < channels; ++c)
-      for (std::size_t i = 0; i < count; ++i) columns[c].of[i] = weights[(first + i) * pitch + c];
-    for (std::size_t p = 0; p < pixels; ++p) {
-      const float* const x = in.data() + p * channels;
-      outputs sum{};
-      for (std::size_t c = 0; c < channels; ++c) sum.of += x[c] * columns[c].of;
-      for (std::size_t i = 0; i < count; ++i) out.data()[p * rows + first + i] = sum.of[i];
-    }
-  }
   return out;
 }
 

@@ -41,12 +41,16 @@ void dense_tile(const dense_args& g, int y, int x, int first, float* out, const 
   }
 }
 
+/// Fewer than a pointwise tile may have: the kernel's taps leave no row so short of sums that it waits for them.
+template <int V>
+inline constexpr int dense_pixels = tile_pixels[V] < 9 ? tile_pixels[V] : 9;
+
 using dense_tile_function = void (*)(const dense_args&, int, int, int, float*, const float*);
 
 template <int V, int S, int P = 1>
 struct dense_tiles {
   static dense_tile_function of(int pixels) {
-    if constexpr (P < tile_pixels[V])
+    if constexpr (P < dense_pixels<V>)
       return pixels == P ? &dense_tile<P, V, S> : dense_tiles<V, S, P + 1>::of(pixels);
     else
       return &dense_tile<P, V, S>;
@@ -56,7 +60,7 @@ struct dense_tiles {
 /// One group of V registers for all rows, so that its weights are read from memory once.
 template <int V, int S>
 void dense_group(const dense_args& g, int first) {
-  const int tiles = (g.out_width + tile_pixels[V] - 1) / tile_pixels[V], size = g.out_width / tiles,
+  const int tiles = (g.out_width + dense_pixels<V> - 1) / dense_pixels<V>, size = g.out_width / tiles,
             larger = g.out_width % tiles;
   const dense_tile_function small = dense_tiles<V, S>::of(size);
   const dense_tile_function large = larger ? dense_tiles<V, S>::of(size + 1) : small;
