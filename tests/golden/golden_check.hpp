@@ -132,6 +132,41 @@ inline void check_extracted(const fs::path& dir, const supernet& net, const nloh
 }
 #endif
 
+/// Every recorded block as a named map of a whole run, where the backend gives maps.
+template <class Session>
+void check_maps(Session& session, const plan& whole, std::span<const float> image, const nlohmann::json& c,
+                double tolerance, tally& t, const std::string& key) {
+  const network_layout& layout = session.net().layout;
+  std::vector<std::size_t> named;
+  std::vector<std::string> names;
+  for (std::size_t b = 0; b < whole.pooling_block(); ++b) {
+    const std::string name = layout.key(whole.blocks[b], layout.number_in(whole.blocks, b));
+    if (c.at("blocks").contains(name)) named.push_back(b), names.push_back(name);
+  }
+  if constexpr (requires(typename Session::level l) { session.map(l, 0); }) {
+    const plan p = with_maps(whole, named);
+    const auto level = session.bind(p, fold(session.net(), p, stored_statistics(session.net(), p)));
+    session.run(level, image);
+    const random_stream sample_stream(0, "sample");
+    for (std::size_t i = 0; i < named.size(); ++i) {
+      const auto& stored = c.at("blocks").at(names[i]);
+      if (!stored.contains("samples")) continue;
+      const auto samples = stored.at("samples").template get<std::vector<float>>();
+      std::vector<float> all; // NCHW of the whole batch
+      for (std::size_t n = 0; n < static_cast<std::size_t>(p.batch); ++n) {
+        const feature_map map = session.map(level, i, n);
+        for (int ch = 0; ch < map.channels; ++ch)
+          for (int y = 0; y < map.size; ++y)
+            for (int x = 0; x < map.size; ++x) all.push_back(map.at(y, x, ch));
+      }
+      std::vector<float> picked;
+      for (std::size_t j = 0; j < samples.size(); ++j) picked.push_back(all[sample_stream.at(j) % all.size()]);
+      t.check(key + ' ' + names[i] + " as a map",
+              worst(picked, samples, tolerance * stored.at("std").template get<double>()));
+    }
+  }
+}
+
 /// Logits against the float32 and the double files, and every recorded block.
 template <class Backend>
 void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend, tally& t) {
@@ -225,6 +260,7 @@ void check_forward(const fs::path& dir, const supernet_ptr& net, Backend backend
       if (const auto full = detail_tensors.find(key + '/' + what); full != detail_tensors.end())
         t.check(key + ' ' + what + " tensor", worst(ours, full->second.to_floats(), tolerance * scale));
     }
+    check_maps(session, p, image, c, tolerance, t, key);
   }
   t.end();
 }

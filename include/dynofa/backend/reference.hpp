@@ -191,7 +191,12 @@ struct reference : timed_by_host<reference> {
   };
   struct workspace {
     std::vector<float> in, out;
-    std::size_t bytes() const { return 4 * (in.size() + out.size()); }
+    std::vector<image_tensor> maps; ///< of the last run: image by image, in the order of the plan's named maps
+    std::size_t bytes() const {
+      std::size_t values = in.size() + out.size();
+      for (const image_tensor& m : maps) values += m.size();
+      return 4 * values;
+    }
   };
 
   std::string name() const { return "reference"; }
@@ -208,19 +213,34 @@ struct reference : timed_by_host<reference> {
     for (const plan& p : plans)
       for (const block& b : p.blocks)
         most = std::max({most, size_t(p.batch) * size_t(b.in_values()), size_t(p.batch) * size_t(b.out_values())});
-    return {std::vector<float>(most, 0.5f), std::vector<float>(most)};
+    return {std::vector<float>(most, 0.5f), std::vector<float>(most), {}};
   }
 
   /// image [N, r, r, 3] → logits [N, classes].
-  void run(bound& level, workspace&, std::span<const float> image, std::span<float> logits) const {
+  void run(bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
     const plan& p = level.plan;
+    const std::size_t maps = p.named_maps();
+    space.maps.resize(static_cast<std::size_t>(p.batch) * maps);
     const auto in = static_cast<std::size_t>(p.blocks.front().in_values()),
                out = static_cast<std::size_t>(p.space.classes);
     for (std::size_t n = 0; n < static_cast<std::size_t>(p.batch); ++n) {
       image_tensor x = load(image.subspan(n * in, in), p.blocks.front().in_size, 3);
-      for (std::size_t b = 0; b < p.blocks.size(); ++b) x = block_output(level, b, x);
+      for (std::size_t b = 0; b < p.blocks.size(); ++b) {
+        x = block_output(level, b, x);
+        if (const int output = p.blocks[b].output; output > 0) space.maps[n * maps + std::size_t(output) - 1] = x;
+      }
       std::copy(x.begin(), x.end(), logits.begin() + static_cast<std::ptrdiff_t>(n * out));
     }
+  }
+  feature_map map(const bound& level, const workspace& space, std::size_t i, std::size_t n) const {
+    const image_tensor& m = space.maps[n * level.plan.named_maps() + i];
+    const int channels = static_cast<int>(m.shape(2));
+    return {.data = m.data(),
+            .size = static_cast<int>(m.shape(0)),
+            .channels = channels,
+            .group = channels,
+            .pixel = m.shape(2),
+            .plane = 0};
   }
   void run_block(bound& level, workspace&, std::size_t b, std::span<const float> in, std::span<float> out) const {
     const block& block = level.plan.blocks[b];

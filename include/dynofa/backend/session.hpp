@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,10 @@ namespace dynofa {
 /// For one thread at a time. For several threads make several sessions from the same backend and `packed()`.
 template <inference_backend Backend>
 class session {
+  static constexpr bool gives_maps =
+      requires(Backend & b, typename Backend::bound& level, typename Backend::workspace& space, std::size_t i) {
+    { b.map(level, space, i, i) } -> std::same_as<feature_map>;
+  };
   struct entry {
     std::uint64_t owner;
     typename Backend::bound bound;
@@ -78,6 +83,10 @@ public:
                   text("a plan of another space, ", p.arch));
     if (net_->only && !(*net_->only == p.arch))
       throw error(errc::mismatch, "session", text("the extracted sub-network ", *net_->only), text(p.arch));
+    if constexpr (!gives_maps)
+      if (p.named_maps() > 0)
+        throw error(errc::unsupported, "session", "a plan without named maps, which its backend cannot give",
+                    text(p.named_maps(), " of them"));
     level made{std::make_shared<entry>(entry{id_, backend_.bind(packed_, p, norms)})};
     std::erase_if(levels_, [](const auto& each) { return each.expired(); });
     levels_.push_back(made.entry_);
@@ -105,6 +114,16 @@ public:
     std::vector<float> logits(checked(level).plan.logit_values());
     run(level, image, logits);
     return logits;
+  }
+  /// Map i of image n of the level's last run, where the backend left it: nothing is copied. It is valid until the
+  /// session runs again. `bind` a plan that `with_maps` or `with_maps_at` made.
+  feature_map map(const level& level, std::size_t i, std::size_t n = 0) requires gives_maps {
+    auto& bound = checked(level);
+    if (i >= bound.plan.named_maps() || n >= static_cast<std::size_t>(bound.plan.batch))
+      throw error(errc::invalid_argument, "session, map",
+                  text("one of ", bound.plan.named_maps(), " maps of ", bound.plan.batch, " images"),
+                  text("map ", i, " of image ", n));
+    return backend_.map(bound, workspace(), i, n);
   }
   /// Block b alone: in [N,in,in,C] → out [N,out,out,C'], which do not overlap.
   void run_block(const level& level, std::size_t b, std::span<const float> in, std::span<float> out) {
@@ -178,7 +197,9 @@ private:
   void grow() {
     std::vector<plan> plans;
     if constexpr (tells_what_fits) plans = made_for_;
-    const auto same = [](const plan& p, const plan& q) { return p.batch == q.batch && p.arch == q.arch; };
+    const auto same = [](const plan& p, const plan& q) {
+      return p.batch == q.batch && p.arch == q.arch && p.blocks == q.blocks;
+    };
     for (const auto& each : levels_)
       if (const auto e = each.lock()) {
         const plan& p = e->bound.plan;

@@ -47,7 +47,7 @@ struct block {
   activation se_gate = activation::h_sigmoid;    ///< … and of its gates
   bool residual = false;                         ///< out += in
   bool deepest_only = false;                     ///< runs at the largest depth of the first stage only
-  std::int8_t output = -1;                       ///< which output of the network this is: 0, the logits; −1: none
+  std::int8_t output = -1; ///< which output of the network this is: 0, the logits; from 1 on a named map; −1: none
   std::int8_t width = -1;  ///< which of the architecture's widths the output has; −1: it is fixed
   std::uint8_t kernel = 1; ///< of the stem, the dense or the depthwise convolution: 3, 5 or 7
   std::uint8_t stride = 1; ///< 1 or 2

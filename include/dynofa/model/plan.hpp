@@ -3,6 +3,8 @@
 #include "dynofa/space/arch.hpp"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace dynofa {
@@ -38,6 +40,17 @@ struct plan {
   /// Of all images of a run, if one has so many.
   std::size_t of_batch(std::int64_t values) const {
     return static_cast<std::size_t>(batch) * static_cast<std::size_t>(values);
+  }
+
+  /// How many maps are named as outputs besides the logits.
+  std::size_t named_maps() const {
+    return static_cast<std::size_t>(
+        std::count_if(blocks.begin(), blocks.end(), [](const block& b) { return b.output > 0; }));
+  }
+  /// The block whose output is map i; `blocks.size()` if there is none.
+  std::size_t block_of_map(std::size_t i) const {
+    const auto is_it = [i](const block& b) { return b.output == static_cast<int>(i) + 1; };
+    return static_cast<std::size_t>(std::find_if(blocks.begin(), blocks.end(), is_it) - blocks.begin());
   }
 
   std::int64_t macs() const {
@@ -101,6 +114,40 @@ inline plan make_plan(const space_description& space, const arch& a, int batch =
     p.blocks.push_back(b);
   }
   return p;
+}
+
+/// `p` with the outputs of these blocks as maps 0, 1, … that a session gives besides the logits. Each may be named
+/// once. Throws errc::invalid_argument for one that is named twice or has no map: pooling, and what follows it.
+inline plan with_maps(plan p, std::span<const std::size_t> blocks) {
+  for (block& b : p.blocks)
+    if (b.output > 0) b.output = -1;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const std::size_t at = blocks[i];
+    if (at >= p.pooling_block() || p.blocks[at].output > 0)
+      throw error(errc::invalid_argument, "named maps",
+                  text("different blocks before the pooling, which is block ", p.pooling_block()), text(at));
+    p.blocks[at].output = static_cast<std::int8_t>(i + 1);
+  }
+  return p;
+}
+
+/// The last block of `p` whose output is `stride` times smaller than the image, as heads for detection and
+/// segmentation want it: 8, 16, 32. Throws errc::invalid_argument if none is.
+inline std::size_t last_block_at_stride(const plan& p, int stride) {
+  std::size_t last = p.blocks.size();
+  int now = 1;
+  for (std::size_t b = 0; b < p.pooling_block(); ++b)
+    if ((now *= p.blocks[b].stride) == stride) last = b;
+  if (last == p.blocks.size())
+    throw error(errc::invalid_argument, "named maps", text("a stride that the network has, at most ", now),
+                text(stride));
+  return last;
+}
+/// `with_maps` at these strides.
+inline plan with_maps_at(plan p, std::span<const int> strides) {
+  std::vector<std::size_t> blocks;
+  for (const int stride : strides) blocks.push_back(last_block_at_stride(p, stride));
+  return with_maps(std::move(p), blocks);
 }
 
 } // namespace dynofa

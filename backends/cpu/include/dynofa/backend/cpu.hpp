@@ -71,6 +71,9 @@ struct cpu {
   void run_block(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
                  std::span<float> out) const;
 
+  /// Map i of image n of the last run: blocks of 16 channels, [C/16][H·W][16] of float, of bf16 levels of bf16.
+  feature_map map(const bound& level, const workspace& space, std::size_t i, std::size_t n) const;
+
   /// Milliseconds per run of block b (one image) on whatever the workspace holds.
   double time_block(const bound& level, workspace& space, std::size_t b, int repeats) const;
   /// Milliseconds per run of the level on a grey image.

@@ -29,6 +29,7 @@ struct step {
   std::size_t se_reduce_panel, se_expand_panel;
   const float *se_reduce_bias, *se_expand_bias, *output_bias;
   const float *scale[4], *shift[4];
+  std::size_t map;       ///< of a named map: where it starts in the maps of one image, in floats
   const void* following; ///< the weights that the next step reads first, or null
 };
 
@@ -50,6 +51,7 @@ struct bound_level {
   std::vector<step> steps;
   bool fused_front = false;      ///< the first three blocks run as one
   std::size_t after_pooling = 0; ///< the first step that works on vectors
+  std::size_t map_floats = 0;    ///< of all named maps of one image
 
   std::size_t bytes() const {
     return norms.size() + steps.size() * sizeof(step) + plan.blocks.size() * sizeof(block) +
@@ -93,6 +95,8 @@ struct bound_level {
     }
     for (std::size_t i = 0; i + 1 < steps.size(); ++i)
       steps[i].following = steps[i + 1].expand ? steps[i + 1].expand : steps[i + 1].project;
+    for (step& s : steps)
+      if (s.b.output > 0) s.map = map_floats, map_floats += arena_sizes::map_of(s.b);
     fused_front = front_is_fused(plan, c);
     after_pooling = plan.pooling_block() + 1;
   }

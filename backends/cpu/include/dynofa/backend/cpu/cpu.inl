@@ -54,18 +54,20 @@ void run_by(const execution& execution, const Runner& runner, const bound_level&
   const std::size_t classes = logits.size() / static_cast<std::size_t>(level.plan.batch);
   for (std::size_t n = 0; n < static_cast<std::size_t>(level.plan.batch); ++n) {
     const float* in = image.data() + n * pixels;
-    int to = 0;
+    float* const maps = space.maps + n * level.map_floats;
+    int turn = 0;
+    const auto place_of = [&](const step& s) { return s.b.output > 0 ? maps + s.map : space.image[turn ^= 1]; };
     std::size_t first = 0;
     if (level.fused_front) {
-      runner.run_front(level.steps[0], level.steps[1], level.steps[2], in, space.image[to]);
-      in = space.image[to];
-      to ^= 1;
+      float* const out = place_of(level.steps[2]);
+      runner.run_front(level.steps[0], level.steps[1], level.steps[2], in, out);
+      in = out;
       first = 3;
     }
     for (std::size_t i = first; i < alone; ++i) {
-      runner.run(level.steps[i], in, space.image[to]);
-      in = space.image[to];
-      to ^= 1;
+      float* const out = place_of(level.steps[i]);
+      runner.run(level.steps[i], in, out);
+      in = out;
     }
     if (together)
       head.keep(n, in);
@@ -160,6 +162,18 @@ DYNOFA_CPU_KERNELS_HERE void cpu::run_block(const bound& level, workspace& space
   const auto turn = execution->turn();
   cpu_detail::with_runner(*execution, level, space,
                           [&](const auto& runner) { cpu_detail::run_block_by(runner, level, space, b, in, out); });
+}
+DYNOFA_CPU_KERNELS_HERE feature_map cpu::map(const bound& level, const workspace& space, std::size_t i,
+                                             std::size_t n) const {
+  const cpu_detail::step& s = level.steps[level.plan.block_of_map(i)];
+  const bool is_bf16 = level.weights->format == cpu_detail::number_format::bf16;
+  return {.data = space.maps + n * level.map_floats + s.map,
+          .type = is_bf16 ? feature_map::element::bf16 : feature_map::element::f32,
+          .size = s.b.out_size,
+          .channels = s.b.out_channels,
+          .group = cpu_detail::lane_block,
+          .pixel = cpu_detail::lane_block,
+          .plane = cpu_detail::floats_of(s.b.out_size * s.b.out_size)};
 }
 DYNOFA_CPU_KERNELS_HERE double cpu::time_block(const bound& level, workspace& space, std::size_t b, int repeats) const {
   const auto turn = execution->turn();

@@ -14,8 +14,8 @@ namespace dynofa::backend::cpu_detail {
 /// Whether the first three blocks run row by row as one.
 inline bool front_is_fused(const plan& p, const caches& c) {
   return p.blocks.size() > 3 && p.blocks[0].kind == block_kind::stem && p.blocks[1].kind == block_kind::separable &&
-         p.blocks[2].kind == block_kind::inverted_residual && !p.blocks[2].residual &&
-         tiling::of(p.blocks[2], c).banded;
+         p.blocks[2].kind == block_kind::inverted_residual && !p.blocks[2].residual && p.blocks[0].output < 0 &&
+         p.blocks[1].output < 0 && tiling::of(p.blocks[2], c).banded;
 }
 
 /// How many floats each buffer needs for one image of any of the plans.
@@ -28,6 +28,7 @@ struct arena_sizes {
   std::size_t rows = 0;    ///< input rows of the tallest image
   std::size_t scaled = 0;  ///< per thread: weights times the gate, or widened: of a chunk, or of a banded block
   std::size_t front = 0;   ///< per thread: rows of the first two blocks
+  std::size_t maps = 0;    ///< named maps of all images of a run: they live to its end, what lies between does not
   std::size_t batch = 1;   ///< images of the largest plan: their vectors go through the head together
 
   void cover(const block& b, const caches& c) {
@@ -72,8 +73,15 @@ struct arena_sizes {
 
   void cover(const plan& p, const caches& c) {
     batch = std::max(batch, static_cast<std::size_t>(p.batch));
+    std::size_t named = 0;
+    for (const block& b : p.blocks) named += b.output > 0 ? map_of(b) : 0;
+    maps = std::max(maps, named * static_cast<std::size_t>(p.batch));
     for (const block& b : p.blocks) cover(b, c);
     if (front_is_fused(p, c)) cover_front(p.blocks[0], p.blocks[1], p.blocks[2], c);
+  }
+  /// Floats of a named map.
+  static std::size_t map_of(const block& b) {
+    return static_cast<std::size_t>(b.out_size * b.out_size * padded(b.out_channels));
   }
   friend bool operator==(const arena_sizes&, const arena_sizes&) = default;
 
@@ -87,7 +95,7 @@ struct arena {
   arena_sizes sizes;
   int threads = 1;
   aligned_bytes data;
-  float *image[2] = {}, *mid = nullptr, *pooled = nullptr, *hidden = nullptr, *gate = nullptr;
+  float *image[2] = {}, *maps = nullptr, *mid = nullptr, *pooled = nullptr, *hidden = nullptr, *gate = nullptr;
   float *batch_vectors[2] = {}, *ones = nullptr, *zeros = nullptr; ///< of a batch's head (head.hpp)
 
   struct per_thread {
@@ -111,6 +119,7 @@ struct arena {
         return p;
       };
       for (float*& i : image) i = take(sizes.image);
+      maps = take(sizes.maps);
       mid = take(sizes.mid);
       pooled = take(sizes.vectors), hidden = take(sizes.vectors), gate = take(sizes.vectors);
       if (sizes.batch > 1) {
