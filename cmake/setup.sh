@@ -26,5 +26,5 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# configure PRESET: quiet unless it fails
-configure() { local said; said=$(cmake --preset "$1" 2>&1) || { echo "$said"; exit 1; }; }
+# configure PRESET [OPTION…]: quiet unless it fails
+configure() { local said; said=$(cmake --preset "$@" 2>&1) || { echo "$said"; exit 1; }; }
