@@ -6,6 +6,7 @@
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/report/program.hpp"
 #include "dynofa/space/json.hpp"
+#include "dynofa/space/sampling.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -135,11 +135,19 @@ private:
                                                        .shift = s.shift[2],
                                                        .residual = (s.b.residual ? in : out) + pixel,
                                                        .residual_plane = out_plane,
-                                                       .ahead = nullptr,
-                                                       .ahead_step = 0,
+                                                       .ahead = band.end == rows.end ? s.following : nullptr,
+                                                       .ahead_step = floats_of(s.b.mid_channels),
                                                        .act = s.out_act};
       pointwise(kernels_, product, s.out_blocks, band_pixels);
     }
+  }
+
+  /// What comes nearer while row `row` of a chunk is reduced: a panel of the next chunk, which begins with panel
+  /// `next`; behind the last chunk a part of the k×k convolution's.
+  const void* ahead_of_row(const step& s, int next, int row) const {
+    if (next + row < s.mid_blocks)
+      return row < chunk_panels ? panels_of(s.expand, s.expand_panel).from(next + row).data : nullptr;
+    return next < s.mid_blocks ? nullptr : s.dense + static_cast<std::size_t>(row) * floats_of(s.b.in_channels);
   }
 
   /// Input rows [begin, end), reduced (or of a convolution as they are), into the ring.
@@ -167,7 +175,7 @@ private:
                                                          .shift = s.shift[0] + at(first),
                                                          .residual = nullptr,
                                                          .residual_plane = 0,
-                                                         .ahead = nullptr,
+                                                         .ahead = ahead_of_row(s, first + count, y - begin),
                                                          .ahead_step = 0,
                                                          .act = s.act};
         pointwise(kernels_, product, count, s.b.in_size);

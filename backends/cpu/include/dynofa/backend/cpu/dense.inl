@@ -1,18 +1,28 @@
 // The k×k convolution of all channels, max pooling and the mean of windows: included as kernels.inl is.
 
+/// One tile: its first output pixel and register, where its outputs go, and weights of which half a panel is fetched
+/// meanwhile: a line every second step. With one in each there are more on their way than the cache keeps track of.
+struct dense_place {
+  int y, x, first;
+  float* out;
+  const float* residual;
+  const float* ahead;
+};
+
 /// P neighbouring outputs × V registers stay in registers over all taps and channels, as in pointwise_tile: an implicit
 /// product of matrices, whose left one is read where it lies.
 template <int P, int V, int S>
-void dense_tile(const dense_args& g, int y, int x, int first, float* out, const float* residual) {
+void dense_tile(const dense_args& g, const dense_place& at) {
   vec acc[P][V];
   DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] = zero();
-  const int top = y * S - g.kernel / 2, taps = g.kernel;
+  const int top = at.y * S - g.kernel / 2, taps = g.kernel;
   const int begin = top < 0 ? -top : 0, end = g.in_rows - top < taps ? g.in_rows - top : taps;
-  const float* const panels = g.weights + weight_offset<float>(first, g.panel);
+  const float* const panels = g.weights + weight_offset<float>(at.first, g.panel);
   for (int ky = begin; ky < end; ++ky)
     for (int kx = 0; kx < taps; ++kx) {
-      const float* in = g.in + g.row_offset[top + ky] + (x * S + kx) * lane_block;
-      const float* weights = panels + static_cast<std::size_t>(ky * taps + kx) * g.tap;
+      const float* in = g.in + g.row_offset[top + ky] + (at.x * S + kx) * lane_block;
+      const std::size_t tap = static_cast<std::size_t>(ky * taps + kx) * g.tap;
+      const float *weights = panels + tap, *ahead = at.ahead + tap;
       for (int k = g.k; k > 0; k -= lane_block, in += g.in_plane) {
         const float* a = in;
         for (const float* const last = in + (k < lane_block ? k : lane_block); a != last; a += 4) {
@@ -24,17 +34,18 @@ void dense_tile(const dense_args& g, int y, int x, int first, float* out, const 
               const vec b = broadcast(a[p * S * lane_block + j]);
               DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[p][v], b, w[v]);
             }
+            if (j < 2) __builtin_prefetch(ahead + j * lane_block, 0, 2);
           }
           weights += 4 * lane_block;
+          ahead += 2 * lane_block;
         }
       }
     }
-  const float *const scale = g.scale + first * lanes, *const shift = g.shift + first * lanes;
-  store_tile(acc, out, g.out_plane, scale, shift, g.act);
-  if (residual) {
+  store_tile(acc, at.out, g.out_plane, g.scale + at.first * lanes, g.shift + at.first * lanes, g.act);
+  if (at.residual) {
     DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
-      float* const to = out + register_offset(v, g.out_plane);
-      const float* const old = residual + register_offset(v, g.residual_plane);
+      float* const to = at.out + register_offset(v, g.out_plane);
+      const float* const old = at.residual + register_offset(v, g.residual_plane);
       DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p)
           store(to + p * lane_block, add(load(to + p * lane_block), load(old + p * lane_block)));
     }
@@ -45,7 +56,7 @@ void dense_tile(const dense_args& g, int y, int x, int first, float* out, const 
 template <int V>
 inline constexpr int dense_pixels = tile_pixels[V] < 9 ? tile_pixels[V] : 9;
 
-using dense_tile_function = void (*)(const dense_args&, int, int, int, float*, const float*);
+using dense_tile_function = void (*)(const dense_args&, const dense_place&);
 
 template <int V, int S, int P = 1>
 struct dense_tiles {
@@ -57,20 +68,34 @@ struct dense_tiles {
   }
 };
 
-/// One group of V registers for all rows, so that its weights are read from memory once.
+/// One group of V registers for all rows, so that its weights are read from memory once. While the second row and what
+/// follows compute, the next group's panels come nearer, half a panel per tile. (The first row may lack taps.)
 template <int V, int S>
-void dense_group(const dense_args& g, int first) {
+void dense_group(const dense_args& g, int first, int vectors) {
   const int tiles = (g.out_width + dense_pixels<V> - 1) / dense_pixels<V>, size = g.out_width / tiles,
             larger = g.out_width % tiles;
   const dense_tile_function small = dense_tiles<V, S>::of(size);
   const dense_tile_function large = larger ? dense_tiles<V, S>::of(size + 1) : small;
   const std::size_t out = register_offset(first, g.out_plane), residual = register_offset(first, g.residual_plane);
+  const float* const weights = g.weights + weight_offset<float>(first, g.panel);
+  const int behind = (vectors - first - V + vectors_per_block - 1) / vectors_per_block; // panels behind this group
+  constexpr int group = (V + vectors_per_block - 1) / vectors_per_block;                // of a group
+  int halves = 2 * (behind < group ? behind : group);                                   // to be fetched
+  const float* ahead = g.weights + weight_offset<float>(first + V, g.panel);
+  const std::size_t half = static_cast<std::size_t>(g.k / 2 * lane_block);
   std::size_t pixel = 0;
   for (int y = g.y0; y < g.y1; ++y)
     for (int t = 0, x = 0; t < tiles; ++t) {
       const int wide = t < larger ? size + 1 : size;
       const std::size_t at = pixel * lane_block;
-      (t < larger ? large : small)(g, y, x, first, g.out + out + at, g.residual ? g.residual + residual + at : nullptr);
+      const bool fetches = halves > 0 && y > g.y0;
+      (t < larger ? large : small)(g, {.y = y,
+                                       .x = x,
+                                       .first = first,
+                                       .out = g.out + out + at,
+                                       .residual = g.residual ? g.residual + residual + at : nullptr,
+                                       .ahead = fetches ? ahead + (halves % 2 ? half : 0) : weights});
+      if (fetches && --halves % 2 == 0) ahead += g.panel;
       x += wide, pixel += static_cast<std::size_t>(wide);
     }
 }
@@ -82,13 +107,13 @@ void dense_of_stride(const dense_args& g, int panels) {
     const int left = vectors - v;
     if constexpr (tile_vectors == 3) {
       if (left == 1)
-        dense_group<1, S>(g, v), v += 1;
+        dense_group<1, S>(g, v, vectors), v += 1;
       else if (left == 2 || left == 4)
-        dense_group<2, S>(g, v), v += 2;
+        dense_group<2, S>(g, v, vectors), v += 2;
       else
-        dense_group<3, S>(g, v), v += 3;
+        dense_group<3, S>(g, v, vectors), v += 3;
     } else {
-      dense_group<tile_vectors, S>(g, v), v += tile_vectors;
+      dense_group<tile_vectors, S>(g, v, vectors), v += tile_vectors;
     }
   }
 }
