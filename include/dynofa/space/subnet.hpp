@@ -116,12 +116,15 @@ private:
   static constexpr void choose(arch& a) {
     constexpr gene g = Space::description.genes()[G];
     using policy = detail::find_policy<tag_of<g.kind>, Policies...>;
-    if constexpr (detail::is_given<policy>)
-      if constexpr (g.stage > 0 || g.kind != gene_kind::depth || !Space::description.has_deep_stem() ||
-                    detail::spread<Space, policy>::given > 1)
-        a.set(g, detail::spread<Space, policy>::template value<G>());
-      else // one depth for all: the stem has its residual convolution at the largest only
-        a.set(g, detail::spread<Space, policy>::stem_depth());
+    if constexpr (detail::is_given<policy>) {
+      using values = detail::spread<Space, policy>;
+      // One depth for all: a deep stem has its residual convolution at the largest only.
+      constexpr bool of_stem = g.kind == gene_kind::depth && g.stage == 0 && Space::description.has_deep_stem();
+      if constexpr (of_stem && values::given == 1)
+        a.set(g, values::stem_depth());
+      else
+        a.set(g, values::template value<G>());
+    }
   }
   static constexpr arch build() {
     arch a = largest(Space::description);
