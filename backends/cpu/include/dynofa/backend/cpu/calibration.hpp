@@ -1,22 +1,65 @@
 #pragma once
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/fused_calibration.hpp"
+#include "dynofa/backend/cpu/whole_calibration.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace dynofa::backend {
 
+namespace cpu_detail {
+
+/// A batch of images in the middle of a network, on the hand-written kernels: in the way that suits its blocks.
+class calibration {
+public:
+  calibration(const cpu& backend, const std::shared_ptr<const packed_supernet>& weights, const plan& p, int capacity)
+      : chosen_{choose(backend, weights, p, capacity)} {}
+
+  void load(std::size_t n, std::span<const float> image) {
+    std::visit([&](auto& c) { c.load(n, image); }, chosen_);
+  }
+  channel_sums convolve(std::size_t b, int i, int count) {
+    return std::visit([&](auto& c) { return c.convolve(b, i, count); }, chosen_);
+  }
+  void normalise(std::size_t b, int i, std::span<const float> scale, std::span<const float> shift) {
+    std::visit([&](auto& c) { c.normalise(b, i, scale, shift); }, chosen_);
+  }
+  void logits(std::size_t n, std::span<float> out) {
+    std::visit([&](auto& c) { c.logits(n, out); }, chosen_);
+  }
+  std::size_t bytes() const {
+    return std::visit([](const auto& c) { return c.bytes(); }, chosen_);
+  }
+
+private:
+  using ways = std::variant<fused_calibration, whole_calibration>;
+  ways chosen_;
+
+  static ways choose(const cpu& backend, const std::shared_ptr<const packed_supernet>& weights, const plan& p,
+                     int capacity) {
+    if (p.batch != 1) throw error(errc::invalid_argument, "cpu calibration", "a plan for one image", text(p.batch));
+    if (weights->format == number_format::bf16)
+      throw error(errc::invalid_argument, "cpu calibration", "weights in fp32 or fp16", "bf16");
+    const auto values = static_cast<std::size_t>(p.norm_values());
+    cpu::bound raw = backend.bind(weights, p, {std::vector<float>(values, 1.f), std::vector<float>(values, 0.f)});
+    if (std::all_of(p.blocks.begin(), p.blocks.end(), fused_calibration::knows))
+      return ways{std::in_place_type<fused_calibration>, backend, std::move(raw), capacity};
+    return ways{std::in_place_type<whole_calibration>, backend, std::move(raw), capacity};
+  }
+};
+
+} // namespace cpu_detail
+
 /// Calibration on the CPU's kernels, images spread over the backend's threads. `packed` in fp32 or fp16.
-inline cpu_detail::fused_calibration
-open_calibration(const cpu& backend, const std::shared_ptr<const cpu::packed>& packed, const plan& p, int capacity) {
-  if (p.batch != 1) throw error(errc::invalid_argument, "cpu calibration", "a plan for one image", text(p.batch));
-  if (packed->format == cpu_detail::number_format::bf16)
-    throw error(errc::invalid_argument, "cpu calibration", "weights in fp32 or fp16", "bf16");
-  const auto values = static_cast<std::size_t>(p.norm_values());
-  return {backend, backend.bind(packed, p, {std::vector<float>(values, 1.f), std::vector<float>(values, 0.f)}),
-          capacity};
+inline cpu_detail::calibration open_calibration(const cpu& backend, const std::shared_ptr<const cpu::packed>& packed,
+                                                const plan& p, int capacity) {
+  return {backend, packed, p, capacity};
 }
 } // namespace dynofa::backend
 

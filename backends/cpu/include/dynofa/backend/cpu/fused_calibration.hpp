@@ -34,6 +34,11 @@ public:
     if (level_.weights->half) widen_weights();
   }
 
+  /// Whether these may be blocks of its networks.
+  static bool knows(const block& b) {
+    return !b.has_dense() && b.kind != block_kind::max_pool && b.kind != block_kind::average_pool;
+  }
+
   void load(std::size_t n, std::span<const float> image) { std::copy(image.begin(), image.end(), memory_.input(n)); }
 
   channel_sums convolve(std::size_t b, int i, int count) {
