@@ -1,29 +1,49 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration.hpp"
+#include "dynofa/backend/reference.hpp"
 #include "dynofa/data/decode.hpp"
 #include "dynofa/data/draw.hpp"
+#include "dynofa/family/file.hpp"
 #include "dynofa/family/measure_accuracy.hpp"
 
 #include <doctest/doctest.h>
 
 #include "support/scratch_folder.hpp"
 #include "support/tiny_space.hpp"
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace dynofa_test::family_measure_accuracy {
 
 using namespace dynofa;
 
-TEST_CASE("a measured level is what calibrating and evaluating it one by one gives") {
-  const support::scratch_folder folder;
-  const auto net = support::tiny_supernet();
+namespace {
+
+std::vector<std::string> classes_of(const supernet& net) {
   std::vector<std::string> classes;
-  for (int c = 0; c < net->space.classes; ++c) classes.push_back(text("class", c));
+  for (int c = 0; c < net.space.classes; ++c) classes.push_back(text("class", c));
+  return classes;
+}
+
+/// Six pictures of the first two classes.
+data::image_folder pictures_in(const std::filesystem::path& folder, const std::vector<std::string>& classes) {
   for (int i = 0; i < 6; ++i) {
-    const auto path = folder.path() / classes[std::size_t(i % 2)] / text(i, ".png");
+    const auto path = folder / classes[std::size_t(i % 2)] / text(i, ".png");
     std::filesystem::create_directories(path.parent_path());
     data::write_png(path, data::draw_landscape(40, 50, std::uint64_t(i)));
   }
-  const data::image_folder images(folder.path(), classes);
+  return data::image_folder(folder, classes);
+}
+
+} // namespace
+
+TEST_CASE("a measured level is what calibrating and evaluating it one by one gives") {
+  const support::scratch_folder folder;
+  const auto net = support::tiny_supernet();
+  const data::image_folder images = pictures_in(folder.path(), classes_of(*net));
   const auto rule = data::exact_preprocessing();
   const accuracy_setup<backend::cpu> with{net, rule, decoded_source(images, rule, 1), images, {}, {}};
   const std::vector<arch> archs = {largest(net->space), smallest(net->space)};
@@ -41,6 +61,43 @@ TEST_CASE("a measured level is what calibrating and evaluating it one by one giv
     CHECK(measured[i].accuracy ==
           evaluate(backend::cpu{}, net, backend::cpu{}.pack(net), std::span(&level, 1), images, rule)[0].accuracy);
     CHECK(measured[i].accuracy.images == 6);
+  }
+}
+
+TEST_CASE("a family of ResNets: calibrated and evaluated on the CPU, written, read back, the same logits") {
+  const support::scratch_folder folder;
+  const auto net = support::tiny_resnet();
+  const data::image_folder images = pictures_in(folder.path() / "images", classes_of(*net));
+  const auto rule = data::exact_preprocessing();
+  const backend::cpu calibrating{.threads = 2}, one;
+  const accuracy_setup<backend::cpu> with{net, rule, decoded_source(images, rule, 1), images, calibrating, {}};
+  const std::vector<arch> archs = {smallest(net->space), largest(net->space)};
+  std::vector<data::class_name> names;
+  for (const std::string& c : classes_of(*net)) names.push_back({c, c});
+  family made(net, rule, names);
+  for (const auto& m : measure_accuracies(with, archs, {.images = 6, .batch = 3}, {}, [](auto&&...) {}))
+    made.add({m.arch, m.statistics, m.accuracy, {}});
+  const auto path = folder.path() / "resnet.family";
+  save_family(path, made);
+  const family back = load_family(path);
+  REQUIRE(back.levels().size() == 2);
+  CHECK(back.space() == net->space);
+
+  const auto logits_of = [&](const auto& backend, const family& f, std::size_t i) {
+    std::vector<float> image(image_values(f.levels()[i].arch.r));
+    rule.apply(images.load(1), f.levels()[i].arch.r, image);
+    session runner(backend, f.net());
+    auto level = runner.load(f.levels()[i].arch, f.levels()[i].statistics);
+    return runner.run(level, image);
+  };
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(back.levels()[i].arch == made.levels()[i].arch);
+    CHECK(back.levels()[i].accuracy == made.levels()[i].accuracy);
+    const std::vector<float> before = logits_of(one, made, i), judged = logits_of(backend::reference{}, back, i);
+    CHECK(logits_of(one, back, i) == before);
+    double largest = 0;
+    for (const float v : judged) largest = std::max(largest, double(std::abs(v)));
+    for (std::size_t c = 0; c < judged.size(); ++c) CHECK(std::abs(before[c] - judged[c]) < 1e-4 * largest);
   }
 }
 

@@ -2,6 +2,9 @@
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/space/search_space.hpp"
 
+#include <cstdint>
+#include <memory>
+
 namespace support {
 
 /// A space small enough for tests: every kind of stage, widths of 8 … 32 channels.
@@ -18,6 +21,17 @@ inline dynofa::supernet_ptr tiny_proxyless(std::uint64_t seed = 7) {
   using namespace dynofa;
   using space = search_space<ofa_proxyless_nas, width<0.2>, classes<10>, depth<2, 3, 4>, expand<3, 4, 6>,
                              kernel<3, 5, 7>, resolution<32, 48, 64>>;
+  return std::make_shared<const supernet>(random_supernet(space::description, seed));
+}
+
+/// ResNet-50D as small, and shallower: bottlenecks, deep stem, widths on offer for the stem and every stage. Odd sizes
+/// of image and map, and channels that are and are not multiples of 16.
+inline dynofa::supernet_ptr tiny_resnet(std::uint64_t seed = 7) {
+  using namespace dynofa;
+  using space =
+      search_space<ofa_resnet50, stem_width<16>, deep_stem<24, activation::relu>, stage_widths<40, 48, 64, 88>,
+                   stage_blocks<3, 3, 4, 3>, fixed_blocks<1, 1, 2, 1>, classes<10>, width<0.65, 0.8, 1.0>,
+                   depth<0, 1, 2>, expand<0.2, 0.25, 0.35>, resolution<33, 37, 48>>;
   return std::make_shared<const supernet>(random_supernet(space::description, seed));
 }
 

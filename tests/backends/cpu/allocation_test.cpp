@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "support/allocations.hpp"
+#include "support/tiny_space.hpp"
 #include <atomic>
 #include <memory>
 #include <new>
@@ -72,13 +73,18 @@ TEST_CASE("no memory while threads start, or on one of them, is thrown at the ca
 
 TEST_CASE("a batch of calibration counts whole or not at all") {
   using namespace dynofa;
-  const auto net = std::make_shared<const supernet>(random_supernet(conformance::every_block(), 2));
+  supernet_ptr net = support::tiny_resnet();
+  arch a = smallest(net->space);
+  SUBCASE("whole tensors") {}
+  SUBCASE("fused") {
+    net = std::make_shared<const supernet>(random_supernet(conformance::every_block(), 2));
+    a = conformance::varied_arch(net->space, 64, 2);
+  }
   const backend::cpu b{.threads = 3};
   const auto packed = b.pack(net);
-  const arch a = conformance::varied_arch(net->space, 64, 2);
   const auto with_images = [&] {
     auto c = std::make_unique<calibrator<backend::cpu>>(b, net, packed, a, 3);
-    for (std::size_t n = 0; n < 3; ++n) c->load(n, conformance::normals(64 * 64 * 3, n));
+    for (std::size_t n = 0; n < 3; ++n) c->load(n, conformance::normals(image_values(a.r), n));
     return c;
   };
   const auto wanted = with_images();

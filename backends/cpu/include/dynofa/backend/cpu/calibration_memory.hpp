@@ -28,7 +28,7 @@ struct calibration_memory {
   static constexpr int gram_pixels = 512; ///< summed in fp32
 
   struct scratch {
-    float *rows, *work, *gram, *a, *b, *c;
+    float *rows, *work, *gram, *a, *b;
     std::int32_t* row_offset;
   };
   /// How many panels of how many images are expanded at once.
@@ -83,14 +83,14 @@ struct calibration_memory {
 
     const std::size_t gram = input_covariance::square(input_blocks);
     std::size_t per_thread = 0;
-    for (const std::size_t s : {padded_rows, work, gram, 3 * round(vectors), tallest}) per_thread += round(s);
+    for (const std::size_t s : {padded_rows, work, gram, 2 * round(vectors), tallest}) per_thread += round(s);
     small_ = aligned_bytes{(per_thread * static_cast<std::size_t>(threads) + 9 * round(vectors)) * sizeof(float)};
     cursor = small_.as<float>();
     for (float** v : {&ones, &zeros, &scale, &shift, &stem_scale, &stem_shift, &offset, &means, &variances})
       *v = take(vectors);
     std::fill_n(ones, vectors, 1.f);
     for (int t = 0; t < threads; ++t)
-      own.push_back({take(padded_rows), take(work), take(gram), take(vectors), take(vectors), take(vectors),
+      own.push_back({take(padded_rows), take(work), take(gram), take(vectors), take(vectors),
                      reinterpret_cast<std::int32_t*>(take(tallest))});
     groups.resize(static_cast<std::size_t>(groups_of(capacity)));
     inputs = input_covariance{groups.size(), input_blocks};
