@@ -172,6 +172,6 @@ inline std::vector<fs::path> networks(const fs::path& dir) {
 }
 
 /// Tolerance of logits and blocks of a network, × std, against the float32 files.
-inline double tolerance_of(const std::string& net) { return net == "tiny" ? 1e-4 : net == "w1.0" ? 2e-4 : 5e-4; }
+inline double tolerance_of(const std::string& net) { return net == "tiny" ? 1e-4 : net == "w1.2" ? 5e-4 : 2e-4; }
 
 } // namespace golden
