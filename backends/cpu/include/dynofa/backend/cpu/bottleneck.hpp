@@ -142,45 +142,62 @@ private:
     }
   }
 
-  /// What comes nearer while row `row` of a chunk is reduced: a panel of the next chunk, which begins with panel
-  /// `next`; behind the last chunk a part of the k×k convolution's.
-  const void* ahead_of_row(const step& s, int next, int row) const {
-    if (next + row < s.mid_blocks)
-      return row < chunk_panels ? panels_of(s.expand, s.expand_panel).from(next + row).data : nullptr;
-    return next < s.mid_blocks ? nullptr : s.dense + static_cast<std::size_t>(row) * floats_of(s.b.in_channels);
-  }
-
   /// Input rows [begin, end), reduced (or of a convolution as they are), into the ring.
   void fill_rows(const step& s, const float* in, int begin, int end, const arena::per_thread& mine) const {
-    const std::size_t in_plane = area(s.b.in_size) * lane_block, side = at(s.b.kernel / 2);
-    const auto weights = panels_of(s.expand, s.expand_panel);
-    for (int first = 0, count; first < (s.expand ? s.mid_blocks : s.in_blocks); first += count) {
-      count = s.expand ? next_chunk(s.mid_blocks - first) : 1;
-      float* const ring = mine.ring + static_cast<std::size_t>(first) * s.tiles.ring_plane + side;
-      for (int y = begin; y < end; ++y) {
-        float* const row = ring + mine.row_offset[y];
-        const float* const from = in + at(y * s.b.in_size);
-        if (!s.expand) {
-          std::memcpy(row, from + static_cast<std::size_t>(first) * in_plane, at(s.b.in_size) * sizeof(float));
-          continue;
-        }
-        const pointwise_of<float, float, Weight> product{.in = from,
-                                                         .in_plane = in_plane,
-                                                         .weights = weights.from(first).data,
-                                                         .panel = weights.step,
-                                                         .k = s.b.in_channels,
-                                                         .out = row,
-                                                         .out_plane = s.tiles.ring_plane,
-                                                         .scale = s.scale[0] + at(first),
-                                                         .shift = s.shift[0] + at(first),
-                                                         .residual = nullptr,
-                                                         .residual_plane = 0,
-                                                         .ahead = ahead_of_row(s, first + count, y - begin),
-                                                         .ahead_step = 0,
-                                                         .act = s.act};
-        pointwise(kernels_, product, count, s.b.in_size);
-      }
+    const std::size_t plane = area(s.b.in_size) * lane_block, row_floats = at(s.b.in_size);
+    const auto copy = [&](int block, const float* from) {
+      float* const ring = mine.ring + static_cast<std::size_t>(block) * s.tiles.ring_plane + at(s.b.kernel / 2);
+      for (int y = begin; y < end; ++y, from += row_floats)
+        std::memcpy(ring + mine.row_offset[y], from, row_floats * sizeof(float));
+    };
+    in += at(begin * s.b.in_size);
+    if (!s.expand)
+      for (int c = 0; c < s.in_blocks; ++c) copy(c, in + static_cast<std::size_t>(c) * plane);
+    else if (tiling::rows_are_short(s.b))
+      reduce_chunks(s, in, (end - begin) * s.b.in_size, mine.scaled, copy);
+    else
+      reduce_rows(s, in, begin, end, mine);
+  }
+
+  /// Rows that are wide enough for good tiles go to the ring directly.
+  void reduce_rows(const step& s, const float* in, int begin, int end, const arena::per_thread& mine) const {
+    for (int first = 0, count; first < s.mid_blocks; first += count) {
+      count = next_chunk(s.mid_blocks - first);
+      float* const ring = mine.ring + static_cast<std::size_t>(first) * s.tiles.ring_plane + at(s.b.kernel / 2);
+      for (int y = begin; y < end; ++y)
+        reduce(s, first, count, in + at((y - begin) * s.b.in_size), s.b.in_size, ring + mine.row_offset[y],
+               s.tiles.ring_plane);
     }
+  }
+  /// Short ones are reduced together, a chunk of channels at a time, and copied: `copy(block, its pixels)`.
+  template <class Copy>
+  void reduce_chunks(const step& s, const float* in, int pixels, float* room, Copy copy) const {
+    for (int first = 0, count; first < s.mid_blocks; first += count) {
+      count = next_chunk(s.mid_blocks - first);
+      reduce(s, first, count, in, pixels, room, at(pixels));
+      for (int c = 0; c < count; ++c) copy(first + c, room + static_cast<std::size_t>(c) * at(pixels));
+    }
+  }
+  /// Channel blocks [first, first + count) of neighbouring pixels. Meanwhile the next chunk's weights come nearer.
+  void reduce(const step& s, int first, int count, const float* in, int pixels, float* out, std::size_t plane) const {
+    const auto weights = panels_of(s.expand, s.expand_panel);
+    const bool more = first + count < s.mid_blocks;
+    const pointwise_of<float, float, Weight> product{.in = in,
+                                                     .in_plane = area(s.b.in_size) * lane_block,
+                                                     .weights = weights.from(first).data,
+                                                     .panel = weights.step,
+                                                     .k = s.b.in_channels,
+                                                     .out = out,
+                                                     .out_plane = plane,
+                                                     .scale = s.scale[0] + at(first),
+                                                     .shift = s.shift[0] + at(first),
+                                                     .residual = nullptr,
+                                                     .residual_plane = 0,
+                                                     .ahead = more ? weights.from(first + count).data
+                                                                   : static_cast<const void*>(s.dense),
+                                                     .ahead_step = more ? weights.step : floats_of(s.b.in_channels),
+                                                     .act = s.act};
+    pointwise(kernels_, product, count, pixels);
   }
 };
 

@@ -27,6 +27,9 @@ struct tiling {
   std::size_t row_step = 0, ring_plane = 0; ///< floats from one kept row, and from one channel block, to the next
   std::size_t ring_floats = 0, band_floats = 0;
 
+  /// Whether the rows of a bottleneck's input make poor tiles one by one: of 11 pixels 5 and 6, where 9 fit.
+  static constexpr bool rows_are_short(const block& b) { return b.in_size < 18; }
+
   static tiling of(const block& b, const caches& c) {
     tiling t;
     const int blocks = blocks_of(b.mid_channels > 0 ? b.mid_channels : b.in_channels);

@@ -52,6 +52,8 @@ struct arena_sizes {
       most(ring, t.ring_floats);
       most(band, t.band_floats);
       if (t.band_floats == 0) most(mid, out_area * wide(b.mid_channels));
+      if (b.kind == block_kind::bottleneck && tiling::rows_are_short(b))
+        most(scaled, static_cast<std::size_t>(t.ring_rows * b.in_size) * chunk);
       if (b.has_dense()) return;
       most(scaled, t.banded ? wide(b.mid_channels) * (wide(b.in_channels) + wide(b.out_channels))
                             : static_cast<std::size_t>(std::max(b.in_channels, b.mid_channels)) * chunk);
