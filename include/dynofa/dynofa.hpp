@@ -7,6 +7,7 @@
 #include "dynofa/core/block.hpp"
 #include "dynofa/core/decimal.hpp"
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/feature_map.hpp"
 #include "dynofa/core/file.hpp"
 #include "dynofa/core/file_kind.hpp"
 #include "dynofa/core/finite.hpp"
