@@ -46,7 +46,7 @@ static int program(int argc, char** argv) {
   report::catch_interrupts();
   const auto net = std::make_shared<const supernet>(load_supernet(checkpoint));
   const space_description& space = net->space;
-  const auto measured = load_accuracy_data(measured_file);
+  const auto measured = load_accuracy_data(measured_file, &space);
 
   // 1. Latency: the table of 04, or a brief profile of this machine.
   const auto latency_of = [&]() -> std::shared_ptr<const table_model> {

@@ -76,7 +76,7 @@ public:
     accuracies_.emplace(folder / "measured.json", sources);
     if (const auto stored = accuracies_->load())
       detail::json_field(*stored, "measured.json").each(1 << 20, [&](const detail::json_field& one) {
-        known_.push_back({read_arch(one["arch"].value()), one["top1"].number(0, 100)});
+        known_.push_back({conform(space_, read_arch(one["arch"].value())), one["top1"].number(0, 100)});
       });
     sources.insert(more.begin(), more.end());
     sources["samples"] = text(o.samples), sources["rounds"] = text(o.rounds), sources["levels"] = text(o.levels);
@@ -85,9 +85,9 @@ public:
     candidates_.emplace(folder / "candidates.json", sources);
     if (const auto stored = candidates_->load())
       detail::json_field(*stored, "candidates.json").each(1 << 16, [&](const detail::json_field& one) {
-        chosen_.push_back(read_arch(one.value()));
+        chosen_.push_back(conform(space_, read_arch(one.value())));
       });
-    if (!given.empty()) given_ = in_per_cent(load_accuracy_data(given));
+    if (!given.empty()) given_ = in_per_cent(load_accuracy_data(given, &space_));
   }
 
   /// The candidates of the last round and both ends of the space.

@@ -1,4 +1,5 @@
 #include "dynofa/accuracy/data.hpp"
+#include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
 
@@ -83,6 +84,44 @@ TEST_CASE("what Python programs write of the same measurements reads as the same
   CHECK(sentence([&] { parse_accuracy_data("{\"" + a + "\": \"?\"}", "acc.dict"); }).ends_with("got string"));
   CHECK(sentence([&] { parse_accuracy_data("{\"{}\": 0.5}", "acc.dict"); }) ==
         "acc.dict, entry \"{}\", architecture: expected a field d, got none");
+}
+
+TEST_CASE("measurements of ProxylessNAS are read as its space deals blocks to stages") {
+  const space_description space = support::tiny_proxyless()->space;
+  random_stream random(2, "lines");
+  std::string full, five, active; // all genes; without the depth of the sixth stage; only genes of blocks that run
+  std::vector<arch> wanted;
+  for (int i = 0; i < 20; ++i) {
+    const arch a = random_arch(space, random);
+    wanted.push_back(a);
+    nlohmann::json json = a;
+    json["top1"] = 0.5;
+    full += json.dump() + "\n";
+    json["d"].erase(5);
+    five += json.dump() + "\n";
+    json["ks"] = json["e"] = nlohmann::json::array();
+    for (std::size_t b = 0; b < a.ks.size(); ++b)
+      if (a.active(b)) json["ks"].push_back(a.ks[b]), json["e"].push_back(int(a.e[b]));
+    active += json.dump() + "\n";
+  }
+  for (const std::string& source : {full, five, active}) {
+    const auto data = parse_accuracy_data(source, "p.jsonl", &space);
+    REQUIRE(data.size() == wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      CHECK(data[i].arch == wanted[i]);
+      CHECK(data[i].arch.hash() == wanted[i].hash());
+      CHECK(is_legal(space, data[i].arch));
+    }
+    CHECK(space_of_data(space, data).stages == space.stages);
+  }
+  CHECK(sentence([&] { parse_accuracy_data(full, "p.jsonl"); }) ==
+        "p.jsonl, architecture 1: expected as many ks as e, a whole number per d, got 21, 21 and 6");
+  CHECK(sentence([&] { parse_accuracy_data(good, "p.jsonl", &space); }) ==
+        "p.jsonl, architecture 1: expected 21 ks and e, 6 d, got 20, 20 and 6");
+  CHECK(sentence([&] {
+          parse_accuracy_data(with(good, R"("d":[2,2,2,2,4])", R"("d":[200,2,2,2,4,1,1,1])"), "p.jsonl", &space);
+        }) == "p.jsonl, architecture 1: expected 21 ks and e, 6 d, got 20, 20 and 8");
+  CHECK(parse_accuracy_data(good, "p.jsonl", &support::tiny_space::description).size() == 1);
 }
 
 TEST_CASE("an accuracy that is NaN, and a gene that is missing, are named") {

@@ -1,5 +1,6 @@
 #include "dynofa/accuracy/model.hpp"
 #include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/accuracy/smooth_features.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
@@ -81,6 +82,34 @@ TEST_CASE("features of the official predictor and of a space") {
   CHECK_NOTHROW(own(largest(space)));
   a.e[0] = 5;
   CHECK_THROWS_AS(own(a), error);
+}
+
+TEST_CASE("features of ProxylessNAS, whose last depth files leave out") {
+  const space_description proxyless = support::tiny_proxyless()->space;
+  const auto layout = feature_layout::of_space(proxyless);
+  CHECK(layout.size() == 21 * 3 + 21 * 3 + 3);
+  CHECK(layout(smallest(proxyless)).size() == 2 * 11 + 1);
+  CHECK(layout(largest(proxyless)).size() == 2 * 21 + 1);
+  const smooth_features smooth(proxyless);
+  CHECK(smooth.size() == 3 * 21 + 3);
+  random_stream random(3, "archs");
+  for (int i = 0; i < 50; ++i) {
+    arch a = random_arch(proxyless, random), other = a;
+    const auto ones = layout(a);
+    std::vector<float> numbers(smooth.size()), again(smooth.size());
+    smooth(a, numbers);
+    CHECK(std::is_sorted(ones.begin(), ones.begin() + static_cast<std::ptrdiff_t>(ones.size() / 2)));
+    other.ks[20] = a.ks[20] == 3 ? 5 : 3; // the sixth stage's block always runs
+    CHECK_FALSE(layout(other) == ones);
+    a.d.resize(5);
+    CHECK(layout(a) == ones);
+    smooth(a, again);
+    CHECK(numbers == again);
+    a.d.resize(4);
+    CHECK_THROWS_AS(layout(a), error);
+  }
+  CHECK(sentence([&] { feature_layout::official(proxyless); }) ==
+        "features of the official predictor: expected 5 stages of 4 blocks, got 6 of 4");
 }
 
 TEST_CASE("predictions are those of plain loops, whatever the widths and the batch") {

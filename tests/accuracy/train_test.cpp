@@ -114,6 +114,19 @@ TEST_CASE("training: quality, report, bit-for-bit repetition, file") {
       }).starts_with("accuracy calibration: expected measurements that rise with the prediction, got a slope of -80"));
 }
 
+TEST_CASE("a predictor of ProxylessNAS is trained, saved and read by the same calls") {
+  const space_description proxyless = support::tiny_proxyless()->space;
+  const auto data = support::synthetic_data(proxyless, 300, 0.003, 4),
+             unseen = support::synthetic_data(proxyless, 100, 0, 5);
+  const auto predictor = train_predictor(proxyless, data, brief());
+  CHECK(assess(predictor, unseen).kendall_tau > 0.8);
+  const support::scratch_folder folder;
+  save_predictor(folder.path() / "p.safetensors", predictor);
+  const auto loaded = load_predictor(folder.path() / "p.safetensors");
+  CHECK(loaded.space() == proxyless);
+  for (const auto& one : unseen) CHECK(loaded(one.arch) == predictor(one.arch));
+}
+
 TEST_CASE("without a teacher, with few measurements, and folds") {
   const auto data = support::synthetic_data(space, 60, 0.003, 6);
   auto options = brief();

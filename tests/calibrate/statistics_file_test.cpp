@@ -32,6 +32,17 @@ TEST_CASE("statistics come back bit for bit") {
   CHECK(back.images == 2000);
 }
 
+TEST_CASE("statistics of ProxylessNAS come back, whatever its inactive genes say") {
+  const support::scratch_folder scratch;
+  const auto net = support::tiny_proxyless();
+  const auto path = scratch.path() / "s.safetensors";
+  bound_statistics s = example(*net);
+  s.arch.ks[3] = 7; // of a block that does not run
+  REQUIRE_FALSE(s.arch.active(3));
+  save_statistics(path, s);
+  CHECK(load_statistics(path, *net, smallest(net->space), data::imagenet_preprocessing()).statistics == s.statistics);
+}
+
 TEST_CASE("for another network, architecture, resolution or preprocessing they are refused") {
   const support::scratch_folder scratch;
   const auto net = support::tiny_supernet(), other = support::tiny_supernet(8);

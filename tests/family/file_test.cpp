@@ -84,8 +84,7 @@ TEST_CASE("a family comes back as it was") {
   table.device = "a device";
   table.resolutions[32]["Conv"] = {milliseconds(1.25), milliseconds(0.5), 7, {}, {}, {}, false, false};
   std::string key;
-  for_each_operation(make_plan(f.space(), smallest(f.space())).blocks[0],
-                     [&](const operation_key& k) { key = to_string(k); });
+  for_each_operation(make_plan(f.space(), smallest(f.space())), 0, [&](const operation_key& k) { key = to_string(k); });
   table.resolutions[32] = {{key, {milliseconds(1.25), milliseconds(0.5), 7, {}, {}, {}, false, false}}};
   set_table(f, table);
   const auto layout = feature_layout::of_space(f.space());

@@ -1,16 +1,18 @@
-// Altered latency tables (JSON and YAML, our form and once-for-all's), accuracy lines, search states and predictor
-// files must load or be refused with one dynofa::error of one sentence: no crash, no other exception, no hang. Run it
-// under AddressSanitizer and UBSan too; what loads is used.
+// Altered latency tables (JSON and YAML, our form and once-for-all's), accuracy lines, search states, predictor
+// files and network configs must load or be refused with one dynofa::error of one sentence: no crash, no other
+// exception, no hang. Run it under AddressSanitizer and UBSan too; what loads is used.
 #include "dynofa/accuracy/data.hpp"
 #include "dynofa/accuracy/predictor.hpp"
 #include "dynofa/data/load_class_names.hpp"
 #include "dynofa/latency/model.hpp"
 #include "dynofa/latency/table_io.hpp"
+#include "dynofa/model/plan.hpp"
 #include "dynofa/search/state_json.hpp"
 #include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
 
+#include "support/described_networks.hpp"
 #include "support/scratch_folder.hpp"
 #include "support/tiny_space.hpp"
 #include <chrono>
@@ -103,6 +105,9 @@ latency_table small_table() {
         .resolutions[r]["expanded_conv-input:80x80x24-output:40x40x32-expand:72-kernel:3-stride:2-idskip:0-se:0-hs:0"] =
         entry;
     table.resolutions[r]["Logits-input:1x1x1536-output:1000"] = entry;
+    table
+        .resolutions[r]["expanded_conv-input:80x80x40-output:40x40x32-expand:3.5-kernel:5-stride:2-idskip:0-act:relu"] =
+        entry;
   }
   return table;
 }
@@ -205,11 +210,11 @@ TEST_CASE("accuracy lines") {
   }
   mutator mutate(2);
   tally t;
-  const auto read = [](const std::string& s) {
-    return [s] {
-      const auto data = parse_accuracy_data(s, "f");
+  const auto read = [](const std::string& s, const space_description* given = nullptr) {
+    return [s, given] {
+      const auto data = parse_accuracy_data(s, "f", given);
       try {
-        const auto space = space_of_data(ofa_w1_2::description, data);
+        const auto space = space_of_data(given ? *given : ofa_w1_2::description, data);
         for (const auto& one : data) REQUIRE(feature_layout::of_space(space)(one.arch).size() > 0);
       } catch (const error& e) {
         REQUIRE((e.code() == errc::invalid_argument || e.code() == errc::invalid_arch));
@@ -223,6 +228,49 @@ TEST_CASE("accuracy lines") {
   t.report("accuracy lines");
   CHECK(t.refused > 3000);
   CHECK(t.loaded > 300);
+
+  space_description uneven = ofa_w1_2::description; // stages of different numbers of blocks
+  for (std::size_t s = 0; s < uneven.stages.size(); ++s) uneven.stages[s].blocks = static_cast<std::uint8_t>(4 + s);
+  std::string whole, few;
+  for (int i = 0; i < 4; ++i) {
+    const arch a = random_arch(uneven, random);
+    nlohmann::json json = a;
+    json["top1"] = 0.5;
+    whole += json.dump() + "\n";
+    json["ks"] = json["e"] = nlohmann::json::array();
+    for (std::size_t b = 0; b < a.ks.size(); ++b)
+      if (a.active(b)) json["ks"].push_back(int(a.ks[b])), json["e"].push_back(int(a.e[b]));
+    few += json.dump() + "\n";
+  }
+  tally dealt;
+  dealt.read(read(whole, &uneven)), dealt.read(read(few, &uneven));
+  REQUIRE(dealt.loaded == 2);
+  for (int n = 0; n < 4000; ++n) dealt.read(read(n % 2 ? mutate(whole, few) : mutate(few, whole), &uneven));
+  dealt.report("accuracy lines of uneven stages");
+  CHECK(dealt.refused > 1000);
+  CHECK(dealt.loaded > 50);
+}
+
+TEST_CASE("network configs") {
+  const auto& all = support::published_networks();
+  mutator mutate(11);
+  tally t;
+  for (std::size_t n = 0; n < 6000; ++n) {
+    const std::string one = all[n % all.size()].config.dump(),
+                      s = n < all.size() ? one : mutate(one, all[0].config.dump());
+    t.read([&] {
+      try {
+        const described_network made = read_network_config(detail::parse_bounded(s, "f"), 64);
+        REQUIRE(make_plan(made.space, made.arch).macs() > 0);
+      } catch (const error& e) { // names the text as its users know it
+        throw error(e.code(), text("f ", e.where()), e.expected(), e.got());
+      }
+    });
+    if (n + 1 == all.size()) REQUIRE(t.loaded == all.size());
+  }
+  t.report("network configs");
+  CHECK(t.refused > 2000);
+  CHECK(t.loaded > all.size() + 100);
 }
 
 TEST_CASE("class names") {

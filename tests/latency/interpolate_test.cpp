@@ -23,8 +23,9 @@ latency_table corners_at(std::initializer_list<int> resolutions) {
   for (int r : resolutions)
     for (int k : {3, 7})
       for (int e : {3, 6}) {
-        const arch a = deepest(space, r, k, e);
-        for (const block& b : make_plan(space, a).blocks) table.resolutions[r][timed_key(b)].mean = cost(b);
+        const plan p = make_plan(space, deepest(space, r, k, e));
+        for (std::size_t b = 0; b < p.blocks.size(); ++b)
+          table.resolutions[r][timed_key(p, b)].mean = cost(p.blocks[b]);
       }
   return table;
 }
@@ -39,10 +40,11 @@ TEST_CASE("corners give every entry, exactly where the cost is linear") {
   random_stream random(1);
   for (int i = 0; i < 30; ++i) {
     const arch a = random_arch(space, random);
-    for (const block& b : make_plan(space, a).blocks) {
-      const latency_entry& e = table.at(a.r, timed_key(b));
-      CHECK(e.mean.count() == doctest::Approx(cost(b).count()));
-      for_each_operation(b, [&](const operation_key& key) { CHECK(table.find(a.r, to_string(key)) != nullptr); });
+    const plan p = make_plan(space, a);
+    for (std::size_t b = 0; b < p.blocks.size(); ++b) {
+      const latency_entry& e = table.at(a.r, timed_key(p, b));
+      CHECK(e.mean.count() == doctest::Approx(cost(p.blocks[b]).count()));
+      for_each_operation(p, b, [&](const operation_key& key) { CHECK(table.find(a.r, to_string(key)) != nullptr); });
     }
   }
   std::size_t marked = 0;

@@ -22,9 +22,9 @@ latency_table odd_table(bool medians = false) {
   for (int r : space.resolutions)
     for (int k : {3, 5, 7})
       for (int e : {3, 4, 6}) {
-        const arch a = deepest(space, r, k, e);
-        for (const block& b : make_plan(space, a).blocks)
-          for_each_operation(b, [&](const operation_key& key) {
+        const plan p = make_plan(space, deepest(space, r, k, e));
+        for (std::size_t b = 0; b < p.blocks.size(); ++b)
+          for_each_operation(p, b, [&](const operation_key& key) {
             const std::string s = to_string(key);
             auto& entry = table.resolutions[r][s];
             entry.mean = milliseconds(static_cast<double>(fnv1a64(s) % 1000) / 100);
@@ -35,8 +35,9 @@ latency_table odd_table(bool medians = false) {
 }
 double sum_of(const latency_table& table, const arch& a) {
   double sum = 0;
-  for (const block& b : make_plan(space, a).blocks)
-    for_each_operation(b, [&](const operation_key& key) { sum += table.at(a.r, to_string(key)).mean.count(); });
+  const plan p = make_plan(space, a);
+  for (std::size_t b = 0; b < p.blocks.size(); ++b)
+    for_each_operation(p, b, [&](const operation_key& key) { sum += table.at(a.r, to_string(key)).mean.count(); });
   return sum;
 }
 

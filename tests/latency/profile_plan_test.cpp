@@ -25,12 +25,24 @@ TEST_CASE("carriers hold every operation of the space, each in two networks at l
       CHECK(c.plan.arch.r == of.r);
       depths.insert(c.plan.arch.d[0]);
       REQUIRE(c.keys.size() == c.plan.blocks.size());
-      for (std::size_t b = 0; b < c.keys.size(); ++b) CHECK(of.keys[c.keys[b]] == timed_key(c.plan.blocks[b]));
+      for (std::size_t b = 0; b < c.keys.size(); ++b) CHECK(of.keys[c.keys[b]] == timed_key(c.plan, b));
       for (auto k : std::set<std::uint32_t>(c.keys.begin(), c.keys.end())) ++networks[k];
     }
     CHECK(depths.size() == 3);
     CHECK(*std::min_element(networks.begin(), networks.end()) >= 2);
   }
+}
+
+TEST_CASE("carriers of ProxylessNAS, whose sixth stage has a first block only") {
+  const int r[] = {160};
+  const profile_plan p = plan_profile(ofa_proxyless_w1_3::description, r);
+  const auto& of = p.resolutions[0];
+  CHECK(of.keys.size() == 2 + 9 * (5 * 2 + 1) + 2);
+  CHECK(of.carriers.size() < 40);
+  std::vector<int> networks(of.keys.size());
+  for (const auto& c : of.carriers)
+    for (auto k : std::set<std::uint32_t>(c.keys.begin(), c.keys.end())) ++networks[k];
+  CHECK(*std::min_element(networks.begin(), networks.end()) >= 2);
 }
 
 TEST_CASE("a plan is a function of its arguments") {

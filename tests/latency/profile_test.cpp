@@ -1,5 +1,6 @@
 // Profiling with a backend whose clock is a formula: what the profiler should find is known exactly.
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/latency/extremes.hpp"
 #include "dynofa/latency/profile.hpp"
 #include "dynofa/latency/table_io.hpp"
 #include "dynofa/space/sampling.hpp"
@@ -98,6 +99,57 @@ TEST_CASE("a table of a profile reads back") {
   CHECK(table.threads == 3);
   CHECK(parse_latency_table(nlohmann::json(table).dump()) == table);
   CHECK(parse_latency_table_yaml(to_yaml(table)) == table);
+}
+
+TEST_CASE("ProxylessNAS is profiled in its own keys, read back, and searched for extremes") {
+  const auto net = support::tiny_proxyless();
+  profiler profile(formula_backend{}, net, {.resolutions = {32, 64}, .seconds_per_resolution = 5});
+  CHECK(profile.run());
+  const latency_table table = profile.table();
+  for (const auto& [r, entries] : table.resolutions) {
+    // stem, block 0, in five stages first and later blocks, one in the sixth, of 9 choices each, Conv_1 and Logits
+    CHECK(entries.size() == 2 + 9 * (5 * 2 + 1) + 2);
+    for (const auto& [key, e] : entries) {
+      const std::string& name = key;
+      CHECK_MESSAGE(name.find("-se:") == name.npos, name);
+      CHECK_FALSE(e.fused);
+    }
+  }
+  CHECK(table.find(32, "Logits-input:1x1x256-output:10") != nullptr);
+  CHECK(table.find(64, "Logits-input:2x2x256-output:10") != nullptr);
+  CHECK(parse_latency_table(nlohmann::json(table).dump()) == table);
+  CHECK(parse_latency_table_yaml(to_yaml(table)) == table);
+  CHECK(parse_profile_state(nlohmann::json(profile.state()).dump()) == profile.state());
+
+  space_description two = net->space;
+  two.resolutions = {32, 64};
+  const table_model model(two, table);
+  const cost_extremes found = find_extremes(model.costs());
+  random_stream random(3);
+  for (int i = 0; i < 200; ++i) {
+    arch a = random_arch(two, random);
+    const double ms = model(a);
+    CHECK(ms == doctest::Approx(sum_of(net->space, a)).epsilon(1e-3)); // whole nanoseconds
+    CHECK(ms >= found.least.cost);
+    CHECK(ms <= found.most.cost);
+    a.d.resize(5); // as files have it
+    CHECK(model(a) == ms);
+    a.d.resize(4);
+    CHECK_THROWS_AS((void)model(a), error);
+  }
+  CHECK(found.most.arch == [&] {
+    arch most = largest(two);
+    return most.r = 64, most;
+  }());
+
+  profiler quick(formula_backend{}, net, {.quick = true, .seconds_per_resolution = 1});
+  CHECK(quick.run());
+  const table_model quickly(net->space, quick.table());
+  CHECK(quick.report().interpolation.interpolated == 3 * (99 - 44 - 11)); // corners and the middle ones are timed
+  for (int i = 0; i < 50; ++i) {
+    const arch a = random_arch(net->space, random);
+    CHECK(quickly(a) == doctest::Approx(sum_of(net->space, a)).epsilon(0.05));
+  }
 }
 
 TEST_CASE("noise keeps a profile busy until its time is up, and is reported") {

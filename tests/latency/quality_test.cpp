@@ -19,11 +19,11 @@ latency_table orderly() {
   for (int r : space.resolutions)
     for (int k : {3, 5, 7})
       for (int e : {3, 4, 6}) {
-        const arch a = deepest(space, r, k, e);
-        for (const block& b : make_plan(space, a).blocks)
-          for_each_operation(b, [&](const operation_key& key) {
+        const plan p = make_plan(space, deepest(space, r, k, e));
+        for (std::size_t b = 0; b < p.blocks.size(); ++b)
+          for_each_operation(p, b, [&](const operation_key& key) {
             auto& entry = table.resolutions[r][to_string(key)];
-            entry.mean = milliseconds(static_cast<double>(b.macs()) * 1e-6);
+            entry.mean = milliseconds(static_cast<double>(p.blocks[b].macs()) * 1e-6);
             entry.count = 10;
           });
       }

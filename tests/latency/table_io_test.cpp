@@ -1,9 +1,15 @@
+#include "dynofa/latency/extremes.hpp"
+#include "dynofa/latency/model.hpp"
+#include "dynofa/latency/quality.hpp"
 #include "dynofa/latency/table_io.hpp"
+#include "dynofa/space/json.hpp"
+#include "dynofa/space/search_space.hpp"
 
 #include <doctest/doctest.h>
 
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
+#include <cmath>
 #include <string>
 
 namespace dynofa_test::latency_table_io {
@@ -47,26 +53,59 @@ TEST_CASE("a folder with a table per resolution, and each file of it alone") {
     CHECK(one.resolutions == decltype(one.resolutions){{r, both.resolutions.at(r)}});
   }
   std::filesystem::copy_file(folder / "160_lookup_table.yaml", folder / "phone.yml");
-  CHECK(said(folder / "phone.yml") == "phone.yml: expected a name such as 96_lookup_table.yaml for a table of one "
-                                      "resolution, got another name");
+  const dynofa::latency_table phone = load_latency_table(folder / "phone.yml"); // its stem says the resolution
+  CHECK(phone.device == "phone");
+  CHECK(phone.resolutions == load_latency_table(folder / "160_lookup_table.yaml").resolutions);
+  const std::string expected = "phone.yml: expected a name such as 96_lookup_table.yaml, or one entry Conv-input: that "
+                               "says the resolution, got ";
+  support::write_text(folder / "phone.yml", entries_of(160) + "Conv-input:96x96x3-output:48x48x24: {mean: 1}\n");
+  CHECK(said(folder / "phone.yml") ==
+        expected + "Conv-input:160x160x3-output:80x80x24 and Conv-input:96x96x3-output:48x48x24");
+  support::write_text(folder / "phone.yml", "Logits-input:1x1x1536-output:1000: {mean: 1}\n");
+  CHECK(said(folder / "phone.yml") == expected + "no such entry");
+  support::write_text(folder / "phone.yml", entries_of(160));
   std::filesystem::rename(folder / "phone.yml", folder / "160_lookup_table.yml");
   CHECK(said(folder) == "note10: expected one table for resolution 160, got two");
 }
 
-TEST_CASE("tables of networks without squeeze-excite are told from broken ones") {
+TEST_CASE("ProxylessNAS' own table predicts its sub-networks as ProxylessNAS does, to the bit") {
+  using proxyless =
+      search_space<ofa_proxyless_nas, width<1.0>, depth<2, 3, 4>, expand<3, 6>, kernel<3, 5>, resolution<224>>;
+  const std::filesystem::path golden = DYNOFA_SOURCE_DIR "/tests/golden"; // what mobile_trim.yaml says of kernels 3, 5
+  const dynofa::latency_table table = load_latency_table(golden / "mobile_trim.yaml");
+  CHECK(table.device == "mobile_trim");
+  CHECK(table.at(224, "Logits-input:7x7x1280-output:1000").std.count() == doctest::Approx(std::sqrt(0.0558376668)));
+  const table_model model(proxyless::description, table);
+  const auto cases = nlohmann::json::parse(map_file(golden / "mobile_trim.json").text());
+  REQUIRE(cases.size() == 8);
+  for (const auto& one : cases) CHECK(model(read_arch(one.at("arch"))) == one.at("ms").get<double>());
+  const cost_extremes found = find_extremes(model.costs());
+  CHECK(found.least.cost <= cases[0].at("ms").get<double>());
+  CHECK(found.most.cost >= cases[1].at("ms").get<double>());
+  CHECK(examine(table, proxyless::description).missing.empty());
+
+  const auto lacks = [&](const dynofa::space_description& space) {
+    const std::string all = support::sentence([&] { table_model(space, table); });
+    const std::string expected = "latency table of mobile_trim, resolution 224: expected an entry ";
+    REQUIRE(all.starts_with(expected));
+    return all.substr(expected.size());
+  };
+  CHECK(lacks(search_space<ofa_proxyless_nas, width<1.0>, depth<2>, expand<3, 6>, kernel<3, 7>,
+                           resolution<224>>::description) ==
+        "expanded_conv-input:112x112x16-output:56x56x24-expand:3-kernel:7-stride:2-idskip:0, got none");
+  CHECK(lacks(search_space<ofa_proxyless_nas, width<1.0>, depth<2>, expand<4>, kernel<3>, resolution<224>>::description)
+            .find("-expand:4-") != std::string::npos);
+  CHECK(
+      lacks(search_space<ofa_mobilenet_v3, width<1.0>, depth<2>, expand<3>, kernel<3>, resolution<224>>::description) ==
+      "Conv-input:224x224x3-output:112x112x16, got none");
+}
+
+TEST_CASE("a key of no grammar is named") {
   const support::scratch_folder scratch;
   const auto path = scratch.path() / "96_lookup_table.yaml";
-  const auto with = [&](const std::string& key) {
-    support::write_text(path, key + ": {mean: 1}\n");
-    return said(path);
-  };
-  CHECK(
-      with("expanded_conv-input:12x12x48-output:6x6x96-expand:144-kernel:3-stride:2-idskip:0") ==
-      "96_lookup_table.yaml: expected once-for-all's tables of MobileNetV3, whose keys end with -se: (squeeze-excite) "
-      "and -hs: (h-swish), got one of ProxylessNAS or MobileNetV2, whose keys end with -idskip: "
-      "\"expanded_conv-input:12x12x48-output:6x6x96-expand:144-kernel…\"");
-  CHECK(with("expanded_conv-input:12x12x48-output:6x6").find("a key of once-for-all's latency tables") !=
-        std::string::npos);
+  support::write_text(path, "expanded_conv-input:12x12x48-output:6x6: {mean: 1}\n");
+  CHECK(said(path) == "96_lookup_table.yaml: expected a key of once-for-all's or ProxylessNAS' latency tables, got "
+                      "\"expanded_conv-input:12x12x48-output:6x6\"");
 }
 
 TEST_CASE("NaN in a JSON table is named with its line") {

@@ -55,6 +55,21 @@ TEST_CASE("evolution stopped and resumed is evolution") {
   CHECK(second.state().generation == whole.generation);
 }
 
+TEST_CASE("an evolution in ProxylessNAS is resumed as if never stopped, inactive genes and all") {
+  const space_description space = tiny_proxyless()->space;
+  const auto costs = count_model::macs(space);
+  const double most = 0.5 * costs(largest(space));
+  const auto whole = search::evolution(space, accuracy, costs, most, brief());
+  auto options = brief();
+  options.on_progress = [](const search::progress& p) { return p.done < 5; };
+  search::evolution_search first(space, accuracy, costs, most, options);
+  CHECK_FALSE(first.run());
+  const auto stored = nlohmann::json::parse(nlohmann::json(first.state()).dump());
+  search::evolution_search second(space, accuracy, costs, most, brief(), search::read_evolution_state(stored, space));
+  CHECK(second.run());
+  CHECK(nlohmann::json(second.state()).at("population") == nlohmann::json(whole).at("population"));
+}
+
 TEST_CASE("an evolution's state is refused for another limit, model or option, naming which") {
   const auto latency = small_costs();
   const auto state = search::evolution(small_space(), accuracy, latency, middle_cost(), brief());

@@ -10,6 +10,7 @@
 #include "support/no_more_threads.hpp"
 #include "support/sentence.hpp"
 #include <atomic>
+#include <cmath>
 #include <cstring>
 
 namespace dynofa_test::search_pareto {
@@ -103,6 +104,47 @@ TEST_CASE("by seed, whatever the threads, stopped and resumed as if never stoppe
   options = brief();
   options.stop = source.get_token();
   CHECK_FALSE(search::pareto_search(small_space(), accuracy, latency, options).run());
+}
+
+TEST_CASE("ProxylessNAS, whose stages differ in depth, is searched by the same calls and resumed as if never stopped") {
+  const space_description space = tiny_proxyless()->space;
+  const auto costs = count_model::macs(space);
+  const auto whole = search::pareto(space, accuracy, costs, brief(3000));
+  for (std::size_t i = 0; i < whole.limits.size(); ++i) {
+    const auto& best = whole.best(i);
+    CHECK(is_legal(space, best.arch));
+    CHECK(best.arch.d.back() == 1);
+    CHECK(best.cost <= whole.limits[i].limit);
+    CHECK(best.cost == double(make_plan(space, best.arch).macs()));
+    CHECK(best.accuracy == accuracy(best.arch));
+  }
+  auto options = brief(3000);
+  int steps = 0;
+  options.on_progress = [&](const search::progress&) { return ++steps < 2; };
+  search::pareto_search first(space, accuracy, costs, options);
+  CHECK_FALSE(first.run());
+  const auto stored = nlohmann::json::parse(nlohmann::json(first.state()).dump());
+  search::pareto_search second(space, accuracy, costs, brief(3000), search::read_pareto_state(stored, space));
+  CHECK(second.run());
+  CHECK(same(whole, second.state()));
+
+  search::improver improve(space, accuracy, costs);
+  const auto range = find_extremes(costs.costs());
+  const double most = std::sqrt(range.least.cost * range.most.cost);
+  random_stream random(2, "start");
+  for (int n = 0; n < 3; ++n) {
+    const auto c = improve(
+        random_arch(space, random), most, [](const auto&) {}, [](auto) { return false; });
+    REQUIRE(c.cost <= most);
+    for (const gene& g : space.genes()) {
+      if (g.kind == gene_kind::resolution) continue; // which a climb keeps
+      for (std::size_t i = 0; i < space.offer_count(g); ++i) {
+        arch a = c.arch;
+        a.set(g, space.offer(g, i));
+        CHECK((costs(a) > most || accuracy(a) <= c.accuracy));
+      }
+    }
+  }
 }
 
 TEST_CASE("a state of other models, limits or another seed is refused, naming which") {

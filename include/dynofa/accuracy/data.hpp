@@ -37,49 +37,54 @@ inline bool is_accuracy_dict(std::string_view source) {
   return take('{') && take('"') && take('{');
 }
 
-/// `a`, which has the genes of the blocks that run and of no others, with `per_stage` blocks in each stage.
-inline arch with_inactive_blocks(const arch& a, std::size_t per_stage) {
+/// `a`, which has the genes of the blocks that run and of no others, with `blocks_of(s)` blocks in stage s.
+template <class BlocksOf>
+arch with_inactive_blocks(const arch& a, BlocksOf blocks_of) {
   arch whole = a;
   whole.ks = {}, whole.e = {};
   std::size_t next = 0;
-  for (const std::size_t depth : a.d) {
-    for (std::size_t i = 0; i < per_stage; ++i) {
-      const std::size_t from = next + (i < depth ? i : 0);
+  for (std::size_t s = 0; s < a.d.size(); next += a.d[s++])
+    for (std::size_t i = 0; i < blocks_of(s); ++i) {
+      const std::size_t from = next + (i < a.d[s] ? i : 0);
       whole.ks.push_back(a.ks[from]), whole.e.push_back(a.e[from]);
     }
-    next += depth;
-  }
   return whole;
 }
 
-/// Where no architecture has genes of blocks that do not run, these are added: each stage gets as many blocks as the
-/// deepest stage of all has. They do not count, but the genes' places do.
-inline void add_inactive_blocks(std::span<measured_arch> data) {
+/// Where no architecture has genes of blocks that do not run, these are added: each stage gets as many blocks as it has
+/// in `space`, or, without one, as the deepest stage of all has. They do not count, but the genes' places do.
+inline void add_inactive_blocks(std::span<measured_arch> data, const space_description* space) {
   std::size_t per_stage = 0, most_stages = 0;
   for (const auto& [a, accuracy] : data) {
     std::size_t active = 0;
-    for (const std::size_t depth : a.d) {
-      if (depth == 0) return;
+    for (std::size_t s = 0; s < a.d.size(); ++s) {
+      const std::size_t depth = a.d[s];
+      if (depth == 0 || (space && (s >= space->stages.size() || depth > space->blocks_of(s)))) return;
       active += depth, per_stage = std::max(per_stage, depth);
     }
     if (a.ks.size() != active || a.e.size() != active) return;
     most_stages = std::max<std::size_t>(most_stages, a.d.size());
   }
   if (per_stage * most_stages > max_blocks) return;
-  for (measured_arch& one : data) one.arch = with_inactive_blocks(one.arch, per_stage);
+  for (measured_arch& one : data)
+    one.arch = with_inactive_blocks(one.arch, [&](std::size_t s) { return space ? space->blocks_of(s) : per_stage; });
 }
 
 } // namespace detail
 
 /// Reads JSON lines `{"ks": […], "e": […], "d": […], "r": 160, "top1": 0.55}`, other fields and empty lines ignored, or
 /// once-for-all's acc.dict, `{"{\"ks\": […], …}": 0.55, …}`; architectures as `read_arch` takes them, or all of them
-/// without the genes of blocks that do not run. Throws errc::bad_file with the line or the entry for whatever is wrong,
-/// for more than 10^6 architectures, and for none at all.
+/// without the genes of blocks that do not run. `space` is the one that they are of, as far as stages and blocks go; it
+/// has to be given where stages have different numbers of blocks, as ProxylessNAS' do. Throws errc::bad_file with the
+/// line or the entry for whatever is wrong, for more than 10^6 architectures, and for none at all.
 inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
-                                                      const std::string& where = "accuracy data") {
+                                                      const std::string& where = "accuracy data",
+                                                      const space_description* space = nullptr) {
   std::vector<measured_arch> data;
-  const auto misshapen = [](const std::string& place, const arch& a) {
-    return error(errc::bad_file, place, "as many ks as e, a whole number per d",
+  const auto misshapen = [&](const std::string& place, const arch& a) {
+    return error(errc::bad_file, place,
+                 space ? text(space->block_count(), " ks and e, ", space->stages.size(), " d")
+                       : "as many ks as e, a whole number per d",
                  text(a.ks.size(), ", ", a.e.size(), " and ", a.d.size()));
   };
   const auto add = [&](const nlohmann::json& json, double accuracy, const std::string& place) {
@@ -108,13 +113,20 @@ inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
       add(json, detail::json_field(json, place).object()["top1"].number(least, most), place);
     });
   if (data.empty()) throw error(errc::bad_file, where, "at least one line", "none");
-  detail::add_inactive_blocks(data);
-  for (std::size_t i = 0; i < data.size(); ++i)
-    if (!data[i].arch.well_formed()) throw misshapen(text(where, ", architecture ", i + 1), data[i].arch);
+  if (space)
+    for (measured_arch& one : data) one.arch = with_all_depths(*space, one.arch);
+  detail::add_inactive_blocks(data, space);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    arch& a = data[i].arch;
+    if (space) a.uneven = detail::uneven_blocks(*space);
+    if (!a.well_formed() || (space && (a.d.size() != space->stages.size() || a.ks.size() != space->block_count())))
+      throw misshapen(text(where, ", architecture ", i + 1), a);
+  }
   return data;
 }
-inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path& path) {
-  return parse_accuracy_data(map_file(path).text(), path.string());
+inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path& path,
+                                                     const space_description* space = nullptr) {
+  return parse_accuracy_data(map_file(path).text(), path.string(), space);
 }
 
 /// `space` as the data shows it: with the data's resolutions instead of its own (a super-network can be measured at

@@ -66,14 +66,17 @@ public:
   /// The inputs that are one, ascending within kernels, ratios and resolution. Throws errc::invalid_arch for an
   /// architecture of another form and for choices without an input.
   ones operator()(const arch& a) const {
-    if (a.ks.size() != kernels_.size() || a.e.size() != expands_.size() || a.d.size() != stage_blocks_.size() ||
+    if (a.ks.size() != kernels_.size() || a.e.size() != expands_.size() || a.d.size() > stage_blocks_.size() ||
         a.r >= resolution_.size())
       refuse(a);
+    for (std::size_t s = a.d.size(); s < only_depths_.size(); ++s)
+      if (only_depths_[s] == 0) refuse(a);
     ones found;
     std::int16_t illegal = resolution_[a.r];
     const auto each = [&](const std::vector<block_inputs>& inputs, const auto& values) {
       for (std::size_t s = 0, first = 0; s < stage_blocks_.size(); first += stage_blocks_[s++])
-        for (std::size_t b = first; b < first + std::min(a.d[s], stage_blocks_[s]); ++b) {
+        for (std::size_t b = first, end = first + std::min(s < a.d.size() ? a.d[s] : only_depths_[s], stage_blocks_[s]);
+             b < end; ++b) {
           const std::int16_t input = inputs[b](values[b]);
           illegal = std::min(illegal, input);
           found.push_back(input);
@@ -101,8 +104,11 @@ private:
   /// `values(gene)`: those that have an input.
   template <class Values>
   feature_layout(const space_description& space, Values values) {
-    for (std::size_t s = 0; s < space.stages.size(); ++s)
+    for (std::size_t s = 0; s < space.stages.size(); ++s) {
+      const choices& depths = space.stages[s].depths;
       stage_blocks_.push_back(static_cast<std::uint8_t>(space.blocks_of(s)));
+      only_depths_.push_back(depths.size() == 1 ? depths.front() : std::uint8_t{0});
+    }
     for (const gene_kind kind : {gene_kind::kernel, gene_kind::expand})
       for (const gene& g : space.genes())
         if (g.kind == kind) {
@@ -117,8 +123,9 @@ private:
 
   std::size_t size_ = 0;
   inline_vector<std::uint8_t, max_stages> stage_blocks_;
-  std::vector<block_inputs> kernels_, expands_; ///< by block
-  std::vector<std::int16_t> resolution_;        ///< by pixels; −1: none
+  inline_vector<std::uint8_t, max_stages> only_depths_; ///< of stages that offer one, which files may leave out; else 0
+  std::vector<block_inputs> kernels_, expands_;         ///< by block
+  std::vector<std::int16_t> resolution_;                ///< by pixels; −1: none
 };
 
 } // namespace dynofa

@@ -21,8 +21,9 @@ public:
   std::size_t size() const { return 3 * space_.block_count() + 3; }
 
   /// Writes size() numbers. Throws errc::invalid_arch for an architecture that the space does not contain.
-  void operator()(const arch& a, std::span<float> out) const {
-    if (!is_legal(space_, a)) validate(space_, a);
+  void operator()(const arch& given, std::span<float> out) const {
+    if (!is_legal(space_, given)) validate(space_, given);
+    const arch a = with_all_depths(space_, given);
     const auto scaled = [](decimal value, const auto& offered) {
       const auto low = decimal(offered.min()).thousandths, high = decimal(offered.max()).thousandths;
       return low == high ? 0.0f

@@ -58,7 +58,7 @@ inline bound_statistics load_statistics(const std::filesystem::path& path, const
   };
   number("dynofa.supernet_hash", s.supernet_hash, 16);
   number("dynofa.images", s.images, 10);
-  s.arch = parse_arch(metadata("dynofa.arch"));
+  s.arch = conform(net.space, parse_arch(metadata("dynofa.arch")));
   s.preprocessing = detail::parse_bounded(metadata("dynofa.preprocessing"), where).get<data::preprocessing>();
 
   if (s.supernet_hash != net.hash())

@@ -71,7 +71,7 @@ public:
           throw error(errc::mismatch, "family level", "one latency per device", "two of " + level.latency[i].device);
     }
     for (const auto& other : levels_)
-      if (other.arch == level.arch)
+      if (other.arch == p.arch)
         throw error(errc::mismatch, "family", "each architecture once", text("a second ", level.arch));
     level.arch = p.arch;
     insert(std::move(level));

@@ -14,7 +14,7 @@ namespace dynofa {
 /// cost(a) = head(r) + Σ over active blocks cost(r, block, kernel, ratio) + tail(r), added in the order of the network.
 class additive_costs {
 public:
-  /// `cost(block, r, add)` calls `add(value)` for each part of a block's cost. Throws what `cost` throws.
+  /// `cost(plan, n, add)` calls `add(value)` for each part of the cost of a plan's block n. Throws what `cost` throws.
   template <class Cost>
   additive_costs(const space_description& space, Cost cost)
       : space_{space}
@@ -34,17 +34,18 @@ public:
         heads_[ri] = 0;
         tails_[ri].clear();
         bool behind = false; // the elastic blocks
-        for (const block& b : make_plan(space, a).blocks) {
-          if (b.gene >= 0) {
-            const auto n = static_cast<std::size_t>(b.gene);
-            double& sum = blocks_[place(ri, n, space.stages[space.stage_of(n)].variant_index(a.choice(n)))];
+        const plan p = make_plan(space, a);
+        for (std::size_t n = 0; n < p.blocks.size(); ++n) {
+          if (p.blocks[n].gene >= 0) {
+            const auto g = static_cast<std::size_t>(p.blocks[n].gene);
+            double& sum = blocks_[place(ri, g, space.stages[space.stage_of(g)].variant_index(a.choice(g)))];
             sum = 0;
-            cost(b, r, [&](double part) { sum += part; });
+            cost(p, n, [&](double part) { sum += part; });
             behind = true;
           } else if (!behind) {
-            cost(b, r, [&](double part) { heads_[ri] += part; });
+            cost(p, n, [&](double part) { heads_[ri] += part; });
           } else {
-            cost(b, r, [&](double part) { tails_[ri].push_back(part); });
+            cost(p, n, [&](double part) { tails_[ri].push_back(part); });
           }
         }
       });
@@ -67,14 +68,15 @@ public:
   /// Cost of a whole network, about 20 additions; throws errc::invalid_arch for one of another form or resolution.
   double operator()(const arch& a) const {
     const int index = resolution_index(a.r);
-    if (index < 0 || a.ks.size() + 1 != first_.size() || a.e.size() != a.ks.size() ||
-        a.d.size() != space_.stages.size())
+    if (index < 0 || a.ks.size() + 1 != first_.size() || a.e.size() != a.ks.size() || a.d.size() > space_.stages.size())
       refuse(a);
     const auto ri = static_cast<std::size_t>(index);
     double sum = heads_[ri];
-    for (std::size_t s = 0, first = 0; s < a.d.size(); first += stage_blocks_[s++]) {
+    for (std::size_t s = 0, first = 0; s < stage_blocks_.size(); first += stage_blocks_[s++]) {
       const stage_description& stage = space_.stages[s];
-      for (std::size_t b = first; b < first + std::min(a.d[s], stage_blocks_[s]); ++b) {
+      if (s >= a.d.size() && stage.depths.size() > 1) refuse(a); // files may leave out the depth of one choice
+      const std::uint8_t depth = s < a.d.size() ? a.d[s] : stage.depths.front();
+      for (std::size_t b = first; b < first + std::min(depth, stage_blocks_[s]); ++b) {
         const std::size_t variant = stage.variant_index(a.choice(b));
         if (variant == stage.variant_count()) refuse(a);
         sum += blocks_[place(ri, b, variant)];

@@ -34,7 +34,7 @@ public:
   }
 
   /// Block `n` of the deepest networks at resolution r with choices k and e.
-  block block_at(int r, std::size_t n, const block_choice& c) const { return plan_at(r, c).blocks[n]; }
+  const block& block_at(int r, std::size_t n, const block_choice& c) const { return plan_at(r, c).blocks[n]; }
 
   /// The time of block `n`, from measured resolutions only; `skip` counts as not measured.
   latency_entry between(int r, std::size_t n, const block_choice& c, int skip = 0) const {
@@ -55,22 +55,25 @@ public:
   }
   /// The measured time of block `n`, or one from the corners of its resolution.
   latency_entry entry(int r, std::size_t n, const block_choice& c) const {
-    const auto* found = table_.find(r, timed_key(block_at(r, n, c)));
+    const auto* found = table_.find(r, timed_key(plan_at(r, c), n));
     return found ? *found : within(r, n, c);
   }
   /// From the four corners.
   latency_entry within(int r, std::size_t n, const block_choice& c) const {
-    const block b = block_at(r, n, c);
-    if (b.gene < 0) return table_.at(r, timed_key(b));
+    const block& b = block_at(r, n, c);
+    if (b.gene < 0) return table_.at(r, timed_key(plan_at(r, c), n));
     const auto& stage = space_.stages[space_.stage_of(static_cast<std::size_t>(b.gene))];
     const std::array kernels{stage.kernels.min(), stage.kernels.max()};
     const std::array expands{stage.expands.min(), stage.expands.max()};
-    const auto corner = [&](std::size_t i, std::size_t j) { return block_at(r, n, {kernels[i], expands[j]}); };
+    const auto corner = [&](std::size_t i, std::size_t j) -> const plan& {
+      return plan_at(r, {kernels[i], expands[j]});
+    };
+    const auto mid = [&](std::size_t j) { return corner(0, j).blocks[n].mid_channels; };
     const auto share = [](double x, double low, double high) { return high > low ? (x - low) / (high - low) : 0.0; };
     const double tk = share(b.kernel * b.kernel, kernels[0] * kernels[0], kernels[1] * kernels[1]);
-    const double te = share(b.mid_channels, corner(0, 0).mid_channels, corner(0, 1).mid_channels);
+    const double te = share(b.mid_channels, mid(0), mid(1));
     const auto row = [&](std::size_t i) {
-      return mix(table_.at(r, timed_key(corner(i, 0))), table_.at(r, timed_key(corner(i, 1))), te);
+      return mix(table_.at(r, timed_key(corner(i, 0), n)), table_.at(r, timed_key(corner(i, 1), n)), te);
     };
     return mix(row(0), row(1), tk);
   }
@@ -120,12 +123,15 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
     if (is > 0) errors.push_back(std::abs(figure(guess, latency_statistic::median).count() / is - 1));
   };
   std::set<std::pair<int, std::string>> seen; // later blocks of a stage share keys
-  const auto visit = [&](int r, std::size_t n, const block& b, const block_choice& c) {
-    const std::string key = timed_key(b);
+  const auto visit = [&](int r, const plan& p, std::size_t n, const block_choice& c) {
+    const block& b = p.blocks[n];
+    const std::string key = timed_key(p, n);
     if (!seen.insert({r, key}).second) return;
-    for_each_operation(b, [&](const operation_key& operation) { // what runs inside it
+    bool inside = false; // the first operation, which has the time
+    for_each_operation(p, n, [&](const operation_key& operation) {
+      if (!std::exchange(inside, true)) return;
       const std::string inner = to_string(operation);
-      if (inner != key && !given.find(r, inner)) filled.resolutions[r][inner].fused = true;
+      if (!given.find(r, inner)) filled.resolutions[r][inner].fused = true;
     });
     if (const auto* truth = given.find(r, key)) {
       if (b.gene >= 0 && !space.stages[space.stage_of(static_cast<std::size_t>(b.gene))].is_corner(c))
@@ -138,9 +144,9 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
   };
   for (int r : resolutions)
     for_each_deepest(space, r, [&](const arch& a) {
-      const auto blocks = make_plan(space, a).blocks;
-      for (std::size_t n = 0; n < blocks.size(); ++n)
-        visit(r, n, blocks[n], blocks[n].gene < 0 ? a.choice(0) : a.choice(static_cast<std::size_t>(blocks[n].gene)));
+      const plan p = make_plan(space, a);
+      for (std::size_t n = 0; n < p.blocks.size(); ++n)
+        visit(r, p, n, a.choice(p.blocks[n].gene < 0 ? 0 : static_cast<std::size_t>(p.blocks[n].gene)));
     });
   table = std::move(filled);
   report.held_out = errors.size();

@@ -1,23 +1,24 @@
 #pragma once
 #include "dynofa/core/error.hpp"
-#include "dynofa/core/file.hpp"
+#include "dynofa/core/number.hpp"
 #include "dynofa/model/plan.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
+#include <utility>
 
 namespace dynofa {
 
-/// One timed operation as once-for-all's latency tables name it:
+/// One timed operation as the latency tables of once-for-all and ProxylessNAS name it. A network with squeeze-excite or
+/// h-swish in its blocks has full keys, any other plain ones:
 ///
 ///     Conv-input:160x160x3-output:80x80x24
 ///     expanded_conv-input:80x80x24-output:40x40x32-expand:72-kernel:3-stride:2-idskip:0-se:0-hs:0
+///     expanded_conv-input:112x112x16-output:56x56x24-expand:6-kernel:3-stride:2-idskip:0
 ///     Conv_1-input:5x5x192-output:5x5x1152   AvgPool2D-…   Conv_2-…   Logits-input:1x1x1536-output:1000
 ///
 /// What ResNet has besides is named alike; once-for-all has no tables of it:
@@ -25,7 +26,9 @@ namespace dynofa {
 ///     dense_conv-input:80x80x32-output:80x80x64-expand:0-kernel:3-stride:1-idskip:0   MaxPool-…
 ///     bottleneck-input:40x40x64-output:40x40x256-expand:88-kernel:3-stride:1-idskip:0
 ///
-/// `expand` is the number of mid channels, not the ratio. A key holds everything that the time depends on.
+/// `expand` is the number of mid channels, in a plain key the ratio. A key holds everything that the time depends on:
+/// what no published table has is added at its end, `-act:relu` for an activation that the form does not imply and
+/// `-expansion:1` for a ratio of one that is computed all the same.
 struct operation_key {
   enum class kind : std::uint8_t {
     conv,
@@ -40,8 +43,12 @@ struct operation_key {
   };
   kind type = kind::conv;
   int in_size = 1, in_channels = 1, out_size = 1, out_channels = 1;
-  int expand = 0, kernel = 0, stride = 0; ///< of an expanded_conv only, as the three below
-  bool idskip = false, squeeze_excite = false, h_swish = false;
+  bool plain = false; ///< of an expanded_conv only, as all below
+  decimal expand = {};
+  int kernel = 0, stride = 0;
+  bool idskip = false, squeeze_excite = false;
+  activation act = activation::relu;
+  bool expansion = false; ///< has an expansion convolution although mid channels are as many as input channels
 
   friend constexpr bool operator==(const operation_key&, const operation_key&) = default;
 };
@@ -49,10 +56,15 @@ struct operation_key {
 namespace detail {
 inline constexpr std::string_view operation_words[] = {"Conv",   "expanded_conv", "Conv_1",     "AvgPool2D", "Conv_2",
                                                        "Logits", "dense_conv",    "bottleneck", "MaxPool"};
+inline constexpr std::pair<activation, std::string_view> key_activations[] = {{activation::relu, "relu"},
+                                                                              {activation::relu6, "relu6"},
+                                                                              {activation::h_swish, "h_swish"},
+                                                                              {activation::identity, "identity"}};
 
-/// What follows a key's first word, for its writer and its reader: `part(word, number)` in order until one says false.
-template <class Key, class Part>
-bool visit_parts(Key& k, Part part) {
+/// What follows a key's first word, for its writer and its reader: `part(word, value)` in order until one says false.
+/// `part.has(word, wanted)` says whether an optional part is there: the writer as it is told, the reader by looking.
+template <class Part>
+bool visit_parts(operation_key& k, Part& part) {
   const auto image = [&](const char* word, auto& size, auto& channels) {
     if (!part(word, size)) return false;
     int width = size;
@@ -63,19 +75,78 @@ bool visit_parts(Key& k, Part part) {
   if (!image("-output:", k.out_size, k.out_channels)) return false;
   using enum operation_key::kind;
   if (k.type != expanded_conv && k.type != dense_conv && k.type != bottleneck) return true;
-  return part("-expand:", k.expand) && part("-kernel:", k.kernel) && part("-stride:", k.stride) &&
-         part("-idskip:", k.idskip) &&
-         (k.type != expanded_conv || (part("-se:", k.squeeze_excite) && part("-hs:", k.h_swish)));
+  if (!part("-expand:", k.expand) || !part("-kernel:", k.kernel) || !part("-stride:", k.stride) ||
+      !part("-idskip:", k.idskip))
+    return false;
+  const activation given = k.act;
+  const bool is_full = k.type == expanded_conv && part.has("-se:", !k.plain);
+  k.plain = k.type == expanded_conv && !is_full;
+  k.act = k.plain ? activation::relu6 : activation::relu;
+  if (is_full) {
+    bool h_swish = given == activation::h_swish;
+    if (!part("-se:", k.squeeze_excite) || !part("-hs:", h_swish)) return false;
+    k.act = h_swish ? activation::h_swish : activation::relu;
+  }
+  if (part.has("-act:", given != k.act)) {
+    k.act = given;
+    if (!part("-act:", k.act)) return false;
+  }
+  return !part.has("-expansion:", k.expansion) || part("-expansion:", k.expansion);
 }
+
+struct key_writer {
+  std::string s;
+  template <class Value>
+  bool operator()(const char* word, const Value& value) {
+    s.append(word);
+    if constexpr (std::is_same_v<Value, activation>) {
+      for (const auto& [act, name] : key_activations)
+        if (act == value) s.append(name);
+    } else {
+      const decimal number(value);
+      s.append(number.is_whole() ? std::to_string(int(number)) : text(number));
+    }
+    return true;
+  }
+  bool has(const char*, bool wanted) const { return wanted; }
+};
+
+struct key_reader {
+  std::string_view s;
+  template <class Value>
+  bool operator()(const char* word, Value& into) {
+    if (!has(word, true)) return false;
+    s.remove_prefix(std::string_view(word).size());
+    if constexpr (std::is_same_v<Value, activation>) {
+      const std::string_view name = s.substr(0, s.find('-'));
+      s.remove_prefix(name.size());
+      for (const auto& [act, known] : key_activations)
+        if (known == name) return into = act, true;
+      return false;
+    } else {
+      constexpr int most = std::is_same_v<Value, bool> ? 1 : 1 << 20;
+      const std::string_view digits = s.substr(0, s.find_first_not_of("0123456789."));
+      const auto number = parse_number<double>(digits);
+      const auto exact = number ? decimal::exactly(*number) : std::nullopt;
+      if (!exact || *exact > decimal(most)) return false;
+      if constexpr (std::is_same_v<Value, decimal>)
+        into = *exact;
+      else if (exact->is_whole())
+        into = static_cast<Value>(int(*exact));
+      else
+        return false;
+      s.remove_prefix(digits.size());
+      return true;
+    }
+  }
+  bool has(std::string_view word, bool) const { return s.starts_with(word); }
+};
 } // namespace detail
 
-inline std::string to_string(const operation_key& k) {
-  std::string s(detail::operation_words[static_cast<int>(k.type)]);
-  detail::visit_parts(k, [&](const char* word, int number) {
-    s.append(word).append(std::to_string(number));
-    return true;
-  });
-  return s;
+inline std::string to_string(operation_key k) {
+  detail::key_writer writer{std::string(detail::operation_words[static_cast<int>(k.type)])};
+  detail::visit_parts(k, writer);
+  return std::move(writer.s);
 }
 
 /// The key that `s` writes; nothing if it is not of the grammar, not square, or has numbers above 2^20.
@@ -84,39 +155,34 @@ inline std::optional<operation_key> find_operation_key(std::string_view s) {
   const auto word = std::find(std::begin(words), std::end(words), s.substr(0, s.find('-')));
   if (word == std::end(words)) return std::nullopt;
   operation_key k{.type = static_cast<operation_key::kind>(word - words)};
-  s.remove_prefix(word->size());
-  const auto read = [&](std::string_view before, auto& into) {
-    if (!s.starts_with(before)) return false;
-    s.remove_prefix(before.size());
-    int n = 0;
-    const auto [end, fault] = std::from_chars(s.data(), s.data() + s.size(), n);
-    const int most = std::is_same_v<decltype(into), bool&> ? 1 : 1 << 20;
-    if (fault != std::errc{} || n < 0 || n > most || (s[0] == '0' && end != s.data() + 1)) return false;
-    into = static_cast<std::remove_reference_t<decltype(into)>>(n);
-    s.remove_prefix(static_cast<std::size_t>(end - s.data()));
-    return true;
-  };
-  if (!detail::visit_parts(k, read) || !s.empty()) return std::nullopt;
+  detail::key_reader reader{s.substr(word->size())};
+  // One key has one name: no zeros in front, nothing said that goes without saying.
+  if (!detail::visit_parts(k, reader) || !reader.s.empty() || to_string(k) != s) return std::nullopt;
   return k;
 }
 /// As above; throws errc::bad_file.
 inline operation_key parse_operation_key(std::string_view s, std::string_view where = "latency table") {
   if (auto k = find_operation_key(s)) return *k;
-  if (s.starts_with("expanded_conv") && s.find("-se:") == s.npos && find_operation_key(text(s, "-se:0-hs:0")))
-    throw error(errc::bad_file, where,
-                "once-for-all's tables of MobileNetV3, whose keys end with -se: (squeeze-excite) and -hs: (h-swish)",
-                text("one of ProxylessNAS or MobileNetV2, whose keys end with -idskip: ", printable(s)));
-  throw error(errc::bad_file, where, "a key of once-for-all's latency tables", printable(s));
+  throw error(errc::bad_file, where, "a key of once-for-all's or ProxylessNAS' latency tables", printable(s));
 }
 
-/// Calls `visit(key)` for the operations of one block in their order: one, or for final_expand two (Conv_1 and the
-/// pooling).
+/// Whether keys of a network are plain: no block has squeeze-excite or h-swish.
+constexpr bool has_plain_keys(const space_description& space) {
+  return space.first_act != activation::h_swish &&
+         std::none_of(space.stages.begin(), space.stages.end(),
+                      [](const stage_description& s) { return s.squeeze_excite || s.act == activation::h_swish; });
+}
+
+/// Calls `visit(key)` for the operations of block n of a plan in their order: one, or for final_expand two (Conv_1 and
+/// the pooling), unless the classifier follows it: then Logits names pooling and classifier as one, as in ProxylessNAS.
 ///
 /// once-for-all writes mid channels as round(c_in · e) without make_divisible. Widths are multiples of 8 and ratios
 /// whole numbers, so a plan's mid channels are the same number. The second and later blocks of a stage share keys,
 /// since they are the same work.
 template <class Visit>
-void for_each_operation(const block& b, Visit visit) {
+void for_each_operation(const plan& p, std::size_t n, Visit visit) {
+  const block& b = p.blocks[n];
+  const auto kind_of = [&](std::size_t i) { return i < p.blocks.size() ? p.blocks[i].kind : block_kind::stem; };
   operation_key k{
       .in_size = b.in_size, .in_channels = b.in_channels, .out_size = b.out_size, .out_channels = b.out_channels};
   switch (b.kind) {
@@ -130,16 +196,21 @@ void for_each_operation(const block& b, Visit visit) {
     k.type = b.kind == block_kind::convolution  ? operation_key::kind::dense_conv
              : b.kind == block_kind::bottleneck ? operation_key::kind::bottleneck
                                                 : operation_key::kind::expanded_conv;
-    k.expand = b.mid_channels;
+    k.plain = k.type == operation_key::kind::expanded_conv && has_plain_keys(p.space);
+    k.expand = !k.plain     ? decimal(b.mid_channels)
+               : b.gene < 0 ? decimal(1)
+                            : p.arch.e[static_cast<std::size_t>(b.gene)];
     k.kernel = b.kernel;
     k.stride = b.stride;
     k.idskip = b.residual;
     k.squeeze_excite = b.se_channels > 0;
-    k.h_swish = b.act == activation::h_swish;
+    k.act = b.act;
+    k.expansion = b.kind == block_kind::inverted_residual && b.mid_channels == b.in_channels;
     break;
   case block_kind::final_expand:
     k.type = operation_key::kind::conv_1;
     k.out_size = b.in_size;
+    if (kind_of(n + 1) == block_kind::classifier) break;
     visit(k);
     k = {.type = operation_key::kind::avg_pool,
          .in_size = b.in_size,
@@ -148,15 +219,18 @@ void for_each_operation(const block& b, Visit visit) {
          .out_channels = b.out_channels};
     break;
   case block_kind::feature_mix: k.type = operation_key::kind::conv_2; break;
-  case block_kind::classifier: k.type = operation_key::kind::logits; break;
+  case block_kind::classifier:
+    k.type = operation_key::kind::logits;
+    if (kind_of(n - 1) == block_kind::final_expand) k.in_size = p.blocks[n - 1].in_size;
+    break;
   }
   visit(k);
 }
 
 /// The key that a block's time goes to: its first operation's. Whatever else the block has runs inside that.
-inline std::string timed_key(const block& b) {
+inline std::string timed_key(const plan& p, std::size_t n) {
   std::string key;
-  for_each_operation(b, [&](const operation_key& k) {
+  for_each_operation(p, n, [&](const operation_key& k) {
     if (key.empty()) key = to_string(k);
   });
   return key;

@@ -45,9 +45,9 @@ public:
   table_model(const space_description& space, const latency_table& table,
               latency_statistic which = latency_statistic::median)
       : device_{table.device}
-      , costs_{std::make_shared<const additive_costs>(space, [&](const block& b, int r, auto add) {
-        for_each_operation(b,
-                           [&](const operation_key& key) { add(figure(table.at(r, to_string(key)), which).count()); });
+      , costs_{std::make_shared<const additive_costs>(space, [&](const plan& p, std::size_t n, auto add) {
+        for_each_operation(
+            p, n, [&](const operation_key& key) { add(figure(table.at(p.arch.r, to_string(key)), which).count()); });
       })} {}
 
   double operator()(const arch& a) const { return (*costs_)(a); }
@@ -96,10 +96,13 @@ private:
 class count_model {
 public:
   static count_model macs(const space_description& space) {
-    return {"MACs", additive_costs(space, [](const block& b, int, auto add) { add(double(b.macs())); })};
+    return {"MACs",
+            additive_costs(space, [](const plan& p, std::size_t n, auto add) { add(double(p.blocks[n].macs())); })};
   }
   static count_model parameters(const space_description& space) {
-    return {"parameters", additive_costs(space, [](const block& b, int, auto add) { add(double(b.parameters())); })};
+    return {"parameters", additive_costs(space, [](const plan& p, std::size_t n, auto add) {
+              add(double(p.blocks[n].parameters()));
+            })};
   }
   double operator()(const arch& a) const { return (*costs_)(a); }
   const std::string& unit() const { return unit_; }

@@ -256,7 +256,7 @@ private:
         if (const auto& s = have.keys.find(key)->second; !s.empty()) entries[key] = summarize(s);
       for (const auto& c : of.carriers)
         for (std::size_t b = 0; b < c.keys.size(); ++b)
-          for_each_operation(c.plan.blocks[b], [&](const operation_key& inner) { // pooling runs inside final_expand
+          for_each_operation(c.plan, b, [&](const operation_key& inner) { // pooling runs inside final_expand
             const std::string key = to_string(inner);
             if (key == of.keys[c.keys[b]] || !entries.contains(of.keys[c.keys[b]])) return;
             entries[key] = {};

@@ -55,7 +55,7 @@ struct carrier_maker {
   void add(arch a) {
     a.r = static_cast<std::uint16_t>(to.r);
     profile_plan::carrier c{make_plan(space, a), {}};
-    for (const block& b : c.plan.blocks) c.keys.push_back(number_of(timed_key(b)));
+    for (std::size_t b = 0; b < c.plan.blocks.size(); ++b) c.keys.push_back(number_of(timed_key(c.plan, b)));
     to.carriers.push_back(std::move(c));
   }
 

@@ -84,7 +84,7 @@ inline table_quality examine(const latency_table& table, const space_description
       for (std::size_t n = 0; n < p.blocks.size(); ++n) {
         const block& b = p.blocks[n];
         std::vector<std::string> keys;
-        for_each_operation(b, [&](const operation_key& key) { keys.push_back(to_string(key)); });
+        for_each_operation(p, n, [&](const operation_key& key) { keys.push_back(to_string(key)); });
         const latency_entry* entry = meet(keys.front());
         for (std::size_t i = 1; i < keys.size(); ++i) meet(keys[i]);
         if (!entry || entry->fused || b.gene < 0) continue;

@@ -4,6 +4,7 @@
 #include "dynofa/model/layout.hpp"
 #include "dynofa/space/arch.hpp"
 
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -38,8 +39,9 @@ inline activation activation_of(const json_field& f) {
   throw f.fault("relu, relu6, h_swish or null", f.value().is_string() ? f.word(60) : "something else");
 }
 
-/// A ConvLayer or LinearLayer.
-inline layer_facts read_layer(const json_field& f, const char* in = "in_channels", const char* out = "out_channels") {
+/// A ConvLayer or LinearLayer. `norm`: whether a batch norm stands behind it; where it does there is no bias.
+inline layer_facts read_layer(const json_field& f, bool norm, bool bias = false, const char* in = "in_channels",
+                              const char* out = "out_channels") {
   constexpr int most = 1 << 14;
   layer_facts l;
   l.in = f[in].whole_number(1, most), l.out = f[out].whole_number(1, most);
@@ -49,6 +51,9 @@ inline layer_facts read_layer(const json_field& f, const char* in = "in_channels
   for (const char* one : {"dilation", "groups"})
     if (f.has(one) && f[one].whole_number(1, most) != 1) throw f[one].fault("1");
   if (f.has("has_shuffle") && f["has_shuffle"].boolean()) throw f["has_shuffle"].fault("no channel shuffle");
+  for (const auto& [what, wanted] : {std::pair{"use_bn", norm}, {"bias", bias}})
+    if (f.has(what) && f[what].boolean() != wanted) throw f[what].fault(wanted ? "true here" : "false here");
+  if (f.has("ops_order") && !f["ops_order"].is_word("weight_bn_act")) throw f["ops_order"].fault("weight_bn_act");
   return l;
 }
 inline void expect(const json_field& f, const char* what, int found, int wanted) {
@@ -76,14 +81,19 @@ public:
     const bool gated = conv.has("use_se") && conv["use_se"].boolean();
     const activation act = conv.has("act_func") ? activation_of(conv["act_func"]) : activation::relu6;
     expect(conv["in_channels"], "the block before gives", in, channels_);
+    if (conv.has("groups") && !conv["groups"].is_null())
+      throw conv["groups"].fault("null, a convolution of each channel by itself");
     if (out % 8 != 0) throw conv["out_channels"].fault("a multiple of 8");
     if (kernel % 2 == 0) throw conv["kernel_size"].fault("3, 5 or 7");
     channels_ = out;
     if (first) return add_first(conv, out, kernel, stride, ratio, gated, act, residual);
 
-    if (conv.has("mid_channels") && !conv["mid_channels"].is_null())
-      expect(conv["mid_channels"], "the ratio gives", conv["mid_channels"].whole_number(1, 1 << 17),
-             make_divisible(in * ratio.thousandths / 1000.0));
+    if (ratio == decimal(1)) throw conv["expand_ratio"].fault("a ratio above 1 in all blocks but the first");
+    const double mid = in * ratio.thousandths / 1000.0;
+    const bool given = conv.has("mid_channels") && !conv["mid_channels"].is_null();
+    expect(given ? conv["mid_channels"] : conv["expand_ratio"], "the ratio gives in multiples of 8",
+           given ? conv["mid_channels"].whole_number(1, 1 << 17) : static_cast<int>(std::lround(mid)),
+           make_divisible(mid));
     auto& stages = made_.space.stages;
     if (residual) {
       if (stages.empty() || stages.back().width != out || stride != 1)
@@ -100,6 +110,8 @@ public:
       made_.arch.d.push_back(0);
     }
     const std::size_t last = stages.size() - 1;
+    if (made_.arch.d[last] == ratios::capacity) // each may have a ratio of its own
+      throw f.fault(text("at most ", ratios::capacity, " blocks in a stage"), "more");
     stages[last].kernels.insert(static_cast<std::uint8_t>(kernel));
     stages[last].expands.insert(ratio);
     if (made_.arch.ks.size() == max_blocks) throw f.fault(text("at most ", max_blocks, " blocks"), "more");
@@ -142,7 +154,7 @@ inline described_network read_network_config(const nlohmann::json& json, int res
   space_description& space = made.space;
   const auto unit = [&](block_kind kind) { return all[config::word_of(kind).c_str()]; };
   const detail::json_field stem_field = unit(block_kind::stem);
-  const config::layer_facts stem = config::read_layer(stem_field);
+  const config::layer_facts stem = config::read_layer(stem_field, true);
   if (stem.in != 3 || stem.kernel != 3 || stem.stride != 2)
     throw stem_field.fault("a 3×3 convolution of 3 channels with stride 2", "another");
   space.stem_width = stem.out, space.stem_act = stem.act;
@@ -157,15 +169,19 @@ inline described_network read_network_config(const nlohmann::json& json, int res
   space.final_width = 0;
   if (has_final) {
     const detail::json_field field = unit(block_kind::final_expand);
-    const config::layer_facts last = config::read_layer(field);
+    const config::layer_facts last = config::read_layer(field, true);
     config::expect(field["in_channels"], "the last block gives", last.in, channels);
     channels = space.final_width = last.out;
+    space.head_act = last.act;
   }
   const detail::json_field mix_field = unit(block_kind::feature_mix), head_field = unit(block_kind::classifier);
-  const config::layer_facts mix = config::read_layer(mix_field),
-                            head = config::read_layer(head_field, "in_features", "out_features");
+  const config::layer_facts mix = config::read_layer(mix_field, !has_final),
+                            head = config::read_layer(head_field, false, true, "in_features", "out_features");
   config::expect(mix_field["in_channels"], "the layer before gives", mix.in, channels);
   config::expect(head_field["in_features"], "the layer before gives", head.in, mix.out);
+  if (has_final && mix.act != space.head_act)
+    throw mix_field["act_func"].fault("the activation of the layer before", "another");
+  if (head.act != activation::identity) throw head_field["act_func"].fault("null behind the classifier", "another");
   space.mix_width = mix.out, space.head_act = mix.act, space.classes = head.out;
   space.bn_epsilon = static_cast<float>(all["bn"]["eps"].positive(1));
   space.resolutions = {static_cast<std::uint16_t>(resolution)};
