@@ -54,8 +54,6 @@ struct spread {
   static constexpr bool is_width = std::is_same_v<policy_tag, tag::width>;
   static constexpr std::size_t width_choices = Space::description.width_count();
   static_assert(!one_only || given == 1, "dynofa: a sub-network has one resolution");
-  static_assert(!is_width || width_choices > 0,
-                "dynofa: the search space offers no widths: width<...> of several values belongs to it");
   static_assert(!is_width || given == 1 || given == width_choices,
                 "dynofa: width takes one value, or one for the stem and one for every stage");
   static_assert(is_width || given == 1 || (!one_only && given == stages) || (per_block && given == blocks),
@@ -111,17 +109,20 @@ private:
   static_assert((is_choice<typename Policies::tag> && ...),
                 "dynofa: a subnet chooses depth, expand, kernel, width and resolution; everything else belongs to its "
                 "search_space");
+  static_assert(Space::description.width_count() > 0 || detail::times_given<tag::width, Policies...> == 0,
+                "dynofa: the search space offers no widths: width<...> of several values belongs to it");
 
   template <std::size_t G>
   static constexpr void choose(arch& a) {
     constexpr gene g = Space::description.genes()[G];
     using policy = detail::find_policy<tag_of<g.kind>, Policies...>;
-    if constexpr (detail::is_given<policy>)
+    if constexpr (detail::is_given<policy>) {
       if constexpr (g.stage > 0 || g.kind != gene_kind::depth || !Space::description.has_deep_stem() ||
                     detail::spread<Space, policy>::given > 1)
         a.set(g, detail::spread<Space, policy>::template value<G>());
       else // one depth for all: the stem has its residual convolution at the largest only
         a.set(g, detail::spread<Space, policy>::stem_depth());
+    }
   }
   static constexpr arch build() {
     arch a = largest(Space::description);
