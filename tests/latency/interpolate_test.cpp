@@ -73,4 +73,25 @@ TEST_CASE("what cannot be interpolated changes nothing") {
   CHECK(table == damaged);
 }
 
+TEST_CASE("ResNet: ratios between the corners, at the widths that were measured") {
+  const space_description& resnet = support::tiny_resnet_space::description;
+  const auto time = [](const block& b) { // linear in mid channels, different for all widths
+    return milliseconds(1e-3 * (1 + b.in_channels) + 1e-4 * b.out_channels + 1e-5 * b.mid_channels);
+  };
+  latency_table table;
+  for (int r : {32, 64})
+    for_each_deepest(resnet, r, [&](const arch& a) {
+      if (a.e[0] == decimal(0.25)) return;
+      for (const block& b : make_plan(resnet, a).blocks) table.resolutions[r][timed_key(b)].mean = time(b);
+    });
+  const interpolation_report report = interpolate_missing(table, resnet, all);
+  CHECK(report.interpolated > 0);
+  random_stream random(1);
+  for (int i = 0; i < 50; ++i) {
+    const arch a = random_arch(resnet, random);
+    for (const block& b : make_plan(resnet, a).blocks)
+      CHECK(table.at(a.r, timed_key(b)).mean.count() == doctest::Approx(time(b).count()));
+  }
+}
+
 } // namespace dynofa_test::latency_interpolate

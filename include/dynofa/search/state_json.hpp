@@ -22,6 +22,7 @@ inline double read_cost(const json_field& f, const char* name, const char* befor
 inline candidate read_candidate(const json_field& f, const space_description& space) {
   candidate c{read_arch(f["arch"].value()), f["accuracy"].number(), read_cost(f, "cost", "latency_ms")};
   validate(space, c.arch);
+  c.arch = dealt(space, c.arch); // mutation and crossover go on from inactive genes too
   return c;
 }
 
