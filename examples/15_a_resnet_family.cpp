@@ -33,7 +33,7 @@ static int program(int argc, char** argv) {
 
   const space_description& space = ofa_resnet50_space::description;
   std::vector<arch> archs = {level<0.65, 0, 0.2, 128>{}, level<0.65, 1, 0.25, 160>{}, level<0.8, 1, 0.25, 176>{},
-                             level<0.8, 2, 0.35, 208>{}, level<1.0, 2, 0.35, 224>{}};
+                             level<0.8, 2, 0.35, 192>{}, level<1.0, 2, 0.35, 224>{}};
   if (quick)
     for (arch& a : archs) a.r = 128;
 

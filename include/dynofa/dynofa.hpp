@@ -31,6 +31,7 @@
 #include "dynofa/space/search_space.hpp"
 #include "dynofa/space/subnet.hpp"
 #include "dynofa/model/batch_norm.hpp"
+#include "dynofa/model/channel_plan.hpp"
 #include "dynofa/model/checkpoint.hpp"
 #include "dynofa/model/guess_space.hpp"
 #include "dynofa/model/kernel_transform.hpp"

@@ -182,4 +182,31 @@ TEST_CASE("a split keeps everything, and repeats by seed") {
   CHECK(all == values(data));
 }
 
+TEST_CASE("ResNet's measurements: {d, e, w}, and their space") {
+  const space_description& resnet = support::tiny_resnet_space::description;
+  random_stream random(3, "resnet data");
+  std::string lines;
+  std::vector<arch> archs;
+  for (int i = 0; i < 20; ++i) {
+    archs.push_back(random_arch(resnet, random));
+    nlohmann::json one = archs.back();
+    one.erase("ks"), one["top1"] = 0.5;
+    lines += one.dump() + "\n";
+  }
+  auto data = parse_accuracy_data(lines);
+  REQUIRE(data.size() == 20);
+  for (std::size_t i = 0; i < 20; ++i) CHECK(conform(resnet, data[i].arch) == archs[i]);
+  const space_description found = space_of_data(resnet, data);
+  CHECK(found.stages == resnet.stages);
+  CHECK(found.widths == resnet.widths);
+  data[0].arch.w[3] = 3;
+  CHECK(
+      sentence([&] { space_of_data(resnet, data); }) ==
+      text("space of accuracy data: expected 6 widths of 3 on offer, got w ", dynofa::detail::list_of(data[0].arch.w)));
+  data[0].arch.w.resize(5);
+  CHECK(sentence([&] { space_of_data(resnet, data); }).starts_with("space of accuracy data: expected 6 widths"));
+  data[0].arch.w = archs[0].w, data[0].arch.d[2] = 3;
+  CHECK(sentence([&] { space_of_data(resnet, data); }) == "space of accuracy data: expected depths in 0..2, got 0..3");
+}
+
 } // namespace dynofa_test::accuracy_data

@@ -94,4 +94,27 @@ TEST_CASE("few, equal and too many measurements") {
   CHECK_THROWS_AS(arch_covariance::fit(space, data, options), error);
 }
 
+TEST_CASE("ResNet: features tell widths, fixed blocks and the stem's depth") {
+  const space_description& resnet = support::tiny_resnet_space::description;
+  const smooth_features features(resnet);
+  REQUIRE(features.size() == 3 * 18 + 3 + 6 + 1);
+  arch a = smallest(resnet);
+  std::vector<float> x(features.size()), y(features.size());
+  features(a, x);
+  CHECK(x[0] == 1);
+  CHECK(x[3] == 1); // runs whatever the depth
+  CHECK(x[6] == 0);
+  CHECK(x[57] == -1);
+  CHECK(x[63] == -1);
+  a.d[1] = 1, a.w[2] = 1, a.d[0] = 2;
+  features(a, y);
+  CHECK(y[6] == 1);
+  CHECK(y[59] == doctest::Approx(2 * 150.0 / 350 - 1)); // 0.8 between 0.65 and 1
+  CHECK(y[63] == 1);
+  arch read = a;
+  read.ks = {}, read.uneven = {}, read.fixed = {};
+  features(read, x);
+  CHECK(x == y);
+}
+
 } // namespace dynofa_test::accuracy_gaussian_process

@@ -8,7 +8,9 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <fstream>
 #include <limits>
+#include <set>
 
 namespace dynofa_test::accuracy_predictor_test {
 
@@ -205,6 +207,91 @@ TEST_CASE("a plain function is an accuracy model") {
   std::vector<double> values(2);
   predict_all(depth_sum, std::span<const arch>(archs), std::span<double>(values));
   CHECK(values == std::vector<double>{2, 4});
+}
+
+namespace {
+/// Weights that another program makes alike: uniform in ± scale / 2.
+std::vector<float> made_up(std::uint32_t seed, std::size_t n, double scale) {
+  std::vector<float> values;
+  for (std::uint32_t i = 0; i < n; ++i) {
+    std::uint32_t z = (i + 1) * 2654435761u + seed * 40503u;
+    z = (z ^ z >> 15) * 2246822519u;
+    z ^= z >> 13;
+    values.push_back(static_cast<float>((z / 4294967296.0 - 0.5) * scale));
+  }
+  return values;
+}
+} // namespace
+
+TEST_CASE("the official predictor of ResNet: inputs and values as another program worked them out") {
+  const auto recorded = nlohmann::json::parse(std::ifstream(DYNOFA_SOURCE_DIR "/tests/golden/resnet_predictor.json"));
+  space_description resnet = ofa_resnet50_space::description;
+  resnet.resolutions = {128, 144, 160, 176, 192, 224, 240, 256};
+  state_dict tensors;
+  constexpr std::int64_t hidden = 24, sizes[] = {82, hidden, hidden, hidden, 1};
+  for (std::uint32_t l = 0; l < 4; ++l) {
+    const std::string name = text("layers.", l, l < 3 ? ".0" : "");
+    const auto in = sizes[l], out = sizes[l + 1];
+    tensors[name + ".weight"] = tensor::of_floats(made_up(l, static_cast<std::size_t>(in * out), 1), {out, in});
+    if (l < 3) tensors[name + ".bias"] = tensor::of_floats(made_up(100 + l, static_cast<std::size_t>(out), 0.5), {out});
+  }
+  tensors["base_acc"] = tensor::of_floats(std::vector<float>{0.75f}, {1});
+  const support::scratch_folder folder;
+  const auto path = folder.path() / "p.safetensors";
+  write_safetensors(path, tensors);
+  const accuracy_predictor predictor = load_official_predictor(path, resnet);
+  CHECK(predictor.layout().size() == 82);
+  for (const auto& one : recorded.at("cases")) {
+    const arch a = conform(resnet, read_arch(one.at("arch")));
+    const auto ours = predictor.layout()(a);
+    CHECK(std::set<int>(ours.begin(), ours.end()) == one.at("ones").get<std::set<int>>());
+    CHECK(predictor(a) == doctest::Approx(one.at("made_up").get<double>()).epsilon(1e-5));
+    CHECK(predictor(read_arch(one.at("arch"))) == predictor(a)); // as files have it
+  }
+  save_predictor(folder.path() / "saved.safetensors", predictor);
+  CHECK(load_predictor(folder.path() / "saved.safetensors")(largest(resnet)) == predictor(largest(resnet)));
+  auto lacking = tensors;
+  lacking.erase("base_acc");
+  write_safetensors(path, lacking);
+  CHECK(sentence([&] { load_official_predictor(path, resnet); }).ends_with("expected a tensor base_acc, got none"));
+}
+
+TEST_CASE("the official predictors refuse spaces that they do not describe") {
+  const auto said = [](auto change) {
+    space_description s = ofa_resnet50_space::description;
+    change(s);
+    return sentence([&] { feature_layout::official(s); });
+  };
+  CHECK(said([](auto&) {}) == "(no error)");
+  CHECK(
+      said([](auto& s) { s.resolutions = {208}; }) ==
+      "features of the official predictor: expected resolutions of 128, 144, 160, 176, 192, 224, 240 and 256, got 208");
+  CHECK(said([](auto& s) { s.widths = {0.5, 1}; }).find("widths of 0.65, 0.8 and 1") != std::string::npos);
+  CHECK(said([](auto& s) { s.one_width = true; }).find("widths of 0.65, 0.8 and 1") != std::string::npos);
+  CHECK(said([](auto& s) {
+          s.stages[2].expands = {0.2, 0.3};
+        }) == "features of the official predictor: expected expand ratios of 0.2, 0.25 and 0.35, got 0.3");
+  CHECK(sentence([] {
+          feature_layout::official(support::tiny_slimmable_space::description);
+        }).starts_with("features of the official predictor: expected 5 stages of 4 blocks"));
+}
+
+TEST_CASE("a space's own features: widths and the stem's depth have inputs of their own") {
+  const space_description& resnet = support::tiny_resnet_space::description;
+  const auto layout = feature_layout::of_space(resnet);
+  CHECK(layout.size() == 18 + 3 * 18 + 3 + 3 * 6 + 2);
+  const arch a = smallest(resnet);
+  CHECK(layout(a).size() == 10 + 10 + 1 + 6 + 1);
+  std::set<decltype(layout(a))> seen{layout(a)};
+  for (const gene& g : resnet.genes()) { // every gene that counts shows
+    if (g.kind == gene_kind::kernel || !a.active(g)) continue;
+    arch other = a;
+    other.set(g, resnet.offer(g, resnet.offer_count(g) - 1));
+    CHECK(seen.insert(layout(other)).second);
+  }
+  arch inactive = a;
+  inactive.e[2] = decimal(0.35);
+  CHECK(layout(inactive) == layout(a));
 }
 
 } // namespace dynofa_test::accuracy_predictor_test

@@ -139,7 +139,7 @@ TEST_CASE("a calibrated network has normalised activations: logits move to those
   supernet_ptr net;
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
   SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
-  SUBCASE("ResNet") { net = support::tiny_resnet(); }
+  SUBCASE("ResNet") { net = support::odd_resnet(); }
   const arch a = smallest(net->space);
   const backend::cpu backend;
   calibrator<backend::cpu> c(backend, net, backend.pack(net), a, 16);

@@ -66,7 +66,7 @@ TEST_CASE("a measured level is what calibrating and evaluating it one by one giv
 
 TEST_CASE("a family of ResNets: calibrated and evaluated on the CPU, written, read back, the same logits") {
   const support::scratch_folder folder;
-  const auto net = support::tiny_resnet();
+  const auto net = support::odd_resnet();
   const data::image_folder images = pictures_in(folder.path() / "images", classes_of(*net));
   const auto rule = data::exact_preprocessing();
   const backend::cpu calibrating{.threads = 2}, one;

@@ -32,7 +32,7 @@ backend::cpu cpu_named(const std::string& name) {
 void backend_free_sections([[maybe_unused]] const golden::fs::path& dir, [[maybe_unused]] const std::string& sections,
                            [[maybe_unused]] golden::tally& t) {
 #ifndef DYNOFA_GOLDEN_KERNELS_ONLY
-  if (sections.find('D') != std::string::npos) golden::section_d(dir, t);
+  if (sections.find('D') != std::string::npos) golden::section_d(dir, t), golden::section_d_resnet(dir, t);
   if (sections.find('E') != std::string::npos) golden::section_e(dir, t);
 #endif
 }

@@ -64,6 +64,24 @@ inline void section_d(const fs::path& dir, tally& t) {
   t.end();
 }
 
+/// ResNet's, where the published file lies beside.
+inline void section_d_resnet(const fs::path& dir, tally& t) {
+  const fs::path file = shared_file(dir, "ofa_resnet50_acc_predictor.pth");
+  if (!fs::exists(dir / "resnet_predictor.json") || file.empty()) return;
+  t.begin("D accuracy predictor of ResNet");
+  space_description space = ofa_resnet50_space::description;
+  space.resolutions = {128, 144, 160, 176, 192, 224, 240, 256};
+  const accuracy_predictor predictor = load_official_predictor(file, space);
+  const nlohmann::json recorded = read_json(dir / "resnet_predictor.json");
+  for (const auto& c : recorded.at("cases")) {
+    const arch a = conform(space, read_arch(c.at("arch")));
+    const auto ours = predictor.layout()(a);
+    t.expect("features", std::set<int>(ours.begin(), ours.end()) == c.at("ones").get<std::set<int>>());
+    t.check("accuracy", std::abs(predictor(a) - c.at("published").get<double>()) / 1e-6);
+  }
+  t.end();
+}
+
 /// Table sums of every architecture on every device, and the exact extremes of the space around them.
 inline void section_e(const fs::path& dir, tally& t) {
   if (!fs::exists(dir / "latency.json")) return;

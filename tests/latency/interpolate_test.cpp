@@ -75,4 +75,27 @@ TEST_CASE("what cannot be interpolated changes nothing") {
   CHECK(table == damaged);
 }
 
+TEST_CASE("ResNet: ratios between the corners, at the widths that were measured") {
+  const space_description& resnet = support::tiny_resnet_space::description;
+  const auto time = [](const block& b) { // linear in mid channels, different for all widths
+    return milliseconds(1e-3 * (1 + b.in_channels) + 1e-4 * b.out_channels + 1e-5 * b.mid_channels);
+  };
+  latency_table table;
+  for (int r : {32, 64})
+    for_each_deepest(resnet, r, [&](const arch& a) {
+      if (a.e[0] == decimal(0.25)) return;
+      const plan p = make_plan(resnet, a);
+      for (std::size_t b = 0; b < p.blocks.size(); ++b) table.resolutions[r][timed_key(p, b)].mean = time(p.blocks[b]);
+    });
+  const interpolation_report report = interpolate_missing(table, resnet, all);
+  CHECK(report.interpolated > 0);
+  random_stream random(1);
+  for (int i = 0; i < 50; ++i) {
+    const arch a = random_arch(resnet, random);
+    const plan p = make_plan(resnet, a);
+    for (std::size_t b = 0; b < p.blocks.size(); ++b)
+      CHECK(table.at(a.r, timed_key(p, b)).mean.count() == doctest::Approx(time(p.blocks[b]).count()));
+  }
+}
+
 } // namespace dynofa_test::latency_interpolate

@@ -16,26 +16,25 @@ namespace {
 const space_description& space = support::tiny_space::description;
 
 /// Every operation costs its number in an order that is not the order of work: nothing is monotone.
-latency_table odd_table(bool medians = false) {
+latency_table odd_table(bool medians = false, const space_description& of = space) {
   latency_table table;
   table.device = "a test";
-  for (int r : space.resolutions)
-    for (int k : {3, 5, 7})
-      for (int e : {3, 4, 6}) {
-        const plan p = make_plan(space, deepest(space, r, k, e));
-        for (std::size_t b = 0; b < p.blocks.size(); ++b)
-          for_each_operation(p, b, [&](const operation_key& key) {
-            const std::string s = to_string(key);
-            auto& entry = table.resolutions[r][s];
-            entry.mean = milliseconds(static_cast<double>(fnv1a64(s) % 1000) / 100);
-            if (medians) entry.p50 = entry.mean * 2;
-          });
-      }
+  for (int r : of.resolutions)
+    for_each_deepest(of, r, [&](const arch& a) {
+      const plan p = make_plan(of, a);
+      for (std::size_t b = 0; b < p.blocks.size(); ++b)
+        for_each_operation(p, b, [&](const operation_key& key) {
+          const std::string s = to_string(key);
+          auto& entry = table.resolutions[r][s];
+          entry.mean = milliseconds(static_cast<double>(fnv1a64(s) % 1000) / 100);
+          if (medians) entry.p50 = entry.mean * 2;
+        });
+    });
   return table;
 }
-double sum_of(const latency_table& table, const arch& a) {
+double sum_of(const latency_table& table, const arch& a, const space_description& of = space) {
   double sum = 0;
-  const plan p = make_plan(space, a);
+  const plan p = make_plan(of, a);
   for (std::size_t b = 0; b < p.blocks.size(); ++b)
     for_each_operation(p, b, [&](const operation_key& key) { sum += table.at(a.r, to_string(key)).mean.count(); });
   return sum;
@@ -124,6 +123,71 @@ TEST_CASE("costs that are not time, and several limits at once") {
   CHECK(both.device() == "a test");
   CHECK(macs.unit() == "MACs");
   CHECK(activations.unit() == "bytes");
+}
+
+TEST_CASE("spaces with widths: sums of every sub-network, as files have it too") {
+  for (const space_description& of : {support::tiny_resnet_space::description, ofa_resnet50_space::description,
+                                      support::tiny_slimmable_space::description, ofa_proxyless_w1_3::description}) {
+    const latency_table table = odd_table(false, of);
+    const table_model model(of, table);
+    const count_model macs = count_model::macs(of), parameters = count_model::parameters(of);
+    random_stream random(2, "widths");
+    for (int i = 0; i < 200; ++i) {
+      const arch a = random_arch(of, random);
+      const plan p = make_plan(of, a);
+      REQUIRE(macs(a) == double(p.macs()));
+      REQUIRE(parameters(a) == double(p.parameters()));
+      REQUIRE(model(a) == doctest::Approx(sum_of(table, a, of)).epsilon(1e-12));
+      arch read = a;
+      read.uneven = {}, read.fixed = {};
+      REQUIRE(model(read) == model(a));
+      if (of.has_deep_stem()) read.ks = {};
+      REQUIRE(model(read) == model(a));
+    }
+    arch wrong = largest(of);
+    if (wrong.w.empty()) continue;
+    wrong.w[0] = 200;
+    CHECK(support::sentence([&] { model(wrong); }).starts_with("architecture field w["));
+  }
+}
+
+TEST_CASE("extremes of spaces with widths are those of all their networks") {
+  // small enough to go through
+  using few = search_space<ofa_resnet50, stage_widths<32, 64>, stage_blocks<2, 3>, fixed_blocks<1, 2>, strides<1, 2>,
+                           activations<activation::relu, activation::relu>, squeeze_excite<false, false>, classes<10>,
+                           width<0.65, 1.0>, depth<0, 1>, expand<0.2, 0.35>, resolution<32, 48>>;
+  space_description one = few::description;
+  one.one_width = true;
+  for (const space_description& of : {few::description, one}) {
+    const table_model model(of, odd_table(false, of));
+    const cost_extremes found = find_extremes(model.costs());
+    double least = 1e300, most = 0;
+    std::size_t networks = 0;
+    std::vector<std::size_t> digits(of.genes().size());
+    for (bool more = true; more; ++networks) {
+      arch a = make_arch(
+          of, [&, i = std::size_t{0}](const gene&, const auto& offered) mutable { return offered[digits[i++]]; });
+      least = std::min(least, model(a)), most = std::max(most, model(a));
+      more = false;
+      for (std::size_t i = 0; i < digits.size() && !more; ++i) {
+        more = ++digits[i] < of.offer_count(of.genes()[i]);
+        if (!more) digits[i] = 0;
+      }
+    }
+    CHECK(networks == (of.one_width ? 1024u : 8192u));
+    CHECK(found.least.cost == doctest::Approx(least).epsilon(1e-12));
+    CHECK(found.most.cost == doctest::Approx(most).epsilon(1e-12));
+    CHECK(model(found.least.arch) == found.least.cost);
+    CHECK(is_legal(of, found.most.arch));
+  }
+  const count_model macs = count_model::macs(few::description);
+  space_description other = few::description;
+  other.widths = {};
+  CHECK(support::sentence([&] { find_extremes(macs.costs(), &other); }) ==
+        "extremes of a space: expected the widths that the costs cover, got others");
+  const auto ends = find_extremes(macs.costs());
+  CHECK(ends.least.arch == smallest(few::description));
+  CHECK(ends.most.arch == largest(few::description));
 }
 
 } // namespace dynofa_test::latency_model_test

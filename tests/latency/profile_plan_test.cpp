@@ -73,4 +73,26 @@ TEST_CASE("a space of one choice, and one of depth 1") {
   CHECK(support::sentence([&] { plan_profile(one::description, wrong); }).find("got 33") != std::string::npos);
 }
 
+TEST_CASE("widths: carriers hold every block between every two widths, each in two networks at least") {
+  for (const space_description& space :
+       {support::tiny_resnet_space::description, support::tiny_slimmable_space::description}) {
+    std::set<std::string> needed;
+    const int r = space.resolutions.front();
+    for_each_deepest(space, r, [&](const arch& a) {
+      const plan p = make_plan(space, a);
+      for (std::size_t b = 0; b < p.blocks.size(); ++b) needed.insert(timed_key(p, b));
+    });
+    const profile_plan p = plan_profile(space, std::span(&r, 1));
+    const auto& of = p.resolutions[0];
+    CHECK(std::set<std::string>(of.keys.begin(), of.keys.end()) == needed);
+    CHECK(of.carriers.size() < 80);
+    std::vector<int> networks(of.keys.size());
+    for (const auto& c : of.carriers)
+      for (auto k : std::set<std::uint32_t>(c.keys.begin(), c.keys.end())) ++networks[k];
+    CHECK(*std::min_element(networks.begin(), networks.end()) >= 2);
+    const auto corners = plan_profile(space, std::span(&r, 1), profile_extent::corners);
+    CHECK(corners.resolutions[0].keys.size() <= needed.size());
+  }
+}
+
 } // namespace dynofa_test::latency_profile_plan

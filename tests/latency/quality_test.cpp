@@ -96,4 +96,25 @@ TEST_CASE("the published Jetson tables") {
   CHECK(find_copied_entries(cpu, gpu).size() == cpu.resolutions.size()); // block 0 of each resolution
 }
 
+TEST_CASE("widths do not mix: each block is compared with those of its own channels") {
+  const space_description& resnet = support::tiny_resnet_space::description;
+  latency_table table;
+  for (int r : resnet.resolutions)
+    for_each_deepest(resnet, r, [&](const arch& a) {
+      const plan p = make_plan(resnet, a);
+      for (std::size_t b = 0; b < p.blocks.size(); ++b)
+        table.resolutions[r][timed_key(p, b)].mean = milliseconds(1 + static_cast<double>(p.blocks[b].macs()) * 1e-6);
+    });
+  const table_quality q = examine(table, resnet);
+  CHECK(q.missing.empty());
+  CHECK(q.kernels.pairs == 0);
+  // First blocks between 9 pairs of widths and second ones of 3, in 4 stages; but 32 channels are 24 at 0.65 and at
+  // 0.8.
+  constexpr std::size_t blocks = (6 + 2) + (6 + 3) + (9 + 3) + (9 + 3);
+  CHECK(q.expands.pairs == 3 * blocks * 2);
+  CHECK(q.resolutions.pairs == 2 * blocks * 3);
+  CHECK(q.expands.inversions.empty());
+  CHECK(q.resolutions.inversions.empty());
+}
+
 } // namespace dynofa_test::latency_quality

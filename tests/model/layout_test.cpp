@@ -76,4 +76,54 @@ TEST_CASE("an array is found by its role") {
   }
 }
 
+TEST_CASE("ResNet: the units, and what checkpoints call their arrays") {
+  const space_description& space = ofa_resnet50_space::description;
+  const network_layout layout(space);
+  using enum block_kind;
+  REQUIRE(layout.units.size() == 4 + 18 + 2);
+  const block_kind kinds[] = {stem, convolution, convolution, max_pool};
+  for (std::size_t i = 0; i < 4; ++i) CHECK(layout.units[i].kind == kinds[i]);
+  CHECK(layout.units[22].kind == average_pool);
+  CHECK(layout.units[23].kind == classifier);
+  CHECK(layout.units[1].deepest_only);
+  CHECK(layout.units[1].residual);
+  std::set<std::string> keys;
+  for (const weight_array& w : layout.weights) CHECK(keys.insert(layout.key(w)).second);
+  for (const norm_array& n : layout.norms) CHECK(keys.insert(layout.key(n)).second);
+  for (const char* key :
+       {"input_stem.0.conv.conv.weight", "input_stem.0.bn.bn", "input_stem.1.conv.conv.conv.weight",
+        "input_stem.1.conv.bn.bn", "input_stem.2.conv.conv.weight", "blocks.0.conv1.conv.conv.weight",
+        "blocks.0.conv2.bn.bn", "blocks.17.conv3.conv.conv.weight", "blocks.0.downsample.conv.conv.weight",
+        "blocks.4.downsample.bn.bn", "classifier.linear.linear.weight", "classifier.linear.linear.bias"})
+    CHECK_MESSAGE(keys.contains(key), key);
+  CHECK_FALSE(keys.contains("blocks.1.downsample.conv.conv.weight"));
+  // 3 convolutions of the stem, 18 blocks of three, 4 shortcuts, the classifier's two
+  CHECK(layout.weights.size() == 3 + 3 * 18 + 4 + 2);
+  CHECK(layout.norms.size() == 3 + 3 * 18 + 4);
+}
+
+TEST_CASE("ResNet: a sub-network reads prefixes of every array, as many rows and columns as it has channels") {
+  const space_description& space = support::tiny_resnet_space::description;
+  const network_layout layout(space);
+  random_stream random(4, "resnet layout");
+  for (int i = 0; i < 20; ++i)
+    for (const block& b : make_plan(space, random_arch(space, random)).blocks)
+      for (const weight_array& w : layout.weights_of(b.unit)) {
+        const weight_extent read = w.extent_in(b), whole = w.extent();
+        CAPTURE(layout.key(w));
+        CHECK(read.rows <= whole.rows);
+        CHECK(read.columns <= whole.columns);
+        CHECK(read.pitch == whole.pitch);
+        const int in = b.in_channels, mid = b.mid_channels, out = b.out_channels, taps = b.kernel * b.kernel;
+        switch (w.role()) {
+        case weight_role::expand: CHECK((read.rows == mid && read.columns == in)); break;
+        case weight_role::dense: CHECK((read.rows == mid && read.columns == mid * taps)); break;
+        case weight_role::shortcut: CHECK((read.rows == out && read.columns == in)); break;
+        case weight_role::output_bias: CHECK((read.rows == out && read.columns == 1)); break;
+        default:
+          CHECK((read.rows == out && read.columns == (b.mid_channels > 0 ? mid : in * (b.kernel > 1 ? taps : 1))));
+        }
+      }
+}
+
 } // namespace dynofa_test::model_layout_test

@@ -172,4 +172,58 @@ TEST_CASE("nothing invalid becomes a plan") {
   CHECK(support::sentence([&] { make_plan(space, largest(space), 0); }) == "plan batch: expected at least 1, got 0");
 }
 
+TEST_CASE("ResNet: MACs and parameters of the largest and the smallest, worked out by hand") {
+  const space_description& space = ofa_resnet50_space::description;
+  const plan big = make_plan(space, largest(space)), small = make_plan(space, smallest(space));
+  CHECK(big.macs() == 7'491'643'904);
+  CHECK(big.parameters() == 48'105'992);
+  CHECK(small.macs() == 315'079'552);
+  CHECK(small.parameters() == 6'539'280);
+  CHECK(big.blocks.size() == 4 + 18 + 2);
+  CHECK(small.blocks.size() == 3 + 10 + 2);
+}
+
+TEST_CASE("ResNet: stem, bottlenecks and head, with the widths that the architecture chose") {
+  const space_description& space = ofa_resnet50_space::description;
+  random_stream random(3, "resnet plan");
+  for (int i = 0; i < 200; ++i) {
+    const arch a = random_arch(space, random);
+    const plan p = make_plan(space, a);
+    const auto width = [&](std::size_t w) {
+      return space.width_at(w == 0 ? space.stem_width : space.stages[w - 1].width, a.w[w]);
+    };
+    std::size_t n = 0;
+    const auto expect = [&](block_kind kind, int in, int out, int size) {
+      const block& b = p.blocks.at(n++);
+      REQUIRE(b.kind == kind);
+      REQUIRE(b.in_channels == in);
+      REQUIRE(b.out_channels == out);
+      REQUIRE(b.out_size == size);
+      return b;
+    };
+    int size = (a.r + 1) / 2;
+    expect(block_kind::stem, 3, width(0), size);
+    if (a.d[0] == 2) REQUIRE(expect(block_kind::convolution, width(0), width(0), size).residual);
+    REQUIRE_FALSE(expect(block_kind::convolution, width(0), width(1), size).residual);
+    size = (size + 1) / 2;
+    expect(block_kind::max_pool, width(1), width(1), size);
+    for (std::size_t s = 1, gene = 0; s < 5; ++s) {
+      if (s > 1) size = (size + 1) / 2;
+      for (std::size_t j = 0; j < a.active_blocks(s); ++j) {
+        const block b = expect(block_kind::bottleneck, width(j > 0 ? s + 1 : s), width(s + 1), size);
+        REQUIRE(b.gene == int(gene + j));
+        REQUIRE(b.mid_channels == space.mid_channels(s, 0, width(s + 1), a.e[gene + j]));
+        REQUIRE(b.residual == (j > 0)); // of a first block the lists of widths differ, even where the widths are equal
+        REQUIRE(b.out_act == activation::relu);
+        REQUIRE(b.stride == (j == 0 && s > 1 ? 2 : 1));
+        REQUIRE(b.norm_count() == (j > 0 ? 3 : 4));
+      }
+      gene += space.blocks_of(s);
+    }
+    expect(block_kind::average_pool, width(5), width(5), 1);
+    expect(block_kind::classifier, width(5), 1000, 1);
+    REQUIRE(n == p.blocks.size());
+  }
+}
+
 } // namespace dynofa_test::model_plan

@@ -1,9 +1,11 @@
 #include "dynofa/model/supernet_io.hpp"
+#include "dynofa/space/sampling.hpp"
 
 #include <doctest/doctest.h>
 
 #include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
+#include <algorithm>
 #include <bit>
 #include <limits>
 
@@ -124,6 +126,90 @@ TEST_CASE("an extracted sub-network is made of prefixes") {
   CHECK(project[24] == whole[static_cast<std::size_t>(unit.mid_channels)]); // row 1
   CHECK(sub.at("blocks.3.conv.depth_conv.conv.weight").shape == shape_type{24, 1, 3, 3});
   CHECK_FALSE(sub.contains("blocks.11.conv.depth_conv.conv.weight"));
+}
+
+namespace {
+const space_description& resnet = support::tiny_resnet_space::description;
+
+/// The names of a published file: plain layers, as in an extracted network.
+state_dict with_plain_names(const state_dict& wrapped) {
+  state_dict plain;
+  for (const auto& [name, t] : wrapped) {
+    std::string key = name;
+    for (const std::string twice : {".conv.conv.weight", ".bn.bn.", ".linear.linear."})
+      if (const auto at = key.find(twice); at != key.npos) key.erase(at, twice.find('.', 1));
+    plain[key] = t;
+  }
+  return plain;
+}
+} // namespace
+
+TEST_CASE("ResNet: a checkpoint with wrapped layers and one with plain ones are the same network") {
+  const state_dict wrapped = random_checkpoint(resnet, 5), plain = with_plain_names(wrapped);
+  CHECK(plain.contains("blocks.4.downsample.conv.weight"));
+  CHECK(plain.contains("input_stem.1.conv.conv.weight"));
+  CHECK(plain.contains("classifier.linear.weight"));
+  CHECK(plain.size() == wrapped.size());
+  const supernet a = make_supernet(resnet, wrapped), b = make_supernet(resnet, plain);
+  CHECK(a.hash() == b.hash());
+  CHECK(a.hash() == random_supernet(resnet, 5).hash());
+  for (std::size_t i = 0; i < a.norms.size(); ++i) CHECK(a.norms[i].var == b.norms[i].var);
+  auto twice = wrapped;
+  twice["blocks.4.downsample.conv.weight"] = plain.at("blocks.4.downsample.conv.weight");
+  CHECK(sentence([&] {
+          make_supernet(resnet, twice);
+        }).starts_with("checkpoint: expected only tensors of this search space, got also blocks.4.downsample"));
+  auto without = wrapped;
+  without.erase("blocks.5.conv2.conv.conv.weight");
+  CHECK(sentence([&] {
+          make_supernet(resnet, without);
+        }).starts_with("checkpoint: expected tensor blocks.5.conv2.conv.conv.weight ["));
+}
+
+TEST_CASE("ResNet: what is extracted is a prefix of every array, and reads back as the same sub-network") {
+  const supernet net = random_supernet(resnet, 9);
+  random_stream random(9, "resnet extract");
+  for (int i = 0; i < 12; ++i) {
+    const plan p = make_plan(resnet, random_arch(resnet, random));
+    const state_dict sub = extract(net, p);
+    std::int64_t learnable = 0;
+    for (const auto& [key, t] : sub)
+      if (t.type == dtype::f32 && !key.ends_with("running_mean") && !key.ends_with("running_var"))
+        learnable += t.size();
+    CHECK(learnable == p.parameters());
+    const supernet read = make_extracted(resnet, p.arch, sub);
+    CHECK(read.only == p.arch);
+    for (const block& b : p.blocks) {
+      supernet_part::for_each_array(net.layout, b, [&](std::size_t w, const weight_extent& e) {
+        CHECK(dynofa::detail::prefix_of(read.weights[w], e) == dynofa::detail::prefix_of(net.weights[w], e));
+      });
+      for (int n = 0; n < b.norm_count(); ++n)
+        for (int c = 0; c < b.norm_channels(n); ++c) {
+          const auto at = static_cast<std::size_t>(c);
+          REQUIRE(read.norm(b, n).weight[at] == net.norm(b, n).weight[at]);
+          REQUIRE(read.norm(b, n).var[at] == net.norm(b, n).var[at]);
+        }
+    }
+    const state_dict again = extract(read, p);
+    for (const auto& [key, t] : sub) CHECK(std::ranges::equal(again.at(key).bytes, t.bytes));
+  }
+}
+
+TEST_CASE("ResNet: the numbers of an extracted network have no gaps, those of a skipped stem convolution included") {
+  const supernet net = random_supernet(resnet, 9);
+  arch a = smallest(resnet);
+  const state_dict sub = extract(net, make_plan(resnet, a));
+  CHECK(sub.contains("input_stem.1.conv.weight")); // the super-network's input_stem.2
+  CHECK_FALSE(sub.contains("input_stem.2.conv.weight"));
+  CHECK(sub.at("input_stem.1.conv.weight").shape == shape_type{40, 24, 3, 3});
+  CHECK(sub.at("blocks.0.downsample.conv.weight").shape == shape_type{24, 40, 1, 1});
+  CHECK(sub.contains("blocks.9.conv3.bn.weight"));
+  CHECK_FALSE(sub.contains("blocks.10.conv3.bn.weight"));
+  CHECK(sub.at("classifier.linear.weight").shape == shape_type{10, 80});
+  a.d[0] = 2;
+  const state_dict deep = extract(net, make_plan(resnet, a));
+  CHECK(deep.contains("input_stem.1.conv.conv.weight"));
+  CHECK(deep.contains("input_stem.2.conv.weight"));
 }
 
 } // namespace dynofa_test::model_supernet_io

@@ -79,4 +79,23 @@ TEST_CASE("plans of another space are refused") {
         text("part of a super-network: expected plans of its space, got one of another, ", other.arch));
 }
 
+TEST_CASE("ResNet: a width, a depth and a ratio each ask for more than the smallest holds") {
+  const auto net = support::tiny_resnet();
+  const arch a = smallest(net->space);
+  const plan small = make_plan(net->space, a);
+  const supernet_part part = supernet_part::of(*net, std::span(&small, 1));
+  const auto held = [&](auto change) {
+    arch other = a;
+    change(other);
+    const plan p = make_plan(net->space, other);
+    return std::all_of(p.blocks.begin(), p.blocks.end(), [&](const block& b) { return part.holds(net->layout, b); });
+  };
+  CHECK(held([](arch&) {}));
+  for (std::size_t w = 1; w < 6; ++w) CHECK_FALSE(held([w](arch& x) { x.w[w] = 2; }));
+  CHECK(held([](arch& x) { x.e[2] = decimal(0.35); })); // of a block that does not run
+  CHECK_FALSE(held([](arch& x) { x.e[5] = decimal(0.35); }));
+  CHECK_FALSE(held([](arch& x) { x.d[0] = 2; }));
+  CHECK_FALSE(held([](arch& x) { x.d[3] = 1; }));
+}
+
 } // namespace dynofa_test::model_supernet_part

@@ -1,4 +1,4 @@
-// expect: dynofa: a subnet chooses depth, expand, kernel and resolution
+// expect: dynofa: the search space offers no widths: width<...> of several values belongs to it
 #include "dynofa/space/subnet.hpp"
 
 using namespace dynofa;

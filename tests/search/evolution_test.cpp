@@ -183,4 +183,41 @@ TEST_CASE("families are chosen by step or by number") {
   CHECK_THROWS_AS(search::select_levels({}, 3), error);
 }
 
+TEST_CASE("ResNet: evolution and Algorithm 1 draw, mutate and keep legal widths") {
+  const space_description& space = tiny_resnet_space::description;
+  const count_model cost = count_model::macs(space);
+  const auto accuracy = [](const arch& a) {
+    double sum = 0;
+    for (const auto w : a.w) sum += w;
+    for (std::size_t b = 0; b < a.e.size(); ++b) sum += a.active(b) ? a.e[b].value() : 0;
+    return sum;
+  };
+  const auto ends = find_extremes(cost.costs());
+  const double limit = std::sqrt(ends.least.cost * ends.most.cost);
+  search::evolution_options options;
+  options.population = 40, options.generations = 20;
+  const auto found = search::evolution(space, accuracy, cost, limit, options);
+  for (const auto& one : found.population) {
+    CHECK(is_legal(space, one.arch));
+    CHECK(one.cost == cost(one.arch));
+  }
+  CHECK(found.best().cost <= limit);
+  options.generations = 0;
+  CHECK(found.best().accuracy > search::evolution(space, accuracy, cost, limit, options).best().accuracy);
+  const auto read = search::read_evolution_state(nlohmann::json::parse(nlohmann::json(found).dump()), space);
+  REQUIRE(read.population.size() == found.population.size());
+  for (std::size_t i = 0; i < read.population.size(); ++i) {
+    CHECK(read.population[i].arch == found.population[i].arch);
+    CHECK(read.population[i].arch.hash() == found.population[i].arch.hash());
+  }
+  search::random_search_options wanted;
+  wanted.accuracy_max = 12, wanted.accuracy_range = 6;
+  wanted.latency_init = limit, wanted.latency_max = limit;
+  search::random_search draws(space, accuracy, cost, wanted);
+  const auto one = draws.next();
+  REQUIRE(one.has_value());
+  CHECK(one->cost < limit);
+  CHECK(is_legal(space, one->arch));
+}
+
 } // namespace dynofa_test::search_evolution

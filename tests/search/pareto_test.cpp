@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 namespace dynofa_test::search_pareto {
 
@@ -250,6 +251,55 @@ TEST_CASE("models that are temporary live as long as their search, others are re
   const auto better = improve(
       smallest(small_space()), middle_cost(), [](const auto&) {}, [](auto) { return false; });
   CHECK(better.accuracy > accuracy(smallest(small_space())));
+}
+
+TEST_CASE("families of spaces with widths, by the same call") {
+  const auto accuracy = [](const arch& a) { // later stages and wider ones are worth more, and less the more there are
+    double sum = 0;
+    for (std::size_t b = 0; b < a.e.size(); ++b)
+      if (a.active(b)) sum += a.e[b].value() * (1 + 0.3 * std::sin(double(b)));
+    for (std::size_t w = 0; w < a.w.size(); ++w) sum += (0.4 + 0.05 * double(w)) * std::sqrt(1.0 + a.w[w]);
+    return sum + 0.02 * a.r + 0.1 * a.d[0];
+  };
+  for (const space_description& space : {tiny_resnet_space::description, tiny_slimmable_space::description}) {
+    const count_model cost = count_model::macs(space);
+    const auto whole = search::pareto(space, accuracy, cost, brief());
+    random_stream random(5, "random");
+    std::set<decltype(arch::w)> widths;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto& best = whole.best(i);
+      CHECK(best.cost <= whole.limits[i].limit);
+      CHECK(best.cost == double(make_plan(space, best.arch).macs()));
+      CHECK(is_legal(space, best.arch));
+      for (int n = 0; n < 5000; ++n)
+        if (const arch a = random_arch(space, random); cost(a) <= whole.limits[i].limit)
+          REQUIRE(accuracy(a) <= best.accuracy);
+    }
+    for (const auto& one : whole.all.members()) widths.insert(one.arch.w);
+    CHECK(widths.size() >= 3); // widths are searched, not left as they were drawn
+    // no single change of a width improves a local optimum
+    search::improver improve(space, accuracy, cost);
+    const double limit = whole.limits[1].limit;
+    const auto top = improve(
+        smallest(space), limit, [](const auto&) {}, [](std::uint64_t) { return false; });
+    for (const gene& g : space.genes())
+      if (g.kind == gene_kind::width || (g.kind == gene_kind::depth && space.blocks_of(g.stage) == 0))
+        for (std::size_t n = 0; n < space.offer_count(g); ++n) {
+          arch other = top.arch;
+          other.set(g, space.offer(g, n));
+          if (cost(other) <= limit) CHECK(accuracy(other) <= top.accuracy);
+        }
+    // stored, read and gone on with
+    auto options = brief();
+    int steps = 0;
+    options.on_progress = [&](const search::progress&) { return ++steps < 2; };
+    search::pareto_search first(space, accuracy, cost, options);
+    CHECK_FALSE(first.run());
+    const auto stored = nlohmann::json::parse(nlohmann::json(first.state()).dump());
+    search::pareto_search second(space, accuracy, cost, brief(), search::read_pareto_state(stored, space));
+    CHECK(second.run());
+    CHECK(same(whole, second.state()));
+  }
 }
 
 } // namespace dynofa_test::search_pareto

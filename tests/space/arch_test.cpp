@@ -171,4 +171,80 @@ TEST_CASE("an architecture whose lengths do not fit can be compared, hashed and 
   CHECK(largest(space).well_formed());
 }
 
+TEST_CASE("ResNet: blocks that run whatever the depth, and a deep stem's depth") {
+  constexpr const space_description& resnet = ofa_resnet50_space::description;
+  arch a = smallest(resnet);
+  CHECK(a.fixed == decltype(a.fixed){0, 2, 2, 4, 2});
+  CHECK(a.d == decltype(a.d){0, 0, 0, 0, 0});
+  const bool runs[] = {true, true, false, false, true,  true, false, false, true,
+                       true, true, true,  false, false, true, true,  false, false};
+  for (std::size_t b = 0; b < 18; ++b) CHECK(a.active(b) == runs[b]);
+  a.d[3] = 1;
+  CHECK(a.active(12));
+  CHECK_FALSE(a.active(13));
+  CHECK(a.active_blocks(3) == 5);
+  CHECK(text(a) == "r128 d 0 0 0 1 0 w 0 0 0 0 0 0 k 3 3 | 3 3 | 3 3 3 3 3 | 3 3 "
+                   "e 0.2 0.2 | 0.2 0.2 | 0.2 0.2 0.2 0.2 0.2 | 0.2 0.2");
+  arch other = a;
+  other.e[13] = decimal(0.35);
+  CHECK(other == a);
+  CHECK(other.hash() == a.hash());
+  other.e[12] = decimal(0.35);
+  CHECK(other != a);
+}
+
+TEST_CASE("ResNet: an architecture of a file becomes one of the space") {
+  constexpr const space_description& resnet = ofa_resnet50_space::description;
+  arch read = largest(resnet);
+  read.ks.resize(0), read.uneven = {}, read.fixed = {};
+  CHECK(is_legal(resnet, read));
+  CHECK(conform(resnet, read) == largest(resnet));
+  CHECK(conform(resnet, read).hash() == largest(resnet).hash());
+  // Of a stem's depths only the largest counts: once-for-all draws 1 too and skips the convolution there.
+  arch one = read, none = read;
+  one.d[0] = 1, none.d[0] = 0;
+  CHECK(is_legal(resnet, one));
+  CHECK(conform(resnet, one) == conform(resnet, none));
+  CHECK_FALSE(conform(resnet, one) == conform(resnet, read));
+  const auto said = [&](auto change) {
+    arch a = largest(resnet);
+    change(a);
+    const auto found = find_fault(resnet, a);
+    CHECK(is_legal(resnet, a) == !found.has_value());
+    return found ? std::string(found->what()) : "";
+  };
+  CHECK(said([](arch& a) { a.w[5] = 3; }) == "architecture field w[5]: expected one of 0, 1, 2 (stage 5), got 3");
+  CHECK(said([](arch& a) { a.w[0] = 9; }) == "architecture field w[0]: expected one of 0, 1, 2 (stage 1), got 9");
+  CHECK(said([](arch& a) { a.w.resize(5); }) == "architecture field w: expected 6 values, got 5 values");
+  CHECK(said([](arch& a) { a.w.resize(0); }) == "architecture field w: expected 6 values, got 0 values");
+  CHECK(said([](arch& a) { a.d[0] = 3; }) == "architecture field d[0]: expected one of 0, 2 (stage 1), got 3");
+  CHECK(said([](arch& a) { a.d[1] = 3; }) == "architecture field d[1]: expected one of 0, 1, 2 (stage 2), got 3");
+  CHECK(said([](arch& a) { a.e[4] = 1; }) ==
+        "architecture field e[4]: expected one of 0.2, 0.25, 0.35 (stage 3), got 1");
+  CHECK(said([](arch& a) { a.ks[4] = 5; }) == "architecture field ks[4]: expected one of 3 (stage 3), got 5");
+  // and a network without widths has none
+  arch mobile = largest(space);
+  mobile.w.push_back(0);
+  CHECK(fault(mobile) == "architecture field w: expected 0 values, got 1 value");
+}
+
+TEST_CASE("a width changes equality, hash, print and order, wherever it stands") {
+  constexpr const space_description& resnet = ofa_resnet50_space::description;
+  random_stream random(15, "width");
+  for (int i = 0; i < 300; ++i) {
+    const arch a = random_arch(resnet, random);
+    REQUIRE(is_legal(resnet, a));
+    arch b = a;
+    const std::size_t w = random.below(6);
+    b.w[w] = b.w[w] == 0 ? 2 : 0;
+    REQUIRE(a != b);
+    REQUIRE(a.hash() != b.hash());
+    REQUIRE(text(a) != text(b));
+    REQUIRE((a < b) != (b < a));
+    const arch canon = a.canonical();
+    REQUIRE(is_legal(resnet, canon));
+    REQUIRE(canon == a);
+  }
+}
+
 } // namespace dynofa_test::space_arch

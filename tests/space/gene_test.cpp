@@ -92,4 +92,28 @@ TEST_CASE("the deepest networks hold every choice of every block") {
   CHECK(seen.size() == all);
 }
 
+TEST_CASE("widths are genes: of the stem and of every stage, or one") {
+  const gene_list genes = ofa_resnet50_space::description.genes();
+  CHECK(genes.size() == 5 + 18 + 18 + 6 + 1);
+  CHECK(genes[0] == gene{gene_kind::depth, 0, 0});
+  CHECK(genes[1] == gene{gene_kind::depth, 1, 0}); // a deep stem has no blocks
+  for (std::uint8_t w = 0; w < 6; ++w) {
+    const gene g = genes[5 + 18 + 18 + w];
+    CHECK(g.kind == gene_kind::width);
+    CHECK(g.block == w);
+    CHECK(g.stage == (w > 0 ? w - 1 : 0)); // the stem's stands with the first stage
+    CHECK_FALSE(g.of_block());
+    CHECK(ofa_resnet50_space::description.offer_count(g) == 3);
+    CHECK(ofa_resnet50_space::description.offer(g, 2) == decimal(2)); // numbers, as once-for-all has them
+    CHECK(ofa_resnet50_space::description.offer_index(g, 3) == 3);
+  }
+  space_description one = ofa_resnet50_space::description;
+  one.one_width = true;
+  CHECK(one.genes().size() == genes.size() - 5);
+  arch a = smallest(ofa_resnet50_space::description);
+  a.set(genes[5 + 18 + 18 + 4], 1);
+  CHECK(a.w == decltype(a.w){0, 0, 0, 0, 1, 0});
+  CHECK(a.get(genes[5 + 18 + 18 + 4]) == decimal(1));
+}
+
 } // namespace dynofa_test::space_gene_test

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "support/sentence.hpp"
+#include "support/tiny_space.hpp"
 
 namespace dynofa_test::space_json {
 
@@ -203,6 +204,106 @@ TEST_CASE("a refused text leaves the value as it was") {
   arch a = largest(ofa_w1_2::description);
   CHECK_THROWS_AS(json::object().get_to(a), error);
   CHECK(a == largest(ofa_w1_2::description));
+}
+
+TEST_CASE("ResNet: {d, e, w} as once-for-all writes it, and back") {
+  constexpr const space_description& space = ofa_resnet50_space::description;
+  random_stream random(3, "resnet json");
+  for (int i = 0; i < 100; ++i) {
+    const arch a = random_arch(space, random);
+    json j = a;
+    REQUIRE(j.size() == 5);
+    REQUIRE(j.at("w").size() == 6);
+    REQUIRE(conform(space, parse_arch(j.dump())) == a);
+    j.erase("ks"); // once-for-all's ResNet has no choice there
+    REQUIRE(conform(space, parse_arch(j.dump())) == a);
+    REQUIRE(conform(space, parse_arch(j.dump())).hash() == a.hash());
+  }
+  const arch a = parse_arch(R"({"d": [1, 0, 1, 2, 0], "e": [0.35, 0.2, 0.25, 0.35, 0.2, 0.25, 0.35, 0.2, 0.25, 0.35,
+      0.2, 0.25, 0.35, 0.2, 0.25, 0.35, 0.2, 0.25], "w": [0, 1, 2, 0.0, 1, 2], "image_size": [160]})");
+  CHECK(a.ks.empty());
+  CHECK(a.w == decltype(a.w){0, 1, 2, 0, 1, 2});
+  CHECK(is_legal(space, a));
+  CHECK(conform(space, a).d[0] == 0);
+  const auto with = [&](const char* key, json value) {
+    json j = largest(space);
+    j[key] = std::move(value);
+    return arch_fault(j);
+  };
+  CHECK(with("w", json(std::vector<int>(10, 0))) == "architecture field w: expected a list of at most 9, got 10");
+  CHECK(with("w", {0, -1}) == "architecture field w[1]: expected a whole number in 0..255, got -1");
+  CHECK(with("w", {0.5}) == "architecture field w[0]: expected a whole number in 0..255, got 0.5");
+  CHECK(with("w", 2) == "architecture field w: expected a list, got 2");
+  CHECK(with("w", {nullptr}) == "architecture field w[0]: expected a whole number in 0..255, got null");
+  json without = largest(ofa_w1_2::description);
+  without.erase("ks");
+  CHECK(arch_fault(without) == "architecture: expected a field ks, got none"); // only ResNet may lack it
+}
+
+TEST_CASE("spaces with widths, bottlenecks and a deep stem come back field by field") {
+  for (const space_description& space : {ofa_resnet50_space::description, support::tiny_resnet_space::description,
+                                         support::tiny_slimmable_space::description, ofa_proxyless_w1_3::description}) {
+    const json j = space;
+    CHECK(parse_space(j.dump()) == space);
+  }
+  const json j = ofa_resnet50_space::description;
+  CHECK(j.at("widths").dump() == "[0.65,0.8,1]");
+  CHECK_FALSE(j.contains("one_width"));
+  CHECK(j.at("stages")[0].at("kind") == "deep_stem");
+  CHECK(j.at("stages")[3].at("kind") == "bottleneck");
+  CHECK(j.at("stages")[3].at("fixed_blocks") == 4);
+  CHECK(json(support::tiny_slimmable_space::description).at("one_width") == true);
+}
+
+TEST_CASE("whatever is wrong with widths, kinds and fixed blocks is one sentence that names the field") {
+  const auto in = [](const space_description& space) {
+    return [good = json(space)](const char* pointer, json value) {
+      json j = good;
+      const json::json_pointer at(pointer);
+      if (value.is_discarded())
+        j.at(at.parent_pointer()).erase(at.back());
+      else
+        j[at] = std::move(value);
+      return space_fault(j);
+    };
+  };
+  const auto with = in(ofa_resnet50_space::description), mobile = in(ofa_w1_2::description);
+  const json gone(json::value_t::discarded);
+  CHECK(with("/widths", {0.65, 0.8}) == "space field widths: expected 1 as the largest, got 0.8");
+  CHECK(with("/widths", {0.5, 2}).starts_with("space field widths[1]: expected a number in 0.01..1"));
+  CHECK(with("/widths", {0, 1}).starts_with("space field widths[0]: expected a number in 0.01..1"));
+  CHECK(with("/widths", {1, 0.5}).starts_with("space field widths: expected ascending numbers"));
+  CHECK(with("/widths", json::array()) == "space field widths: expected at least one number, got an empty list");
+  CHECK(with("/widths", std::vector<double>(9, 1)).starts_with("space field widths: expected a list of at most 8"));
+  CHECK(with("/widths", 1) == "space field widths: expected a list, got 1");
+  CHECK(with("/one_width", 1) == "space field one_width: expected true or false, got 1");
+  CHECK(mobile("/one_width", true) == "space field one_width: expected false without widths, got true");
+  CHECK(with("/stages/1/kind", "deep_stem") ==
+        "space field stages[1] field kind: expected a deep stem as the first stage only, got stage 2");
+  CHECK(with("/stages/1/kind", "stem") ==
+        "space field stages[1] field kind: expected inverted_residual, bottleneck or deep_stem, got something else");
+  CHECK(with("/stages/1/kind", 3).starts_with("space field stages[1] field kind: expected"));
+  CHECK(with("/stages/1/squeeze_excite", true) ==
+        "space field stages[1] field squeeze_excite: expected false, which goes with inverted residuals, got true");
+  CHECK(with("/stages/1/blocks", gone) == "space field stages[1]: expected a field blocks, got none");
+  CHECK(with("/stages/1/blocks", 3) == "space field stages[1] field blocks: expected a whole number in 4..48, got 3");
+  CHECK(with("/stages/1/fixed_blocks", 49) ==
+        "space field stages[1] field fixed_blocks: expected a whole number in 0..48, got 49");
+  CHECK(with("/stages/1/fixed_blocks", 0) ==
+        "space field stages[1] field depths[0]: expected a whole number in 1..8, got 0"); // no block would be left
+  CHECK(with("/stages/0/depths", {0, 1, 2}) ==
+        "space field stages[0] field depths: expected one depth or two, got more");
+  CHECK(with("/stages/0/fixed_blocks", 1) ==
+        "space field stages[0] field fixed_blocks: expected none, since a deep stem has no blocks, got 1");
+  CHECK(with("/stages/0/blocks", 1) ==
+        "space field stages[0] field blocks: expected none, since a deep stem has no blocks, got 1");
+  CHECK(with("/stages/1/expands", {0.001}).find("expands[0]: expected a number in 0.01..8") != std::string::npos);
+  CHECK(with("/mix_width", 0) == "(no error)");
+  CHECK(with("/final_width", 960) ==
+        "space field mix_width: expected channels behind the last convolution before pooling, got 0");
+  json stem_only = ofa_resnet50_space::description;
+  stem_only["stages"] = json::array({stem_only["stages"][0]});
+  CHECK(space_fault(stem_only) == "space field stages: expected at least one stage of blocks, got a deep stem alone");
 }
 
 } // namespace dynofa_test::space_json

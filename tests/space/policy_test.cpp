@@ -14,10 +14,10 @@ static_assert(!std::is_same_v<width<1.2>, width<1.201>>);
 static_assert(std::is_same_v<kernel<3>::tag, kernel_per_stage<offer<3>>::tag>, "one idea, two ways to write it");
 
 TEST_CASE("a decimal keeps three digits, rounded") {
-  CHECK(width<1.2>::value == 1.2);
-  CHECK(width<0.35>::value == 0.35);
-  CHECK(width<1.0>::value == 1.0);
-  CHECK(width<1.2346>::value == 1.235);
+  CHECK(decimal(1.2).thousandths == 1200);
+  CHECK(decimal(0.35).thousandths == 350);
+  CHECK(decimal(1.0).value() == 1.0);
+  CHECK(decimal(1.2346).value() == 1.235);
 }
 
 TEST_CASE("single numbers are read back") {

@@ -153,4 +153,33 @@ TEST_CASE("a sample begins with the ends, holds no network twice, and begins a l
   CHECK(sample_space(one::description, 10).size() == 2); // it has no more
 }
 
+TEST_CASE("widths are drawn evenly, mutated one by one and inherited one by one") {
+  constexpr const space_description& resnet = ofa_resnet50_space::description;
+  random_stream random(6, "widths");
+  constexpr int n = 20000;
+  constexpr double p = 0.4;
+  const arch small = smallest(resnet), large = largest(resnet);
+  std::map<int, int> drawn[6];
+  int mutated = 0, two_mutated = 0, inherited = 0, two_inherited = 0;
+  for (int i = 0; i < n; ++i) {
+    const arch a = random_arch(resnet, random);
+    REQUIRE(is_legal(resnet, a));
+    for (std::size_t w = 0; w < 6; ++w) ++drawn[w][a.w[w]];
+    const arch mutant = mutate(resnet, small, p, random), child = crossover(small, large, random);
+    REQUIRE(is_legal(resnet, mutant));
+    REQUIRE(is_legal(resnet, child));
+    mutated += mutant.w[0] != 0, two_mutated += mutant.w[0] != 0 && mutant.w[5] != 0;
+    inherited += child.w[0] == 2, two_inherited += child.w[0] == 2 && child.w[5] == 2;
+  }
+  for (const auto& counts : drawn) {
+    CHECK(counts.size() == 3);
+    for (auto [value, count] : counts) CHECK(plausible(count, n, 1.0 / 3));
+  }
+  CHECK(plausible(mutated, n, p * 2 / 3));
+  CHECK(plausible(two_mutated, n, p * p * 4 / 9));
+  CHECK(plausible(inherited, n, 0.5));
+  CHECK(plausible(two_inherited, n, 0.25));
+  CHECK(mutate(resnet, large, 0, random).w == large.w);
+}
+
 } // namespace dynofa_test::space_sampling

@@ -116,4 +116,50 @@ TEST_CASE("ProxylessNAS: a sixth stage of one block, whatever depth is offered e
   CHECK_FALSE(is_legal(d, a));
 }
 
+TEST_CASE("ResNet-50D has the published geometry") {
+  constexpr space_description d = ofa_resnet50_space::description;
+  CHECK(widths(d) == std::vector{64, 256, 512, 1024, 2048});
+  CHECK(d.stem_width == 32);
+  CHECK(d.stem_act == activation::relu);
+  CHECK(d.final_width == 0);
+  CHECK(d.mix_width == 0);
+  CHECK(d.classes == 1000);
+  CHECK(d.bn_epsilon == 1e-5f);
+  CHECK(d.width_multiplier == 1.0);
+  CHECK(d.widths == ratios{0.65, 0.8, 1});
+  CHECK_FALSE(d.one_width);
+  CHECK(d.stages[0].kind == block_kind::stem);
+  const int strides[] = {1, 1, 2, 2, 2}, blocks[] = {0, 4, 4, 6, 4};
+  for (std::size_t s = 1; s < 5; ++s) {
+    CHECK(d.stages[s].kind == block_kind::bottleneck);
+    CHECK(d.stages[s].stride == strides[s]);
+    CHECK(d.stages[s].blocks == blocks[s]);
+    CHECK(d.stages[s].fixed_blocks == blocks[s] - 2);
+    CHECK(list(d.stages[s].depths) == std::vector{0, 1, 2});
+    CHECK(d.stages[s].expands == ratios{0.2, 0.25, 0.35});
+    CHECK(list(d.stages[s].kernels) == std::vector{3});
+  }
+}
+
+TEST_CASE("one value of width fixes the widths, several offer them") {
+  using fixed = search_space<ofa_resnet50, width<0.65>, depth<0, 1, 2>, expand<0.2>, resolution<64>>;
+  CHECK(fixed::description.widths.empty());
+  CHECK(fixed::description.width_count() == 0);
+  CHECK(widths(fixed::description) == std::vector{40, 168, 336, 664, 1328});
+  CHECK(fixed::description.stem_width == 24);
+  using one = search_space<ofa_resnet50, one_width<1.0, 0.5>, depth<0, 1, 2>, expand<0.2>, resolution<64>>;
+  CHECK(one::description.widths == ratios{0.5, 1}); // ascending
+  CHECK(one::description.one_width);
+  CHECK(one::description.width_count() == 1);
+  CHECK(widths(one::description) == std::vector{64, 256, 512, 1024, 2048});
+}
+
+TEST_CASE("depths are cut off where a stage has no more blocks, fixed ones counted") {
+  using s =
+      search_space<ofa_resnet50, stage_blocks<2, 3, 6, 4>, width<1.0>, depth<0, 1, 2>, expand<0.25>, resolution<64>>;
+  CHECK(list(s::description.stages[1].depths) == std::vector{0});
+  CHECK(list(s::description.stages[2].depths) == std::vector{0, 1});
+  CHECK(list(s::description.stages[3].depths) == std::vector{0, 1, 2});
+}
+
 } // namespace dynofa_test::space_search_space

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "support/tiny_space.hpp"
+
 namespace dynofa_test::space_subnet {
 
 using namespace dynofa;
@@ -39,6 +41,32 @@ TEST_CASE("a subnet follows what each stage offers") {
   static_assert(space::contains(a));
   CHECK(a.ks[4] == 7);
   CHECK(a.ks[9] == 7);
+}
+
+TEST_CASE("ResNet: a width is chosen by its multiplier, for all or for the stem and each stage") {
+  constexpr arch a = subnet<ofa_resnet50_space, width<0.65>, expand<0.25>, depth<1>, resolution<160>>{};
+  static_assert(ofa_resnet50_space::contains(a));
+  CHECK(a.w == decltype(a.w){0, 0, 0, 0, 0, 0});
+  CHECK(a.d == decltype(a.d){0, 1, 1, 1, 1}); // the stem's convolution runs at the largest depth only
+  for (const decimal e : a.e) CHECK(e == decimal(0.25));
+  for (const int k : a.ks) CHECK(k == 3);
+  CHECK(a.r == 160);
+  constexpr arch b = subnet<ofa_resnet50_space, width<0.65, 0.8, 1.0, 0.8, 0.65, 1.0>, depth<2, 0, 1, 2, 0>>{};
+  CHECK(b.w == decltype(b.w){0, 1, 2, 1, 0, 2});
+  CHECK(b.d == decltype(b.d){2, 0, 1, 2, 0});
+  constexpr arch deep = subnet<ofa_resnet50_space, depth<2>, expand<0.35, 0.2, 0.25, 0.35, 0.2>>{};
+  CHECK(deep.d[0] == 2);
+  CHECK(deep.e[0] == decimal(0.2)); // of five values the first is the stem's
+  CHECK(deep.e[17] == decimal(0.2));
+  CHECK(subnet<ofa_resnet50_space>::value == largest(ofa_resnet50_space::description));
+  CHECK(subnet<ofa_resnet50_space, depth<0>, expand<0.2>, width<0.65>, resolution<128>>::value ==
+        smallest(ofa_resnet50_space::description));
+}
+
+TEST_CASE("one width for the whole network") {
+  constexpr arch a = subnet<support::tiny_slimmable_space, width<0.5>, depth<1>>{};
+  static_assert(support::tiny_slimmable_space::contains(a));
+  CHECK(a.w == decltype(a.w){1});
 }
 
 } // namespace dynofa_test::space_subnet

@@ -26,7 +26,7 @@ inline dynofa::supernet_ptr tiny_proxyless(std::uint64_t seed = 7) {
 
 /// ResNet-50D as small, and shallower: bottlenecks, deep stem, widths on offer for the stem and every stage. Odd sizes
 /// of image and map, and channels that are and are not multiples of 16.
-inline dynofa::supernet_ptr tiny_resnet(std::uint64_t seed = 7) {
+inline dynofa::supernet_ptr odd_resnet(std::uint64_t seed = 7) {
   using namespace dynofa;
   using space =
       search_space<ofa_resnet50, stem_width<16>, deep_stem<24, activation::relu>, stage_widths<40, 48, 64, 88>,
@@ -34,5 +34,25 @@ inline dynofa::supernet_ptr tiny_resnet(std::uint64_t seed = 7) {
                    depth<0, 1, 2>, expand<0.2, 0.25, 0.35>, resolution<33, 37, 48>>;
   return std::make_shared<const supernet>(random_supernet(space::description, seed));
 }
+
+/// ResNet-50D as small, with its elastic depths, ratios and widths; that of golden/resnet50_tiny.
+using tiny_resnet_space =
+    dynofa::search_space<dynofa::ofa_resnet50, dynofa::stage_widths<32, 64, 96, 128>, dynofa::classes<10>,
+                         dynofa::width<0.65, 0.8, 1.0>, dynofa::depth<0, 1, 2>, dynofa::expand<0.2, 0.25, 0.35>,
+                         dynofa::resolution<32, 48, 64>>;
+
+inline dynofa::supernet_ptr tiny_resnet(std::uint64_t seed = 7) {
+  return std::make_shared<const dynofa::supernet>(dynofa::random_supernet(tiny_resnet_space::description, seed));
+}
+
+/// Inverted residuals of one width for the whole network, as slimmable networks have it.
+using tiny_slimmable_space = dynofa::search_space<
+    dynofa::network<dynofa::stem_width<16>, dynofa::stem_activation<dynofa::activation::relu6>,
+                    dynofa::first_block<16, dynofa::activation::relu6, false>, dynofa::stage_widths<24, 48>,
+                    dynofa::strides<2, 1>, dynofa::activations<dynofa::activation::relu6, dynofa::activation::relu6>,
+                    dynofa::squeeze_excite<false, false>, dynofa::final_width<0>, dynofa::mix_width<64>,
+                    dynofa::head_activation<dynofa::activation::relu6>, dynofa::classes<10>>,
+    dynofa::one_width<0.35, 0.5, 0.75, 1.0>, dynofa::depth<1, 2>, dynofa::expand<3, 6>, dynofa::kernel<3>,
+    dynofa::resolution<32, 48>>;
 
 } // namespace support

@@ -26,6 +26,9 @@ namespace detail {
 
 inline constexpr std::size_t most_measured_archs = 1'000'000;
 
+/// Whether an architecture is one of a ResNet, {d, e, w}: which blocks belong to which stage, its space says.
+inline bool leaves_kernels_out(const arch& a) { return a.ks.empty() && !a.w.empty() && !a.e.empty() && !a.d.empty(); }
+
 /// Whether a text is once-for-all's acc.dict: one object whose names are architectures.
 inline bool is_accuracy_dict(std::string_view source) {
   const auto take = [&](char wanted) {
@@ -96,6 +99,7 @@ inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
       throw error(errc::bad_file, text(place, ", ", fault.where()), fault.expected(), fault.got());
     }
     const arch& a = data.back().arch;
+    if (detail::leaves_kernels_out(a)) return;
     if (a.ks.size() != a.e.size() || a.ks.empty() || a.d.empty()) throw misshapen(place, a);
   };
   constexpr double least = -1000, most = 1000; // fractions or per cent, of whatever sign
@@ -114,11 +118,12 @@ inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
     });
   if (data.empty()) throw error(errc::bad_file, where, "at least one line", "none");
   if (space)
-    for (measured_arch& one : data) one.arch = with_all_depths(*space, one.arch);
+    for (measured_arch& one : data) one.arch = completed(*space, one.arch);
   detail::add_inactive_blocks(data, space);
   for (std::size_t i = 0; i < data.size(); ++i) {
     arch& a = data[i].arch;
-    if (space) a.uneven = detail::uneven_blocks(*space);
+    if (space) a = dealt(*space, a);
+    if (!space && detail::leaves_kernels_out(a)) continue;
     if (!a.well_formed() || (space && (a.d.size() != space->stages.size() || a.ks.size() != space->block_count())))
       throw misshapen(text(where, ", architecture ", i + 1), a);
   }
@@ -132,33 +137,38 @@ inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path
 /// `space` as the data shows it: with the data's resolutions instead of its own (a super-network can be measured at
 /// others than it was published for), and with the kernels, ratios and depths of the data besides its own. Throws
 /// errc::invalid_argument for architectures of another number of stages or blocks, for choices that no space offers
-/// (kernels 3, 5, 7; ratios and depths 1 … 8), and for more than 64 resolutions.
+/// (kernels 3, 5, 7; ratios and depths 1 … 8), for widths that this one does not offer, and for more than 64
+/// resolutions.
 inline space_description space_of_data(space_description space, std::span<const measured_arch> data) {
   const auto fault = [](std::string expected, std::string got) {
     return error(errc::invalid_argument, "space of accuracy data", std::move(expected), std::move(got));
   };
   const gene_list genes = space.genes();
   std::set<std::uint16_t> resolutions;
-  std::vector<std::array<std::set<decimal>, 3>> offered(space.stages.size()); // by kind of gene
+  std::vector<std::array<std::set<decimal>, 3>> offered(space.stages.size()); // depths, kernels, ratios
   const auto offers = [&](const gene& g) -> std::set<decimal>& {
     return offered[g.stage][static_cast<std::size_t>(g.kind)];
   };
+  const auto is_open = [](const gene& g) { return g.kind == gene_kind::depth || g.of_block(); };
   for (const gene& g : genes)
-    if (g.kind != gene_kind::resolution)
-      space.offered(g, [&](const auto& list) { offers(g).insert(list.begin(), list.end()); });
+    if (is_open(g)) space.offered(g, [&](const auto& list) { offers(g).insert(list.begin(), list.end()); });
   for (const auto& one : data) {
-    const arch& a = one.arch;
+    const arch a = completed(space, one.arch);
     if (a.ks.size() != space.block_count() || a.e.size() != a.ks.size() || a.d.size() != offered.size())
       throw fault(text(offered.size(), " stages and ", space.block_count(), " blocks"),
                   text(a.d.size(), " depths and ", a.ks.size(), " kernels"));
+    if (a.w.size() != space.width_count() ||
+        std::any_of(a.w.begin(), a.w.end(), [&](auto w) { return w >= space.widths.size(); }))
+      throw fault(text(space.width_count(), " widths of ", space.widths.size(), " on offer"),
+                  text("w ", detail::list_of(a.w)));
     for (const gene& g : genes)
       if (g.kind == gene_kind::resolution)
         resolutions.insert(a.r);
-      else
+      else if (is_open(g))
         offers(g).insert(a.get(g));
   }
-  const auto least_and_most = [&](const std::set<decimal>& values, int least, int most, const char* what) {
-    if (*values.begin() < decimal(least) || *values.rbegin() > decimal(most))
+  const auto least_and_most = [&](const std::set<decimal>& values, decimal least, int most, const char* what) {
+    if (*values.begin() < least || *values.rbegin() > decimal(most))
       throw fault(text(what, " in ", least, "..", most), text(*values.begin(), "..", *values.rbegin()));
   };
   const auto whole = [](const std::set<decimal>& values) {
@@ -168,11 +178,13 @@ inline space_description space_of_data(space_description space, std::span<const 
   };
   for (std::size_t s = 0; s < offered.size(); ++s) {
     auto& stage = space.stages[s];
+    if (stage.kind == block_kind::stem) continue; // it has its depths, and no blocks
     const auto& depths = offered[s][static_cast<std::size_t>(gene_kind::depth)];
     const auto& expands = offered[s][static_cast<std::size_t>(gene_kind::expand)];
     const auto& kernels = offered[s][static_cast<std::size_t>(gene_kind::kernel)];
-    least_and_most(depths, 1, static_cast<int>(space.blocks_of(s)), "depths");
-    least_and_most(expands, 1, 8, "expand ratios");
+    const int fixed = stage.fixed_blocks;
+    least_and_most(depths, fixed > 0 ? 0 : 1, static_cast<int>(space.blocks_of(s)) - fixed, "depths");
+    least_and_most(expands, stage.kind == block_kind::bottleneck ? decimal(0.01) : decimal(1), 8, "expand ratios");
     if (expands.size() > ratios::capacity)
       throw fault(text("at most ", ratios::capacity, " expand ratios"), text(expands.size()));
     least_and_most(kernels, 3, 7, "kernels");

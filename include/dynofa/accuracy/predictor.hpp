@@ -47,7 +47,7 @@ public:
     std::array<feature_layout::ones, rows> ones;
     for (std::size_t begin = 0; begin < archs.size(); begin += rows) {
       const std::size_t n = std::min(rows, archs.size() - begin);
-      for (std::size_t i = 0; i < n; ++i) ones[i] = s.layout(archs[begin + i]);
+      for (std::size_t i = 0; i < n; ++i) ones[i] = s.ones_of(archs[begin + i]);
       std::array<double, rows> sum{}, squares{};
       for (const member& m : s.packed_members) {
         float *x = scratch.data(), *y = x + rows * s.widest;
@@ -131,6 +131,11 @@ private:
         packed_members.push_back(std::move(packed));
       }
     }
+    /// Of an architecture as files have it, too.
+    feature_layout::ones ones_of(const arch& a) const {
+      const bool whole = a.ks.size() == a.e.size() && a.d.size() == space.stages.size();
+      return whole && !space.has_deep_stem() ? layout(a) : layout(completed(space, a));
+    }
     space_description space;
     feature_layout layout;
     std::vector<predictor_network> members;
@@ -142,23 +147,34 @@ private:
   std::shared_ptr<const state> state_;
 };
 
-/// The official predictor file (keys 0, 2, 4, 6 with .weight and .bias), legacy .pth or safetensors, for a space of
-/// once-for-all's form.
+/// The official predictor file, legacy .pth or safetensors, for a space of once-for-all's form: of MobileNetV3 (keys 0,
+/// 2, 4, 6 with .weight and .bias), of ResNet (layers.0.0, layers.1.0, layers.2.0, layers.3; the last has no bias, and
+/// base_acc is added).
 inline accuracy_predictor load_official_predictor(const std::filesystem::path& path, const space_description& space) {
   const checkpoint file = read_checkpoint(path);
+  struct names {
+    std::string weight, bias;
+  };
+  std::vector<names> layers;
+  for (const char* layer : {"0", "2", "4", "6"}) layers.push_back({text(layer, ".weight"), text(layer, ".bias")});
+  if (space.has_deep_stem()) {
+    layers.clear();
+    for (const char* layer : {"layers.0.0", "layers.1.0", "layers.2.0"})
+      layers.push_back({text(layer, ".weight"), text(layer, ".bias")});
+    layers.push_back({"layers.3.weight", "base_acc"});
+  }
   predictor_network network;
-  std::size_t inputs = 128;
-  for (const char* name : {"0", "2", "4", "6"}) {
-    const auto find = [&](const char* part) -> const tensor& {
-      const auto at = file.tensors.find(text(name, part));
-      if (at == file.tensors.end())
-        throw error(errc::missing_key, path.string(), text("a tensor ", name, part), "none");
+  std::size_t inputs = space.has_deep_stem() ? 82 : 128;
+  for (const names& layer : layers) {
+    const auto find = [&](const std::string& name) -> const tensor& {
+      const auto at = file.tensors.find(name);
+      if (at == file.tensors.end()) throw error(errc::missing_key, path.string(), text("a tensor ", name), "none");
       return at->second;
     };
-    const tensor &weight = find(".weight"), &bias = find(".bias");
+    const tensor &weight = find(layer.weight), &bias = find(layer.bias);
     if (weight.shape.size() != 2 || bias.shape.size() != 1 || weight.shape[0] != bias.shape[0] || weight.shape[0] < 1 ||
         weight.shape[1] != static_cast<std::int64_t>(inputs))
-      throw error(errc::shape_mismatch, text(path.string(), ", tensor ", name, ".weight"),
+      throw error(errc::shape_mismatch, text(path.string(), ", tensor ", layer.weight),
                   text("[outputs, ", inputs, "] and a bias of as many outputs"),
                   text(to_string(weight.shape), " and ", to_string(bias.shape)));
     inputs = static_cast<std::size_t>(bias.shape[0]);

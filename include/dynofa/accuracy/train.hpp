@@ -53,17 +53,21 @@ struct training_report {
 /// errc::invalid_arch for an architecture that the space does not contain, errc::invalid_argument for fewer than 10
 /// measurements or impossible options, errc::cancelled when asked to stop.
 template <class Scalar = float>
-accuracy_predictor train_predictor(const space_description& space, std::span<const measured_arch> data,
+accuracy_predictor train_predictor(const space_description& space, std::span<const measured_arch> given,
                                    const training_options& options = {}, training_report* report = nullptr) {
   const char* const where = "predictor training";
-  require_argument(data.size() >= 10, where, "at least 10 measured architectures", data.size());
+  require_argument(given.size() >= 10, where, "at least 10 measured architectures", given.size());
   require_argument(options.members >= 1 && options.epochs >= 1 && options.batch >= 1 && options.taught >= 0 &&
                        options.teacher_points >= 2 && !options.hidden.empty() &&
                        *std::min_element(options.hidden.begin(), options.hidden.end()) >= 1 && options.validation > 0 &&
                        options.validation <= 0.5,
                    where, "members, epochs, batch and hidden sizes of at least 1 and a validation share in (0, 0.5]",
                    "others");
-  for (const auto& one : data) validate(space, one.arch.canonical());
+  std::vector<measured_arch> data;
+  for (const auto& one : given) {
+    data.push_back({conform(space, one.arch), one.accuracy});
+    validate(space, data.back().arch);
+  }
   const feature_layout layout = feature_layout::of_space(space);
   double mean = 0, scale = 1;
   basic_arch_covariance<double> covariance;

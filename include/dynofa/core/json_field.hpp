@@ -70,8 +70,8 @@ public:
   }
   /// At most three decimal places.
   decimal decimal_number(decimal least, decimal most) const {
-    if (!value_.is_number_float()) return whole_number(static_cast<int>(std::ceil(least.value())), int(most));
-    const auto d = decimal::exactly(value_.get<double>());
+    if (!value_.is_number_float() && least.is_whole()) return whole_number(int(least), int(most));
+    const auto d = value_.is_number() ? decimal::exactly(value_.get<double>()) : std::nullopt;
     if (!d || *d < least || *d > most)
       throw fault(text("a number in ", least, "..", most, " of at most three decimal places"));
     return *d;

@@ -24,7 +24,8 @@ struct interpolation_report {
 namespace detail {
 
 /// Fills a table from its corners: within a resolution linearly in mid channels and in the area of the kernel, between
-/// resolutions linearly in the block's MACs. Linear pieces rise where their ends do.
+/// resolutions linearly in the block's MACs. Linear pieces rise where their ends do. Widths are all measured: an entry
+/// is made from others of the same channels before and behind it.
 class table_interpolator {
 public:
   table_interpolator(const latency_table& table, const space_description& space)
@@ -33,11 +34,17 @@ public:
     for (const auto& [r, entries] : table.resolutions) measured_.push_back(r);
   }
 
-  /// Block `n` of the deepest networks at resolution r with choices k and e.
-  const block& block_at(int r, std::size_t n, const block_choice& c) const { return plan_at(r, c).blocks[n]; }
+  /// A block by its choices, and the widths of the network that it stands in.
+  struct variant {
+    block_choice choice;
+    decltype(arch::w) widths;
+    friend auto operator<=>(const variant&, const variant&) = default;
+  };
+  /// Block `n` of the deepest networks at resolution r.
+  const block& block_at(int r, std::size_t n, const variant& v) const { return plan_at(r, v).blocks[n]; }
 
   /// The time of block `n`, from measured resolutions only; `skip` counts as not measured.
-  latency_entry between(int r, std::size_t n, const block_choice& c, int skip = 0) const {
+  latency_entry between(int r, std::size_t n, const variant& c, int skip = 0) const {
     int below = 0, above = 0;
     for (int m : measured_)
       if (m != skip) {
@@ -54,19 +61,19 @@ public:
     return mix(entry(below, n, c), entry(above, n, c), t);
   }
   /// The measured time of block `n`, or one from the corners of its resolution.
-  latency_entry entry(int r, std::size_t n, const block_choice& c) const {
+  latency_entry entry(int r, std::size_t n, const variant& c) const {
     const auto* found = table_.find(r, timed_key(plan_at(r, c), n));
     return found ? *found : within(r, n, c);
   }
   /// From the four corners.
-  latency_entry within(int r, std::size_t n, const block_choice& c) const {
+  latency_entry within(int r, std::size_t n, const variant& c) const {
     const block& b = block_at(r, n, c);
     if (b.gene < 0) return table_.at(r, timed_key(plan_at(r, c), n));
     const auto& stage = space_.stages[space_.stage_of(static_cast<std::size_t>(b.gene))];
     const std::array kernels{stage.kernels.min(), stage.kernels.max()};
     const std::array expands{stage.expands.min(), stage.expands.max()};
     const auto corner = [&](std::size_t i, std::size_t j) -> const plan& {
-      return plan_at(r, {kernels[i], expands[j]});
+      return plan_at(r, {{kernels[i], expands[j]}, c.widths});
     };
     const auto mid = [&](std::size_t j) { return corner(0, j).blocks[n].mid_channels; };
     const auto share = [](double x, double low, double high) { return high > low ? (x - low) / (high - low) : 0.0; };
@@ -81,10 +88,12 @@ public:
   const std::vector<int>& measured() const { return measured_; }
 
 private:
-  const plan& plan_at(int r, const block_choice& c) const {
-    auto& p = plans_[{r, c}];
-    if (p.blocks.empty()) p = make_plan(space_, deepest(space_, r, c.kernel, c.expand));
-    return p;
+  const plan& plan_at(int r, const variant& v) const {
+    auto& p = plans_[{r, v}];
+    if (!p.blocks.empty()) return p;
+    arch a = deepest(space_, r, v.choice.kernel, v.choice.expand);
+    a.w = v.widths;
+    return p = make_plan(space_, a);
   }
   static latency_entry mix(const latency_entry& a, const latency_entry& b, double t) {
     const auto between = [&](milliseconds x, milliseconds y) { return x + (y - x) * t; };
@@ -102,13 +111,14 @@ private:
   const latency_table& table_;
   const space_description& space_;
   std::vector<int> measured_;
-  mutable std::map<std::pair<int, block_choice>, plan> plans_;
+  mutable std::map<std::pair<int, variant>, plan> plans_;
 };
 
 } // namespace detail
 
 /// Fills in whatever networks of the space need at `resolutions` and the table lacks. The table must have, at some
-/// resolutions, the corners of every block (least and largest kernel and ratio) and the other operations; wanted
+/// resolutions, the corners of every block (least and largest kernel and ratio) between all widths and the other
+/// operations; wanted
 /// resolutions lie between two such. What was measured besides is used, and is what the errors are taken on.
 /// Throws errc::missing_key for a corner that is not there, errc::invalid_argument for a resolution outside.
 inline interpolation_report interpolate_missing(latency_table& table, const space_description& space,
@@ -123,7 +133,7 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
     if (is > 0) errors.push_back(std::abs(figure(guess, latency_statistic::median).count() / is - 1));
   };
   std::set<std::pair<int, std::string>> seen; // later blocks of a stage share keys
-  const auto visit = [&](int r, const plan& p, std::size_t n, const block_choice& c) {
+  const auto visit = [&](int r, const plan& p, std::size_t n, const detail::table_interpolator::variant& c) {
     const block& b = p.blocks[n];
     const std::string key = timed_key(p, n);
     if (!seen.insert({r, key}).second) return;
@@ -134,7 +144,7 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
       if (!given.find(r, inner)) filled.resolutions[r][inner].fused = true;
     });
     if (const auto* truth = given.find(r, key)) {
-      if (b.gene >= 0 && !space.stages[space.stage_of(static_cast<std::size_t>(b.gene))].is_corner(c))
+      if (b.gene >= 0 && !space.stages[space.stage_of(static_cast<std::size_t>(b.gene))].is_corner(c.choice))
         compare(from.within(r, n, c), *truth);
       if (r != from.measured().front() && r != from.measured().back()) compare(from.between(r, n, c, r), *truth);
       return;
@@ -146,7 +156,7 @@ inline interpolation_report interpolate_missing(latency_table& table, const spac
     for_each_deepest(space, r, [&](const arch& a) {
       const plan p = make_plan(space, a);
       for (std::size_t n = 0; n < p.blocks.size(); ++n)
-        visit(r, p, n, a.choice(p.blocks[n].gene < 0 ? 0 : static_cast<std::size_t>(p.blocks[n].gene)));
+        visit(r, p, n, {a.choice(static_cast<std::size_t>(std::max<int>(0, p.blocks[n].gene))), a.w});
     });
   table = std::move(filled);
   report.held_out = errors.size();

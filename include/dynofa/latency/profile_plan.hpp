@@ -46,6 +46,7 @@ struct carrier_maker {
   profile_plan::at_resolution to;
   random_stream random;
   std::map<std::string, std::uint32_t, std::less<>> numbers{};
+  std::map<std::array<std::size_t, 3>, int> met_widths{}; ///< of a width: behind which, which
 
   std::uint32_t number_of(const std::string& key) {
     const auto [at, is_new] = numbers.emplace(key, static_cast<std::uint32_t>(to.keys.size()));
@@ -59,7 +60,14 @@ struct carrier_maker {
     to.carriers.push_back(std::move(c));
   }
 
-  using counts = std::map<block_choice, int>;
+  /// What sets a block's work apart from that of others at its place: its choices, and the widths before and behind it.
+  struct variant {
+    block_choice choice;
+    std::uint8_t in = 0, out = 0; ///< numbers of widths; 0 where they are fixed
+    friend constexpr auto operator<=>(const variant&, const variant&) = default;
+  };
+  using counts = std::map<variant, int>;
+  std::size_t width_choices() const { return std::max<std::size_t>(1, space.widths.size()); }
   /// The offered choices that the plan covers in stage s.
   std::vector<block_choice> choices_of(std::size_t s, profile_extent extent) const {
     const auto& stage = space.stages[s];
@@ -69,27 +77,63 @@ struct carrier_maker {
     return all;
   }
 
+  /// The values for which carriers have counted least, by chance among equals.
+  template <class Value, class Count>
+  Value least_of(const std::vector<Value>& values, Count count) {
+    std::vector<Value> least;
+    int fewest = 1 << 30;
+    for (const Value& v : values) {
+      const int times = count(v);
+      if (times < fewest) fewest = times, least.clear();
+      if (times == fewest) least.push_back(v);
+    }
+    return least[random.below(static_cast<std::uint32_t>(least.size()))];
+  }
+  /// Widths, each that which has been met least behind the one before it: so all pairs are met about as often.
+  void draw_widths(arch& a) {
+    std::vector<std::uint8_t> all;
+    for (std::size_t i = 0; i < width_choices(); ++i) all.push_back(static_cast<std::uint8_t>(i));
+    for (std::size_t w = 0; w < a.w.size(); ++w) {
+      const std::uint8_t before = w > 0 ? a.w[w - 1] : std::uint8_t{0};
+      a.w[w] = least_of(all, [&](std::uint8_t v) { return met_widths[{w, before, v}]; });
+      ++met_widths[{w, before, a.w[w]}];
+    }
+  }
+
   /// A network of `d`, in which every gene takes the choice that carriers have had least, by chance among equals. First
   /// blocks of a stage and later ones are different operations; later ones of a stage are all the same.
   arch draw(bool deepest, profile_extent extent, std::vector<std::array<counts, 2>>& used) {
     arch a = largest(space);
+    draw_widths(a);
+    const auto width = [&](std::size_t number) {
+      return a.w.empty() ? std::uint8_t{0} : a.w[std::min(number, a.w.size() - 1)];
+    };
     for (std::size_t s = 0; s < space.stages.size(); ++s) {
       const auto& depths = space.stages[s].depths;
       if (!deepest) a.d[s] = depths[random.below(static_cast<std::uint32_t>(depths.size()))];
-      for (std::size_t i = 0; i < a.d[s]; ++i) {
+      for (std::size_t i = 0; i < space.active_blocks(s, a.d[s]); ++i) {
         counts& times = used[s][i > 0 ? 1 : 0];
-        std::vector<block_choice> least;
-        int fewest = 1 << 30;
-        for (const block_choice& c : choices_of(s, extent)) {
-          if (times[c] < fewest) fewest = times[c], least.clear();
-          if (times[c] == fewest) least.push_back(c);
-        }
-        const block_choice c = least[random.below(static_cast<std::uint32_t>(least.size()))];
-        ++times[c];
+        const std::uint8_t in = width(i > 0 ? s + 1 : s), out = width(s + 1);
+        const block_choice c = least_of(choices_of(s, extent), [&](const block_choice& choice) {
+          return times[{choice, in, out}];
+        });
+        ++times[{c, in, out}];
         a.choose(space.first_block(s) + i, c);
       }
     }
     return a;
+  }
+  /// Whether a stage's first blocks, or its later ones, have not been met twice in every choice between all widths.
+  bool lacks(std::size_t s, bool later, profile_extent extent, const counts& used) const {
+    for (std::size_t in = 0; in < width_choices(); ++in)
+      for (std::size_t out = 0; out < width_choices(); ++out) {
+        if (in != out && (later || !space.has_width_pairs())) continue;
+        for (const block_choice& c : choices_of(s, extent)) {
+          const auto times = used.find({c, static_cast<std::uint8_t>(in), static_cast<std::uint8_t>(out)});
+          if (times == used.end() || times->second < 2) return true;
+        }
+      }
+    return false;
   }
 };
 
@@ -112,10 +156,12 @@ inline profile_plan plan_profile(const space_description& space, std::span<const
                                             : offered.front();
       }));
     const auto lacking = [&] {
-      for (std::size_t s = 0; s < space.stages.size(); ++s)
-        for (std::size_t later = 0; later < (space.stages[s].depths.max() > 1 ? 2 : 1); ++later)
-          for (const block_choice& c : maker.choices_of(s, extent))
-            if (used[s][later][c] < 2) return true;
+      for (std::size_t s = 0; s < space.stages.size(); ++s) {
+        const std::size_t most = space.active_blocks(s, space.stages[s].depths.max());
+        if ((most > 0 && maker.lacks(s, false, extent, used[s][0])) ||
+            (most > 1 && maker.lacks(s, true, extent, used[s][1])))
+          return true;
+      }
       return false;
     };
     while (maker.to.carriers.size() < carriers || lacking())

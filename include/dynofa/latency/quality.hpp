@@ -53,7 +53,8 @@ struct table_quality {
 /// a look at every entry.
 inline table_quality examine(const latency_table& table, const space_description& space, double noisy_from = 0.25) {
   table_quality q;
-  using place = std::array<int, 4>; // block of the deepest networks, kernel, ratio × 1000, resolution
+  // block of the deepest networks, kernel, ratio × 1000, resolution; channels before and behind it
+  using place = std::array<int, 6>;
   struct timed {
     std::string key;
     const latency_entry* entry;
@@ -91,7 +92,8 @@ inline table_quality examine(const latency_table& table, const space_description
         // the second block of a stage stands for the later ones, which share its entry
         const auto gene = static_cast<std::size_t>(b.gene);
         if (gene - space.first_block(space.stage_of(gene)) <= 1)
-          all[{static_cast<int>(n), b.kernel, a.e[gene].thousandths, r}] = {keys.front(), entry};
+          all[{static_cast<int>(n), b.kernel, static_cast<int>(a.e[gene].thousandths), r, b.in_channels,
+               b.out_channels}] = {keys.front(), entry};
       }
     });
   }

@@ -89,8 +89,8 @@ private:
     const unit_rows& unit = rows_of_units[static_cast<std::size_t>(kind)];
     const auto row =
         std::find_if(unit.weights.begin(), unit.weights.end(), [&](const weight_row& r) { return r.role == role; });
-    return text(unit.key, is_numbered(kind) ? std::to_string(number) : "", row->layer, row->wrapped ? ".conv" : "",
-                row->parameter);
+    return text(unit.key, unit.key.ends_with('.') ? std::to_string(number) : "", row->layer,
+                row->wrapped ? ".conv" : "", row->parameter);
   }
   bool has(block_kind kind, weight_role role, std::size_t number) const {
     return tensors_.contains(key_of(kind, role, number));

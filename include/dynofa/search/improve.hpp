@@ -11,11 +11,11 @@ namespace dynofa::search {
 /// Climbs from an architecture to one that no single change and no planned combination of changes improves, within a
 /// limit of cost. Resolution stays.
 ///
-/// Each step asks the predictor for every single change (kernel and ratio of a block together, depth of a stage), then
-/// treats these gains and the cost differences as additive and solves the multiple-choice knapsack "at most m
-/// changes within the slack" exactly by dynamic programming over 128 bins of cost; the solutions for m = 2 … 6 are
-/// predicted truly, and the best of all is taken. About 200 predictions a step. From an architecture over the limit,
-/// the same plan with a negative slack brings it back.
+/// Each step asks the predictor for every single change (kernel and ratio of a block together, depth of a stage, a
+/// width), then treats these gains and the cost differences as additive and solves the multiple-choice knapsack "at
+/// most m changes within the slack" exactly by dynamic programming over 128 bins of cost; the solutions for m = 2 … 6
+/// are predicted truly, and the best of all is taken. About 200 predictions a step. From an architecture over the
+/// limit, the same plan with a negative slack brings it back.
 template <accuracy_model Accuracy, cost_model Cost>
 class improver {
 public:
@@ -62,9 +62,12 @@ private:
   static constexpr int bins = 128, most_changes = 6;
 
   struct change {
-    std::uint8_t stage, d;   ///< d 0: the depth stays
+    std::uint8_t stage = 0;
+    std::int16_t d = -1;     ///< −1: the depth stays
     std::int16_t block = -1; ///< −1: its choices stay
     block_choice choice = {};
+    std::int16_t width = -1; ///< which of the widths changes; −1: none
+    std::uint8_t to = 0;     ///< what it becomes
   };
 
   template <class Visit>
@@ -75,7 +78,8 @@ private:
     return c;
   }
   arch apply(arch a, const change& c) const {
-    if (c.d) a.d[c.stage] = c.d;
+    if (c.d >= 0) a.d[c.stage] = static_cast<std::uint8_t>(c.d);
+    if (c.width >= 0) a.w[static_cast<std::size_t>(c.width)] = c.to;
     if (c.block >= 0) a.choose(static_cast<std::size_t>(c.block), c.choice);
     return a;
   }
@@ -87,20 +91,26 @@ private:
       const auto& stage = space_.stages[s];
       const auto s8 = static_cast<std::uint8_t>(s);
       const std::size_t first = space_.first_block(s);
-      const auto each_choice = [&](std::size_t block, std::uint8_t depth, bool but_present) {
+      const std::size_t active = space_.active_blocks(s, a.d[s]);
+      const auto each_choice = [&](std::size_t block, std::int16_t depth, bool but_present) {
         for (std::size_t i = 0; i < stage.variant_count(); ++i)
           if (const block_choice c = stage.variant(i); !but_present || c != a.choice(block))
-            changes_.push_back({s8, depth, static_cast<std::int16_t>(block), c});
+            changes_.push_back({.stage = s8, .d = depth, .block = static_cast<std::int16_t>(block), .choice = c});
       };
-      for (std::size_t block = first; block < first + a.d[s]; ++block) {
-        each_choice(block, 0, true);
+      for (std::size_t block = first; block < first + active; ++block) {
+        each_choice(block, -1, true);
         close_group();
       }
       for (auto d : stage.depths)
-        if (d < a.d[s])
-          changes_.push_back({s8, d});
+        if (d < a.d[s] || (d > a.d[s] && space_.blocks_of(s) == 0)) // a deep stem has no blocks
+          changes_.push_back({.stage = s8, .d = d});
         else if (d > a.d[s]) // the block that comes in takes every choice; a second one stays as the genes say
-          each_choice(first + a.d[s], d, false);
+          each_choice(first + active, d, false);
+      close_group();
+    }
+    for (std::size_t w = 0; w < a.w.size(); ++w) {
+      for (std::uint8_t to = 0; to < space_.widths.size(); ++to)
+        if (to != a.w[w]) changes_.push_back({.width = static_cast<std::int16_t>(w), .to = to});
       close_group();
     }
     for (const change& c : changes_) add(apply(a, c));

@@ -22,8 +22,7 @@ inline double read_cost(const json_field& f, const char* name, const char* befor
 inline candidate read_candidate(const json_field& f, const space_description& space) {
   candidate c{read_arch(f["arch"].value()), f["accuracy"].number(), read_cost(f, "cost", "latency_ms")};
   validate(space, c.arch);
-  c.arch = with_all_depths(space, c.arch);
-  c.arch.uneven = dynofa::detail::uneven_blocks(space); // not `conform`: inactive genes stay, which children may wake
+  c.arch = dealt(space, c.arch); // mutation and crossover go on from inactive genes too
   return c;
 }
 

@@ -228,13 +228,15 @@ constexpr decltype(arch::fixed) fixed_blocks(const space_description& space) {
 }
 } // namespace detail
 
-/// `a` with its blocks dealt to stages as the space has them, in canonical form: what compares equal to others of the
-/// space. `a` must be one of it.
-constexpr arch conform(const space_description& space, arch a) {
+/// `a`, which must be one of the space, with its blocks dealt to stages as the space has them: what compares equal to
+/// others of it. Genes of blocks that do not run stay.
+constexpr arch dealt(const space_description& space, arch a) {
   a = completed(space, a);
   a.uneven = detail::uneven_blocks(space), a.fixed = detail::fixed_blocks(space);
-  return a.canonical();
+  return a;
 }
+/// The same in canonical form.
+constexpr arch conform(const space_description& space, const arch& a) { return dealt(space, a).canonical(); }
 
 /// The architecture whose value of each gene is `pick(gene, offered values)`, asked in the order of the genes.
 template <class Pick>
@@ -271,7 +273,9 @@ constexpr arch deepest(const space_description& space, int r, decimal k, decimal
   a.r = static_cast<std::uint16_t>(r);
   return a;
 }
-/// `visit(deepest network)` for every kernel and ratio that any block is offered, kernels outermost, ascending.
+/// `visit(deepest network)` for every kernel and ratio that any block is offered, kernels outermost, ascending. Where
+/// widths are offered, for every pair of them too: the stem and every second stage have the one, the others the other,
+/// so that every block has been met between every two widths.
 template <class Visit>
 constexpr void for_each_deepest(const space_description& space, int r, Visit visit) {
   inline_vector<decimal, 64> kernels, expands;
@@ -279,8 +283,17 @@ constexpr void for_each_deepest(const space_description& space, int r, Visit vis
     for (const auto k : stage.kernels) kernels.insert(k);
     for (const auto e : stage.expands) expands.insert(e);
   }
+  const std::size_t widths = std::max<std::size_t>(1, space.widths.size()),
+                    pairs = space.has_width_pairs() ? widths : 1;
   for (const decimal k : kernels)
-    for (const decimal e : expands) visit(deepest(space, r, k, e));
+    for (const decimal e : expands) {
+      arch a = deepest(space, r, k, e);
+      for (std::size_t i = 0; i < widths; ++i)
+        for (std::size_t j = 0; j < pairs; ++j) {
+          for (std::size_t w = 0; w < a.w.size(); ++w) a.w[w] = static_cast<std::uint8_t>(w % 2 == 0 ? i : j);
+          visit(a);
+        }
+    }
 }
 
 } // namespace dynofa

@@ -111,6 +111,10 @@ struct space_description {
     for (std::size_t end = blocks_of(0); block >= end; end += blocks_of(s)) ++s;
     return s;
   }
+  /// How many blocks of stage s run at a depth.
+  constexpr std::size_t active_blocks(std::size_t s, std::size_t depth) const {
+    return stages[s].kind == block_kind::stem ? 0 : stages[s].fixed_blocks + depth;
+  }
   constexpr bool has_deep_stem() const { return !stages.empty() && stages[0].kind == block_kind::stem; }
   constexpr int width_of_first() const { return first_width > 0 ? first_width : stem_width; }
   /// Input channels of block `b` of stage `s`.
@@ -134,6 +138,8 @@ struct space_description {
   }
   /// How many widths an architecture chooses.
   constexpr std::size_t width_count() const { return widths.empty() ? 0 : one_width ? 1 : stages.size() + 1; }
+  /// Whether stages differ in width, so that the block between two of them can be more than one width alone allows.
+  constexpr bool has_width_pairs() const { return width_count() > 1; }
 
   /// What an architecture chooses, in the order in which random ones are drawn: per stage its depth, then kernel and
   /// ratio of each block; then the widths, the resolution last.

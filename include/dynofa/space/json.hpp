@@ -163,17 +163,17 @@ inline stage_description read_stage(const json_field& f, std::size_t s) {
   stage.depths = f["depths"].ascending<choices>(may_be_empty ? 0 : 1, 8);
   if (stage.kind == block_kind::stem) {
     if (stage.depths.size() > 2) throw f["depths"].fault("one depth or two", "more");
+    for (const char* blocks : {"blocks", "fixed_blocks"})
+      if (f.has(blocks)) throw f[blocks].fault("none, since a deep stem has no blocks");
     return stage;
   }
   if (stage.kind == block_kind::bottleneck)
     stage.expands = f["expands"].ascending<ratios>(decimal(0.01), 8);
   else
     stage.expands = f["expands"].ascending<ratios>(1, 8);
-  if (f.has("blocks"))
+  if (f.has("blocks") || stage.fixed_blocks > 0)
     stage.blocks = static_cast<std::uint8_t>(
         f["blocks"].whole_number(std::max(1, stage.fixed_blocks + stage.depths.max()), max_blocks));
-  else if (stage.fixed_blocks > 0)
-    throw f["blocks"].fault("a number, since fixed_blocks is one", "nothing");
   const json_field kernels = f["kernels"];
   stage.kernels = kernels.ascending<choices>(3, 7);
   for (int k : stage.kernels)
@@ -218,6 +218,7 @@ inline space_description read_space(const nlohmann::json& json) {
   if (space.stages.empty()) throw stages.fault("at least one stage", "an empty list");
   if (space.block_count() > max_blocks)
     throw stages.fault(text("at most ", max_blocks, " blocks in all stages"), std::to_string(space.block_count()));
+  if (space.block_count() == 0) throw stages.fault("at least one stage of blocks", "a deep stem alone");
   if (all.has("stem_activation")) space.stem_act = detail::read_activation(all["stem_activation"]);
   if (all.has("first_width")) space.first_width = detail::read_channels(all["first_width"]);
   if (all.has("first_activation")) space.first_act = detail::read_activation(all["first_activation"]);
@@ -237,6 +238,7 @@ inline space_description read_space(const nlohmann::json& json) {
     if (space.widths.max() != decimal(1)) throw all["widths"].fault("1 as the largest", text(space.widths.max()));
   }
   if (all.has("one_width")) space.one_width = all["one_width"].boolean();
+  if (space.one_width && space.widths.empty()) throw all["one_width"].fault("false without widths", "true");
   space.classes = all["classes"].whole_number(1, most_classes);
   space.bn_epsilon = static_cast<float>(std::max(1e-30, all["bn_epsilon"].positive(1))); // a float above 0
   space.resolutions = all["resolutions"].ascending<decltype(space.resolutions)>(1, most_pixels);

@@ -207,6 +207,28 @@ using ofa_proxyless_nas =
             squeeze_excite<false, false, false, false, false, false>, final_width<0>, mix_width<1280>,
             head_activation<activation::relu6>, classes<1000>, norm_epsilon<0.001>>;
 
+/// MobileNetV2, as slimmable networks widen and narrow it: `search_space<mobilenet_v2, one_width<0.35, 0.5, 0.75, 1.0>,
+/// resolution<128, 160, 192, 224>>` is that of US-Net, Slimmable networks and MutualNet. The last convolution keeps its
+/// 1280 channels.
+using mobilenet_v2 =
+    network<stem_width<32>, stem_activation<activation::relu6>, first_block<16, activation::relu6, false>,
+            stage_widths<24, 32, 64, 96, 160, 320>, stage_blocks<2, 3, 4, 3, 3, 1>, strides<2, 2, 2, 1, 2, 1>,
+            activations<activation::relu6, activation::relu6, activation::relu6, activation::relu6, activation::relu6,
+                        activation::relu6>,
+            squeeze_excite<false, false, false, false, false, false>, depth<4>, expand<6>, kernel<3>, final_width<0>,
+            mix_width<1280>, head_activation<activation::relu6>, classes<1000>>;
+
+/// MnasNet as AutoSlim narrows it: kernels and ratios differ from stage to stage.
+using mnasnet =
+    network<stem_width<32>, stem_activation<activation::relu6>, first_block<16, activation::relu6, false>,
+            stage_widths<24, 40, 80, 96, 192, 320>, stage_blocks<3, 3, 3, 2, 4, 1>, strides<2, 2, 2, 1, 2, 1>,
+            activations<activation::relu6, activation::relu6, activation::relu6, activation::relu6, activation::relu6,
+                        activation::relu6>,
+            squeeze_excite<false, false, false, false, false, false>, depth<4>,
+            expand_per_stage<offer<3>, offer<3>, offer<6>, offer<6>, offer<6>, offer<6>>,
+            kernel_per_stage<offer<3>, offer<5>, offer<5>, offer<3>, offer<5>, offer<3>>, final_width<0>,
+            mix_width<1280>, head_activation<activation::relu6>, classes<1000>>;
+
 /// The network of once-for-all's `ofa_resnet50`: ResNet-50D, 3×3 kernels, expand ratios of the output width.
 using ofa_resnet50 =
     network<stem_width<32>, stem_activation<activation::relu>, deep_stem<64, activation::relu>,

@@ -349,8 +349,8 @@ using ofa_proxyless_w1_3 = search_space<ofa_proxyless_nas, width<1.3>, depth<2, 
                                         resolution<128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168, 172, 176, 180,
                                                    184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;
 
-/// The space of the published `ofa_supernet_resnet50`.
+/// The space of the published `ofa_supernet_resnet50`; resolutions up to 224 as its accuracy predictor knows them.
 using ofa_resnet50_space = search_space<ofa_resnet50, width<0.65, 0.8, 1.0>, depth<0, 1, 2>, expand<0.2, 0.25, 0.35>,
-                                        resolution<128, 144, 160, 176, 192, 208, 224>>;
+                                        resolution<128, 144, 160, 176, 192, 224>>;
 
 } // namespace dynofa

@@ -54,8 +54,6 @@ struct spread {
   static constexpr bool is_width = std::is_same_v<policy_tag, tag::width>;
   static constexpr std::size_t width_choices = Space::description.width_count();
   static_assert(!one_only || given == 1, "dynofa: a sub-network has one resolution");
-  static_assert(!is_width || width_choices > 0,
-                "dynofa: the search space offers no widths: width<...> of several values belongs to it");
   static_assert(!is_width || given == 1 || given == width_choices,
                 "dynofa: width takes one value, or one for the stem and one for every stage");
   static_assert(is_width || given == 1 || (!one_only && given == stages) || (per_block && given == blocks),
@@ -111,6 +109,8 @@ private:
   static_assert((is_choice<typename Policies::tag> && ...),
                 "dynofa: a subnet chooses depth, expand, kernel, width and resolution; everything else belongs to its "
                 "search_space");
+  static_assert(Space::description.width_count() > 0 || detail::times_given<tag::width, Policies...> == 0,
+                "dynofa: the search space offers no widths: width<...> of several values belongs to it");
 
   template <std::size_t G>
   static constexpr void choose(arch& a) {

@@ -73,7 +73,7 @@ TEST_CASE("no memory while threads start, or on one of them, is thrown at the ca
 
 TEST_CASE("a batch of calibration counts whole or not at all") {
   using namespace dynofa;
-  supernet_ptr net = support::tiny_resnet();
+  supernet_ptr net = support::odd_resnet();
   arch a = smallest(net->space);
   SUBCASE("whole tensors") {}
   SUBCASE("fused") {

@@ -74,7 +74,7 @@ arch varied(const supernet& net, random_stream& random, int i) {
 
 TEST_CASE("whole tensors collect what the reference collects, on every instruction set") {
   supernet_ptr net;
-  SUBCASE("ResNet") { net = support::tiny_resnet(); }
+  SUBCASE("ResNet") { net = support::odd_resnet(); }
   SUBCASE("deep stem and inverted residuals") { net = deep_stem_and_inverted_residuals(); }
   random_stream random(1, "archs");
   for (int i = 0; i < 3; ++i) {
@@ -93,7 +93,7 @@ TEST_CASE("whole tensors collect what the reference collects, on every instructi
 
 TEST_CASE("whole tensors: threads do not change a bit, whether there are more pictures than threads or fewer") {
   supernet_ptr net;
-  SUBCASE("ResNet") { net = support::tiny_resnet(); }
+  SUBCASE("ResNet") { net = support::odd_resnet(); }
   SUBCASE("deep stem and inverted residuals") { net = deep_stem_and_inverted_residuals(); }
   random_stream random(2, "archs");
   for (int i = 1; i < 3; ++i) {
@@ -108,7 +108,7 @@ TEST_CASE("whole tensors: threads do not change a bit, whether there are more pi
 }
 
 TEST_CASE("whole tensors: weights in half precision collect what the same values in fp32 do, to the bit") {
-  const auto net = std::make_shared<const supernet>(round_to_half(*support::tiny_resnet()));
+  const auto net = std::make_shared<const supernet>(round_to_half(*support::odd_resnet()));
   for (const arch& a : {smallest(net->space), largest(net->space)})
     for (const std::string& isa : isas()) {
       INFO(isa);
@@ -120,7 +120,7 @@ TEST_CASE("whole tensors: weights in half precision collect what the same values
 
 TEST_CASE("whole tensors: what is broken is named as the reference names it") {
   const auto said = [](const auto& backend, auto change) {
-    supernet net = *support::tiny_resnet();
+    supernet net = *support::odd_resnet();
     change(net);
     const auto broken = std::make_shared<const supernet>(std::move(net));
     return support::sentence([&] { collect(backend, broken, largest(broken->space), {1}); });
@@ -130,7 +130,7 @@ TEST_CASE("whole tensors: what is broken is named as the reference names it") {
     CHECK(wanted.starts_with("calibrator, "));
     for (const std::string& isa : isas()) CHECK(said(backend::cpu{.isa = isa, .threads = 2}, change) == wanted);
   };
-  const network_layout layout = support::tiny_resnet()->layout;
+  const network_layout layout = support::odd_resnet()->layout;
   for (std::size_t norm = 0; norm + 1 < layout.norms.size(); norm += 13)
     compare([norm](supernet& net) { net.norms[norm].bias[5] = std::nanf(""); });
   for (std::size_t w = 0; w + 2 < layout.weights.size(); w += 13)
@@ -138,7 +138,7 @@ TEST_CASE("whole tensors: what is broken is named as the reference names it") {
 }
 
 TEST_CASE("whole tensors: wrong weights and plans are one sentence") {
-  const auto net = support::tiny_resnet();
+  const auto net = support::odd_resnet();
   const backend::cpu half{.weights = "bf16"}, one;
   const plan p = make_plan(net->space, smallest(net->space));
   CHECK(support::sentence([&] { open_calibration(half, half.pack(net), p, 2); }) ==
