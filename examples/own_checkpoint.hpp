@@ -41,7 +41,7 @@ struct checkpoint_options {
     add("--depths", choices.depths, "blocks of a stage on offer, as 2,3,4");
     add("--expands", choices.expands, "expand ratios on offer, as 3,4,6");
     add("--kernels", choices.kernels, "kernel sizes on offer, as 3,5,7");
-    app.add_option("--space", space, "instead: w1.0, w1.2, proxyless, tinyimagenet or a JSON file")
+    app.add_option("--space", space, "instead: w1.0, w1.2, proxyless, resnet50, tinyimagenet or a JSON file")
         ->excludes(options_.front());
     app.add_flag("--yes", yes, "agree to what is guessed of the space");
     app.add_option("--weights", weights, "of several sets of weights in the file the one of this name");

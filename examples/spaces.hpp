@@ -15,8 +15,9 @@ inline dynofa::space_description space_named(const std::string& name) {
   if (name == "w1.0") return dynofa::ofa_w1_0::description;
   if (name == "w1.2") return dynofa::ofa_w1_2::description;
   if (name == "proxyless") return dynofa::ofa_proxyless_w1_3::description;
+  if (name == "resnet50") return dynofa::ofa_resnet50_space::description;
   if (name == "tinyimagenet") return tinyimagenet_space::description;
   if (name.ends_with(".json")) return dynofa::parse_space(dynofa::map_file(name).text());
   throw dynofa::error(dynofa::errc::invalid_argument, "--space",
-                      "w1.0, w1.2, proxyless, tinyimagenet or a file named ….json", name);
+                      "w1.0, w1.2, proxyless, resnet50, tinyimagenet or a file named ….json", name);
 }

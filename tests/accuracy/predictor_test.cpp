@@ -294,4 +294,20 @@ TEST_CASE("a space's own features: widths and the stem's depth have inputs of th
   CHECK(layout(inactive) == layout(a));
 }
 
+TEST_CASE("weights that decayed to nothing count as nothing, and are kept as they are") {
+  const auto layout = feature_layout::of_space(space);
+  predictor_network network = random_network(layout.size(), {20, 20, 1}, 8), decayed = network;
+  for (std::size_t l = 0; l < 3; ++l)
+    for (std::size_t i = 0; i < network[l].weight.size(); i += 2)
+      network[l].weight[i] = 0, decayed[l].weight[i] = i % 4 == 0 ? 1e-31f : 1e-42f; // the latter is subnormal
+  const accuracy_predictor a(space, layout, {network}), b(space, layout, {decayed});
+  random_stream random(8, "decay");
+  for (int i = 0; i < 50; ++i) {
+    const arch one = random_arch(space, random);
+    CHECK(a(one) == b(one));
+    CHECK(b(one) == doctest::Approx(run_by_hand(decayed, layout, one)).epsilon(1e-5));
+  }
+  CHECK(b.members()[0][1].weight == decayed[1].weight);
+}
+
 } // namespace dynofa_test::accuracy_predictor_test

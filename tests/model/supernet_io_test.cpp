@@ -212,4 +212,40 @@ TEST_CASE("ResNet: the numbers of an extracted network have no gaps, those of a 
   CHECK(deep.contains("input_stem.2.conv.weight"));
 }
 
+TEST_CASE("ResNet: altered names and shapes are refused in one sentence, plain names among wrapped ones are not") {
+  const state_dict whole = random_checkpoint(resnet, 5);
+  const std::uint64_t hash = make_supernet(resnet, whole).hash();
+  random_stream random(5, "resnet names");
+  std::size_t read = 0, refused = 0;
+  for (int n = 0; n < 400; ++n) {
+    state_dict altered = whole;
+    auto at = altered.begin();
+    std::advance(at, random.below(static_cast<std::uint32_t>(altered.size())));
+    const bool counts = !at->first.ends_with("num_batches_tracked"),
+               is_norm = at->first.find(".bn.bn.") != at->first.npos;
+    const auto how = random.below(4);
+    auto taken = altered.extract(at);
+    if (how == 0) { // a plain name
+      taken.key() = with_plain_names({{taken.key(), {}}}).begin()->first;
+    } else if (how == 1) { // another letter
+      taken.key()[random.below(static_cast<std::uint32_t>(taken.key().size()))] = '_';
+    } else if (how == 2 && counts) { // another shape of as many values
+      taken.mapped().shape.push_back(1);
+    }
+    const bool changed = !whole.contains(taken.key());
+    if (how != 3) altered.insert(std::move(taken));
+    std::uint64_t found = hash;
+    const std::string said = sentence([&] { found = make_supernet(resnet, altered).hash(); });
+    CAPTURE(said);
+    CHECK(found == hash);
+    CHECK(said.find('\n') == said.npos);
+    // The parts of a batch norm have one style of names; counters of batches are not read, but known by their names.
+    const bool good = how == 0 ? !is_norm : how == 1 ? !changed : !counts;
+    CHECK((said == "(no error)") == good);
+    (said == "(no error)" ? read : refused) += 1;
+  }
+  CHECK(read > 50);
+  CHECK(refused > 50);
+}
+
 } // namespace dynofa_test::model_supernet_io

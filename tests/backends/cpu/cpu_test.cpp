@@ -1,13 +1,16 @@
 // ctest: heavy
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/isa.hpp"
+#include "dynofa/model/channel_plan.hpp"
 #include "dynofa/model/round_to_half.hpp"
+#include "dynofa/space/sampling.hpp"
 #include "dynofa/space/search_space.hpp"
 #include "dynofa/testing/conformance.hpp"
 
 #include <doctest/doctest.h>
 
 #include "support/isas.hpp"
+#include "support/tiny_space.hpp"
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -82,6 +85,38 @@ TEST_CASE("ProxylessNAS: ReLU6, a first block without residual, no layer between
     for (int threads : {1, 2})
       for (const char* weights : {"fp32", "fp16"})
         check(with_l2({.isa = isa, .threads = threads, .weights = weights}, std::size_t(100) << 10), s);
+}
+
+TEST_CASE("ResNet: widths, ratios and depths at random, odd sizes and a batch") {
+  suite s(support::tiny_resnet(9));
+  random_stream random(9, "resnet on the cpu");
+  for (const int r : {64, 23, 8}) {
+    arch a = random_arch(s.net->space, random);
+    a.r = static_cast<std::uint16_t>(r);
+    s.add(a, r == 23 ? 3 : 1);
+  }
+  for (const std::string& isa : isas())
+    for (int threads : {1, 2}) check(backend::cpu{.isa = isa, .threads = threads}, s);
+}
+
+TEST_CASE("slimmable networks: one width for all, and channels that a list describes") {
+  using of_lists = search_space<mobilenet_v2, expand<3, 6>, mix_width<320>, classes<10>, resolution<64>>;
+  using one = search_space<mobilenet_v2, stage_widths<24, 32, 48, 56, 64, 80>, mix_width<104>,
+                           one_width<0.35, 0.5, 0.75, 1.0>, classes<10>, resolution<64>>;
+  suite lists(std::make_shared<const supernet>(random_supernet(of_lists::description, 10)));
+  const int channels[] = {8,  8,  24, 16, 40, 16, 48, 8,  40, 8,  32, 8,  72, 24, 96,  24, 80, 24,
+                          88, 24, 96, 32, 64, 32, 72, 32, 64, 56, 72, 56, 80, 56, 200, 96, 320};
+  for (const int r : {64, 37})
+    lists.networks.emplace_back(lists.net, make_channel_plan(of_lists::description, channels, r));
+  lists.add(largest(of_lists::description)); // beside which packed weights are small
+  suite widths(std::make_shared<const supernet>(random_supernet(one::description, 11)));
+  for (std::uint8_t w = 0; w < 4; ++w) {
+    arch a = largest(one::description);
+    a.w = {w};
+    widths.add(a);
+  }
+  for (const std::string& isa : isas())
+    for (const suite* s : {&lists, &widths}) check(backend::cpu{.isa = isa, .threads = 2}, *s);
 }
 
 TEST_CASE("the largest network of once-for-all, and a batch") {
