@@ -223,6 +223,29 @@ TEST_CASE("ProxylessNAS: a stem of more channels than a thread block keeps, and 
     }
 }
 
+TEST_CASE("ResNet-50D: dense convolutions, bottlenecks and pooling, in batches and at odd sizes") {
+  const auto net = support::tiny_resnet();
+  random_stream random(5, "archs");
+  for (const auto& [batch, r, multiprocessors] : {std::tuple{1, 64, 16}, std::tuple{3, 50, 4}, std::tuple{1, 37, 132}})
+    for (const precision values : {precision::fp32, precision::fp16}) {
+      arch a = random_arch(net->space, random);
+      a.d[0] = net->space.stages[0].depths.max(); // with the residual convolution
+      a.r = static_cast<std::uint16_t>(r);
+      compare(net, make_plan(net->space, a, batch, true), values, {96 * 1024, multiprocessors}, nullptr);
+    }
+}
+
+TEST_CASE("calibration of bottlenecks is refused in one sentence") {
+  const auto net = support::tiny_resnet();
+  CHECK_THROWS_WITH_AS(
+      require_calibratable(make_plan(net->space, smallest(net->space))),
+      "cuda calibration: expected a network without dense convolutions and bottlenecks, got one in unit "
+      "2, which the reference and CPU backends calibrate",
+      error);
+  const auto other = support::tiny_proxyless();
+  CHECK_NOTHROW(require_calibratable(make_plan(other->space, smallest(other->space))));
+}
+
 TEST_CASE("a weight beyond half precision is refused in fp16, never made infinite") {
   supernet net = *support::tiny_supernet();
   const std::size_t last = net.layout.find(net.layout.units.back(), weight_role::output).value();
@@ -231,6 +254,14 @@ TEST_CASE("a weight beyond half precision is refused in fp16, never made infinit
                        "cuda backend, classifier.linear.weight: expected weights that fit half precision, got 70000",
                        error);
   CHECK_NOTHROW(packed_layout{net, precision::fp32});
+  supernet resnet = *support::tiny_resnet();
+  const auto dense = [](const weight_array& w) { return w.role() == weight_role::dense; };
+  const auto first = std::ranges::find_if(resnet.layout.weights, dense) - resnet.layout.weights.begin();
+  resnet.weights[static_cast<std::size_t>(first)][1] = -7e4f;
+  CHECK_THROWS_WITH_AS((packed_layout{resnet, precision::fp16}),
+                       "cuda backend, blocks.0.conv2.conv.conv.weight: expected weights that fit half precision, got "
+                       "-70000",
+                       error);
 }
 
 TEST_CASE("a NaN stays NaN through every activation, and shows in the logits of its image alone") {

@@ -30,6 +30,7 @@ public:
     const int device = backend_.open->info.index;
     if (weights_->device != device)
       throw error(errc::mismatch, "cuda calibration", text("weights on device ", device), text(weights_->device));
+    require_calibratable(p);
     require_runnable(weights_->layout, p, capacity); // before memory is asked for
     const auto channels = static_cast<std::size_t>(layout_.most_channels);
     images_bytes_ = static_cast<std::size_t>(capacity) * image_values_ * sizeof(float);

@@ -50,6 +50,14 @@ struct calibration_layout {
   }
 };
 
+/// Throws errc::unsupported for a network whose blocks the launches below do not cover.
+inline void require_calibratable(const plan& p) {
+  for (const block& b : p.blocks)
+    if (b.has_dense())
+      throw error(errc::unsupported, "cuda calibration", "a network without dense convolutions and bottlenecks",
+                  text("one in unit ", b.unit, ", which the reference and CPU backends calibrate"));
+}
+
 /// The launches of a calibration: each convolution's raw output and its sums, then what follows it. `count` images.
 class calibration_schedule : schedule {
 public:

@@ -96,6 +96,46 @@ DYNOFA_DEVICE void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4]
 #endif
 }
 
+// 16 bytes from global to shared memory, zeros if not `inside`, without a register in between and without waiting.
+// `from` must be an address in either case. `start_copy_again`: what other thread blocks or taps read too, which the L1
+// cache should keep. What a thread started until `end_copies` is a group.
+DYNOFA_DEVICE void start_copy(void* to, const void* from, bool inside) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(inside ? 16 : 0)
+      : "memory");
+#else // Turing waits
+  *static_cast<uint4*>(to) = inside ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
+#endif
+}
+DYNOFA_DEVICE void start_copy_again(void* to, const void* from, bool inside) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(inside ? 16 : 0)
+      : "memory");
+#else
+  start_copy(to, from, inside);
+#endif
+}
+DYNOFA_DEVICE void end_copies() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+/// Waits for the thread's own groups but the last `left`, of 0, 1 or 2.
+DYNOFA_DEVICE void await_copies(int left) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  if (left == 0)
+    asm volatile("cp.async.wait_group 0;" ::: "memory");
+  else if (left == 1)
+    asm volatile("cp.async.wait_group 1;" ::: "memory");
+  else
+    asm volatile("cp.async.wait_group 2;" ::: "memory");
+#endif
+}
+
 } // namespace dynofa::backend::cuda_detail
 #elif defined(DYNOFA_CUDA_EMULATION)
 #include DYNOFA_CUDA_EMULATION
