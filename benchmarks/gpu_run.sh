@@ -90,10 +90,15 @@ run() {
   fi
   ours latency $bundle/bench_subnets '--benchmark_filter=subnet/gpu[0-5]/cuda_(fp16/batch:(1|64)|fp32/batch:1)/' --benchmark_min_time=0.2 \
     --benchmark_out="$out/latency.json" --benchmark_out_format=json
+  ours latency_more $bundle/bench_subnets '--benchmark_filter=subnet/(proxyless|resnet)[0-5]/cuda_fp16/batch:1/' --benchmark_min_time=0.2 \
+    --benchmark_out="$out/latency_more.json" --benchmark_out_format=json
   for precision in fp16 fp32; do
     for batch in 1 64; do
       ours launches_${precision}_$batch $bundle/gpu_figures launches --precision $precision --batch $batch
     done
+  done
+  for net in proxyless0 resnet0; do
+    ours launches_$net $bundle/gpu_figures launches --only $net
   done
   ours tilings_1 $bundle/gpu_figures tilings --batch 1
   ours tilings_64 $bundle/gpu_figures tilings --batch 64
@@ -102,6 +107,9 @@ run() {
     [ -f "$out/networks.txt" ] || env LD_LIBRARY_PATH="$libraries" $bundle/gpu_figures networks >"$out/networks.txt"
     step peers python3 benchmarks/peers/torch_gpu.py "$out/networks.txt" --only "${DYNOFA_PEER_NETWORKS:-gpu}" --out "$out/peers.jsonl" \
       ${DYNOFA_PEER_OPTIONS:---fp32-batches 1}
+    step peers_more python3 benchmarks/peers/torch_gpu.py "$out/networks.txt" --only $(echo {proxyless,resnet}{0..5} | tr ' ' ,) \
+      --batches 1 --precisions fp16 --out "$out/peers_more.jsonl"
+    step ratios_more python3 benchmarks/peers/gpu_ratios.py "$out/latency_more.json" "$out/peers_more.jsonl"
     step ratios python3 benchmarks/peers/gpu_ratios.py "$out/latency.json" "$out/peers.jsonl"
   else
     skip peers "no PyTorch with a GPU here"
