@@ -61,26 +61,28 @@ void compare_shape(const shape_case& c, kernel_id kernel, int stages, precision 
   const pointwise_shape shape = shape_of(kernel);
   step s{};
   s.kernel = kernel, s.values = values, s.threads = shape.threads();
-  s.convolution = {.in = in.data(),
-                   .w = w.data(),
-                   .scale = scale.data(),
-                   .shift = shift.data(),
-                   .residual = before.data(),
-                   .out = got.data(),
-                   .m = int(m),
-                   .n = c.out,
-                   .in_size = c.size,
-                   .out_size = out_size,
-                   .in_channels = c.in,
-                   .kernel = c.kernel,
-                   .stride = c.stride,
-                   .pitch = taps * stored,
-                   .tap_pitch = stored,
-                   .tiles_across = ceil_div(c.out, shape.tile_n()),
-                   .stages = stages,
-                   .act = activation::relu,
-                   .out_act = activation::relu6};
-  s.grid[0] = unsigned(s.convolution.tiles_across * ceil_div(int(m), shape.tile_m()));
+  convolution_args& a = s.convolution.of[0];
+  a = {.in = in.data(),
+       .w = w.data(),
+       .scale = scale.data(),
+       .shift = shift.data(),
+       .residual = before.data(),
+       .out = got.data(),
+       .m = int(m),
+       .n = c.out,
+       .in_size = c.size,
+       .out_size = out_size,
+       .in_channels = c.in,
+       .kernel = c.kernel,
+       .stride = c.stride,
+       .pitch = taps * stored,
+       .tap_pitch = stored,
+       .tiles_across = ceil_div(c.out, shape.tile_n()),
+       .stages = stages,
+       .act = activation::relu,
+       .out_act = activation::relu6};
+  s.grid[0] = unsigned(a.tiles_across * ceil_div(int(m), shape.tile_m()));
+  s.convolution.second_from = s.convolution.windows_from = static_cast<std::int32_t>(s.grid[0]);
   s.shared_bytes = shape.bytes(values, stages);
   run_emulated({s});
   if (values == precision::fp16) {

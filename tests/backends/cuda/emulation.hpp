@@ -19,6 +19,7 @@
 
 #define DYNOFA_KERNEL inline void
 #define DYNOFA_DEVICE inline
+#define DYNOFA_GRID_CONSTANT
 #define DYNOFA_UNROLL
 #define DYNOFA_UNROLL_8
 #define DYNOFA_SHARED(name) unsigned char* const name = ::dynofa::backend::cuda_detail::emulated().shared.data()

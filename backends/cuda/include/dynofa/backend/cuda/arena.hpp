@@ -16,6 +16,9 @@ inline bool is_one_launch(const block& separable) {
          separable.in_channels == separable.out_channels && separable.mid_channels <= channel_chunk;
 }
 
+/// Bytes rounded up to where another buffer may begin.
+constexpr std::size_t whole_lines(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+
 /// Where the activations of one stream lie: offsets into one allocation that serves every level.
 struct arena_layout {
   std::size_t image = 0, ping = 0, pong = 0, middle = 0, reduced = 0, partials = 0, gates = 0, logits = 0, bytes = 0;
@@ -46,10 +49,9 @@ struct arena_layout {
           return batch * std::size_t(size) * std::size_t(size) * std::size_t(depth) * value_bytes(p);
         };
         mid = std::max(mid, bytes_of_pixels(b.out_size, b.mid_channels));
-        if (b.kind == block_kind::bottleneck) {
-          reduce = std::max(reduce, bytes_of_pixels(b.in_size, b.mid_channels));
-          if (b.projects_shortcut()) reduce = std::max(reduce, bytes_of_pixels(b.out_size, b.in_channels));
-        }
+        if (b.kind == block_kind::bottleneck)
+          reduce = std::max(reduce, whole_lines(bytes_of_pixels(b.in_size, b.mid_channels)) +
+                                        bytes_of_pixels(b.out_size, b.projects_shortcut() ? b.in_channels : 0));
         if (b.se_channels == 0) continue;
         const tiles t = tiles_of(b, p, q.batch, device);
         shares = std::max(shares, batch * std::size_t(t.count) * std::size_t(ceil_div(b.mid_channels, channel_chunk)) *
@@ -60,7 +62,7 @@ struct arena_layout {
     }
     auto place = [&](std::size_t size) {
       const std::size_t at = bytes;
-      bytes += (size + 255) / 256 * 256;
+      bytes += whole_lines(size);
       return at;
     };
     image = place(image_size), ping = place(activation), pong = place(activation), middle = place(mid);

@@ -1,41 +1,17 @@
 #pragma once
+#include "dynofa/backend/cuda/pooling.cuh"
 #include "dynofa/backend/cuda/warp_tile.cuh"
 
 namespace dynofa::backend::cuda_detail {
 
-/// Everything that follows the sums of a convolution, for outputs (m, n) … (m, n + 7).
-template <class T>
-DYNOFA_DEVICE void finish_eight(const convolution_args& p, int m, int n, const float* from) {
-  float sums[8];
-  DYNOFA_UNROLL
-  for (int j = 0; j < 8; j += 4) {
-    const packet_view<float> sum{load_packet(from + j)};
-    const packet_view<float> scale{load_packet(p.scale + n + j)}, shift{load_packet(p.shift + n + j)};
-    DYNOFA_UNROLL
-    for (int i = 0; i < 4; ++i) sums[j + i] = activate(p.act, sum.values[i] * scale.values[i] + shift.values[i]);
-  }
-  const std::int64_t at = static_cast<std::int64_t>(m) * p.n + n;
-  if (p.residual != nullptr) {
-    DYNOFA_UNROLL
-    for (int j = 0; j < 8; j += packet_values<T>) {
-      const packet_view<T> before{load_packet(static_cast<const T*>(p.residual) + at + j)};
-      DYNOFA_UNROLL
-      for (int i = 0; i < packet_values<T>; ++i)
-        sums[j + i] = activate(p.out_act, sums[j + i] + to_float(before.values[i]));
-    }
-  }
-  store_floats(sums, static_cast<T*>(p.out) + at);
-}
-
 /// A convolution of all its input channels as a matrix product whose left operand nobody writes: the thread blocks
-/// gather the pixels under each tap, zeros beyond the border, straight into shared memory. Grid: (tiles of outputs,
-/// those of n first), of `shape_of(Id)`. The inner dimension runs over the taps and, within each, the channels; a
-/// packet belongs to one tap, a step may hold several. `stages` steps of the operands are in shared memory or on their
-/// way: a product of one image has few thread blocks, so that nothing else hides how far memory is. Warps that share
-/// the inner dimension add up in the end, in a fixed order.
+/// gather the pixels under each tap, zeros beyond the border, straight into shared memory. `tile` of `shape_of(Id)`,
+/// those of n first. The inner dimension runs over the taps and, within each, the channels; a packet belongs to one
+/// tap, a step may hold several. `stages` steps of the operands are in shared memory or on their way: a product of one
+/// image has few thread blocks, so that nothing else hides how far memory is. What the epilogue reads is on its way
+/// from the start too. Warps that share the inner dimension add up in the end, in a fixed order.
 template <class T, kernel_id Id>
-DYNOFA_KERNEL convolution(convolution_args p) {
-  DYNOFA_SHARED(shared);
+DYNOFA_DEVICE void convolve(const convolution_args& p, int tile, unsigned char* shared) {
   constexpr pointwise_shape shape = shape_of(Id);
   constexpr int threads = shape.threads(), tile_m = shape.tile_m(), tile_n = shape.tile_n();
   constexpr int depth = shape.depth(precision_of<T>), warp_depth = depth / shape.warps_k;
@@ -44,7 +20,7 @@ DYNOFA_KERNEL convolution(convolution_args p) {
   constexpr int stage_values = (tile_m + tile_n) * pitch;
   T* operands = reinterpret_cast<T*>(shared); // [stages][tile_m + tile_n][pitch]
   const int warp = thread_index() / 32;
-  const int m0 = block_x() / p.tiles_across * tile_m, n0 = block_x() % p.tiles_across * tile_n;
+  const int m0 = tile / p.tiles_across * tile_m, n0 = tile % p.tiles_across * tile_n;
   const int own_row = thread_index() / packets, own_k = thread_index() % packets * packet_values<T>;
   const int taps = p.kernel * p.kernel, steps = (taps * p.in_channels + depth - 1) / depth;
   const int last_stage = p.stages - 1;
@@ -75,6 +51,23 @@ DYNOFA_KERNEL convolution(convolution_args p) {
   place weights_at = begin;
   for (int stage = 0; stage < last_stage; ++stage) fetch_weights(weights_at, stage), advance(weights_at);
 
+  // A thread writes eights of outputs, all of the same channels, `rows_apart`.
+  constexpr int eights = tile_n / 8, rows_apart = threads / eights, own_rows = (tile_m + rows_apart - 1) / rows_apart;
+  const int first_m = thread_index() / eights, own_n = thread_index() % eights * 8, n = n0 + own_n;
+  auto is_mine = [&](int i) {
+    const int m = first_m + i * rows_apart;
+    return m < tile_m && m0 + m < p.m && n < p.n;
+  };
+  auto output = [&](int i) { return static_cast<std::int64_t>(m0 + first_m + i * rows_apart) * p.n + n; };
+  float scale[8], shift[8];
+  DYNOFA_UNROLL
+  for (int j = 0; j < 8; j += 4) {
+    const packet_view<float> scales{n < p.n ? load_packet(p.scale + n + j) : zero_packet()};
+    const packet_view<float> shifts{n < p.n ? load_packet(p.shift + n + j) : zero_packet()};
+    DYNOFA_UNROLL
+    for (int i = 0; i < 4; ++i) scale[j + i] = scales.values[i], shift[j + i] = shifts.values[i];
+  }
+
   // The corner of each row's window: which pixel, and where in the image, which tells what lies beyond the border.
   int corner[a_loads], top[a_loads], left[a_loads];
   DYNOFA_UNROLL
@@ -101,6 +94,15 @@ DYNOFA_KERNEL convolution(convolution_args p) {
   wait_for_activations();
   place activations_at = begin;
   for (int stage = 0; stage < last_stage; ++stage) fetch_activations(activations_at, stage), advance(activations_at);
+
+  constexpr int of_eight = 8 / packet_values<T>;
+  packet before[own_rows][of_eight];
+  DYNOFA_UNROLL
+  for (int i = 0; i < own_rows; ++i) DYNOFA_UNROLL
+  for (int j = 0; j < of_eight; ++j)
+    before[i][j] = p.residual != nullptr && is_mine(i)
+                       ? load_packet(static_cast<const T*>(p.residual) + output(i) + j * packet_values<T>)
+                       : zero_packet();
 
   warp_tile<T> sums;
   const int warp_k = warp % shape.warps_k, warp_n = warp / shape.warps_k % shape.warps_n,
@@ -132,12 +134,13 @@ DYNOFA_KERNEL convolution(convolution_args p) {
                         values);
   }
   block_barrier();
-  for (int i = thread_index(); i < tile_m * tile_n / 8; i += threads) {
-    const int m = i / (tile_n / 8), n = i % (tile_n / 8) * 8;
-    if (m0 + m >= p.m || n0 + n >= p.n) continue;
-    float* total = totals + m * sum_pitch + n;
+  DYNOFA_UNROLL
+  for (int i = 0; i < own_rows; ++i) {
+    if (!is_mine(i)) continue;
+    const float* total = totals + (first_m + i * rows_apart) * sum_pitch + own_n;
+    float results[8];
     DYNOFA_UNROLL
-    for (int j = 0; j < 8 && shape.warps_k > 1; j += 4) {
+    for (int j = 0; j < 8; j += 4) {
       packet_view<float> sum{load_packet(total + j)};
       DYNOFA_UNROLL
       for (int other = 1; other < shape.warps_k; ++other) {
@@ -145,10 +148,27 @@ DYNOFA_KERNEL convolution(convolution_args p) {
         DYNOFA_UNROLL
         for (int c = 0; c < 4; ++c) sum.values[c] += more.values[c];
       }
-      store_packet(total + j, sum.bits);
+      DYNOFA_UNROLL
+      for (int c = 0; c < 4; ++c) results[j + c] = activate(p.act, sum.values[c] * scale[j + c] + shift[j + c]);
     }
-    finish_eight<T>(p, m0 + m, n0 + n, total);
+    if (p.residual != nullptr) {
+      DYNOFA_UNROLL
+      for (int j = 0; j < 8; ++j) {
+        const packet_view<T> added{before[i][j / packet_values<T>]};
+        results[j] = activate(p.out_act, results[j] + to_float(added.values[j % packet_values<T>]));
+      }
+    }
+    store_floats(results, static_cast<T*>(p.out) + output(i));
   }
+}
+
+/// Grid: (the tiles of the first layer, then those of the second or groups of packets of the windows).
+template <class T, kernel_id Id>
+DYNOFA_KERNEL convolution(DYNOFA_GRID_CONSTANT const convolution_launch launch) {
+  DYNOFA_SHARED(shared);
+  if (block_x() >= launch.windows_from) return average_own_windows<T>(launch.windows, block_x() - launch.windows_from);
+  const bool second = block_x() >= launch.second_from;
+  convolve<T, Id>(launch.of[second ? 1 : 0], block_x() - (second ? launch.second_from : 0), shared);
 }
 
 } // namespace dynofa::backend::cuda_detail

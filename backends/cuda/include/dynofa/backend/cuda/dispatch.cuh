@@ -41,7 +41,6 @@ void dispatch_as(const step& s, Launch&& launch) {
     DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_CASE)
 #undef DYNOFA_CASE
   case kernel_id::max_pool: launch(max_pool<T>, s.window); break;
-  case kernel_id::average_windows: launch(average_windows<T>, s.window); break;
   case kernel_id::average_pool: launch(average_pool<T>, s.window); break;
   case kernel_id::depthwise_alone: launch(depthwise_alone, s.depthwise_alone); break;
   case kernel_id::normalise: launch(normalise, s.normalise); break;
@@ -67,7 +66,7 @@ template <class Visit>
 void for_each_kernel(Visit&& visit) {
   auto of_type = [&]<class T>(T) {
     visit(front<T>), visit(gate<T>), visit(vector_product<T>), visit(expand_pool<T>);
-    visit(max_pool<T>), visit(average_windows<T>), visit(average_pool<T>);
+    visit(max_pool<T>), visit(average_pool<T>);
 #define DYNOFA_VISIT(id) visit(pointwise<T, kernel_id::id>);
     DYNOFA_FOR_EACH_POINTWISE(DYNOFA_VISIT)
 #undef DYNOFA_VISIT

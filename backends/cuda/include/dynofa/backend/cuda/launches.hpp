@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace dynofa::backend::cuda_detail {
@@ -116,70 +117,94 @@ protected:
   static const std::byte* as_bytes(const void* p) { return static_cast<const std::byte*>(p); }
   static std::byte* as_bytes(void* p) { return static_cast<std::byte*>(p); }
 
-  /// Which kernel a convolution takes: the one with the least estimated time of those that fit shared memory twice, so
-  /// that one step of the operands arrives while another is multiplied.
-  void add_convolution(std::vector<step>& steps, std::size_t index, const dense_layer& layer) const {
-    const block& b = plan_.blocks[index];
-    const auto& w = weights_.of(b, layer.role);
-    const int taps = layer.kernel * layer.kernel;
-    convolution_args a{.in = layer.in,
-                       .w = at_.weights + w.offset,
-                       .scale = scale(index, layer.norm),
-                       .shift = shift(index, layer.norm),
-                       .residual = layer.residual,
-                       .out = layer.out,
-                       .m = plan_.batch * layer.out_size * layer.out_size,
-                       .n = b.norm_channels(layer.norm),
-                       .in_size = layer.in_size,
-                       .out_size = layer.out_size,
-                       .in_channels = layer.in_channels,
-                       .kernel = layer.kernel,
-                       .stride = layer.stride,
-                       .pitch = w.pitch,
-                       .tap_pitch = w.pitch / taps,
-                       .tiles_across = 0,
-                       .stages = 0,
-                       .act = b.norm_act(layer.norm),
-                       .out_act = layer.out_act};
+  /// One layer, or two that do not wait for each other, in one launch; `beside`: windows whose means are made
+  /// meanwhile, if it has any images. All take the kernel with the least estimated time of those that fit shared memory
+  /// twice, so that one step of the operands arrives while another is multiplied.
+  step convolutions(std::size_t index, std::span<const dense_layer> layers, const window_args& beside = {}) const {
+    convolution_launch made{};
+    for (std::size_t i = 0; i < layers.size(); ++i) made.of[i] = arguments_of(index, layers[i]);
     kernel_id best{};
     double least = 0;
     for (const kernel_id id :
          {kernel_id::convolution_wide, kernel_id::convolution_narrow, kernel_id::convolution_deepest}) {
       const pointwise_shape shape = shape_of(id);
-      const std::uint32_t operands = shape.operand_bytes(weights_.values);
       if (shape.bytes(weights_.values, 2) > device_.shared_bytes) continue;
       // Cycles of a multiprocessor: a step takes as long as its operands from the cache or its multiply-adds.
-      const int depth = shape.depth(weights_.values), count = ceil_div(taps * a.in_channels, depth);
-      const double of_step = std::max(operands / 48.0, double(shape.tile_m()) * shape.tile_n() * depth /
-                                                           (weights_.values == precision::fp16 ? 1024 : 64));
-      const std::int64_t blocks = std::int64_t(ceil_div(a.m, shape.tile_m())) * ceil_div(a.n, shape.tile_n());
-      const auto rounds = static_cast<double>((blocks + device_.multiprocessors - 1) / device_.multiprocessors);
-      const double cycles = rounds * (1000 + count * of_step);
+      const int depth = shape.depth(weights_.values);
+      const double of_step =
+          std::max(shape.operand_bytes(weights_.values) / 48.0,
+                   double(shape.tile_m()) * shape.tile_n() * depth / (weights_.values == precision::fp16 ? 1024 : 64));
+      double longest = 0, together = 0;
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        const double cycles = 1000 + steps_of(made.of[i], depth) * of_step;
+        longest = std::max(longest, cycles);
+        together += double(tiles_in(made.of[i], shape)) * cycles / device_.multiprocessors;
+      }
+      const double cycles = std::max(longest, together);
       if (least > 0 && cycles >= least) continue;
       least = cycles, best = id;
-      a.tiles_across = ceil_div(a.n, shape.tile_n());
-      a.stages = std::min({4, count + 1, static_cast<int>(device_.shared_bytes / operands)});
     }
     const pointwise_shape shape = shape_of(best);
-    const std::int64_t blocks = std::int64_t(ceil_div(a.m, shape.tile_m())) * a.tiles_across;
-    if (least == 0 || blocks > std::numeric_limits<std::int32_t>::max())
+    std::int64_t blocks[2] = {};
+    std::uint32_t shared = 0;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      convolution_args& a = made.of[i];
+      // No more stages than leave room for a thread block of the next launch, which fetches its weights early.
+      const auto room = (device_.shared_bytes / 2 - 1024) / shape.operand_bytes(weights_.values);
+      a.stages = std::min({4, steps_of(a, shape.depth(weights_.values)) + 1, std::max(2, static_cast<int>(room))});
+      a.tiles_across = ceil_div(a.n, shape.tile_n());
+      shared = std::max(shared, shape.bytes(weights_.values, a.stages));
+      blocks[i] = tiles_in(a, shape);
+    }
+    const std::int64_t of_windows =
+        beside.images > 0 ? (packets_of(beside) + shape.threads() - 1) / shape.threads() : 0;
+    const std::int64_t all = blocks[0] + blocks[1] + of_windows;
+    if (least == 0 || all > std::numeric_limits<std::int32_t>::max())
       throw error(errc::unsupported, "cuda backend", "a convolution that a grid and shared memory hold",
-                  text(a.n, " outputs of ", a.m, " pixels in ", device_.shared_bytes, " bytes"));
-    step s = new_step(best, index, shape.threads(), static_cast<std::int32_t>(blocks));
-    s.convolution = a;
-    s.shared_bytes = shape.bytes(weights_.values, a.stages);
-    steps.push_back(s);
+                  text(made.of[0].n, " outputs of ", made.of[0].m, " pixels in ", device_.shared_bytes, " bytes"));
+    step s = new_step(best, index, shape.threads(), static_cast<std::int32_t>(all));
+    made.windows = beside;
+    made.second_from = static_cast<std::int32_t>(blocks[0]);
+    made.windows_from = static_cast<std::int32_t>(blocks[0] + blocks[1]);
+    s.convolution = made;
+    s.shared_bytes = shared;
+    return s;
   }
 
-  /// A pooling by windows: a thread per packet of outputs.
-  step windows(kernel_id kernel, std::size_t index, const std::byte* in, std::byte* out) const {
+  static int steps_of(const convolution_args& a, int depth) {
+    return ceil_div(a.kernel * a.kernel * a.in_channels, depth);
+  }
+  static std::int64_t tiles_in(const convolution_args& a, const pointwise_shape& shape) {
+    return std::int64_t(ceil_div(a.m, shape.tile_m())) * ceil_div(a.n, shape.tile_n());
+  }
+  std::int64_t packets_of(const window_args& a) const {
+    return std::int64_t(a.images) * a.out_size * a.out_size * a.channels /
+           (16 / static_cast<std::int64_t>(value_bytes(weights_.values)));
+  }
+
+  /// All but how the kernel cuts it.
+  convolution_args arguments_of(std::size_t index, const dense_layer& layer) const {
     const block& b = plan_.blocks[index];
-    const std::int64_t packets = plan_.of_batch(std::int64_t(b.out_size) * b.out_size * b.in_channels) *
-                                 value_bytes(weights_.values) / sizeof(std::uint32_t[4]);
-    step s =
-        new_step(kernel, index, most_threads, static_cast<std::int32_t>((packets + most_threads - 1) / most_threads));
-    s.window = {in, out, plan_.batch, b.in_size, b.out_size, b.in_channels, b.stride};
-    return s;
+    const auto& w = weights_.of(b, layer.role);
+    return {.in = layer.in,
+            .w = at_.weights + w.offset,
+            .scale = scale(index, layer.norm),
+            .shift = shift(index, layer.norm),
+            .residual = layer.residual,
+            .out = layer.out,
+            .m = plan_.batch * layer.out_size * layer.out_size,
+            .n = b.norm_channels(layer.norm),
+            .in_size = layer.in_size,
+            .out_size = layer.out_size,
+            .in_channels = layer.in_channels,
+            .kernel = layer.kernel,
+            .stride = layer.stride,
+            .pitch = w.pitch,
+            .tap_pitch = w.pitch / (layer.kernel * layer.kernel),
+            .tiles_across = 0,
+            .stages = 0,
+            .act = b.norm_act(layer.norm),
+            .out_act = layer.out_act};
   }
 };
 

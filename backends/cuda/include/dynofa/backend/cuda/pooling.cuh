@@ -4,12 +4,12 @@
 namespace dynofa::backend::cuda_detail {
 
 /// Calls `work(y, x, from, to)` for the thread's own packet of outputs: its pixel, where its channels of the image
-/// begin, and where they go. Grid: (groups of 256 packets).
+/// begin, and where they go. `group` of as many packets as the thread block has threads.
 template <class T, class Work>
-DYNOFA_DEVICE void with_own_output(const window_args& p, Work work) {
+DYNOFA_DEVICE void with_own_output(const window_args& p, int group, Work work) {
   let_next_start();
   wait_for_activations();
-  const std::int64_t at = static_cast<std::int64_t>(block_x()) * block_threads() + thread_index();
+  const std::int64_t at = static_cast<std::int64_t>(group) * block_threads() + thread_index();
   const int packets = p.channels / packet_values<T>;
   if (at >= static_cast<std::int64_t>(p.images) * p.out_size * p.out_size * packets) return;
   const int pixel = static_cast<int>(at / packets), c = static_cast<int>(at - std::int64_t(pixel) * packets);
@@ -19,10 +19,10 @@ DYNOFA_DEVICE void with_own_output(const window_args& p, Work work) {
        static_cast<T*>(p.out) + at * packet_values<T>);
 }
 
-/// The maximum of 3×3 windows, two apart, cut off at the border. A NaN stays NaN.
+/// The maximum of 3×3 windows, two apart, cut off at the border. A NaN stays NaN. Grid: (groups of 256 packets).
 template <class T>
 DYNOFA_KERNEL max_pool(window_args p) {
-  with_own_output<T>(p, [&](int y, int x, const T* from, T* to) {
+  with_own_output<T>(p, block_x(), [&](int y, int x, const T* from, T* to) {
     packet_view<T> most{load_packet(from + static_cast<std::int64_t>(2 * y * p.in_size + 2 * x) * p.channels)};
     DYNOFA_UNROLL
     for (int dy = -1; dy <= 1; ++dy) DYNOFA_UNROLL
@@ -42,8 +42,8 @@ DYNOFA_KERNEL max_pool(window_args p) {
 
 /// The mean of stride × stride windows, the last ones cut off at the border.
 template <class T>
-DYNOFA_KERNEL average_windows(window_args p) {
-  with_own_output<T>(p, [&](int y, int x, const T* from, T* to) {
+DYNOFA_DEVICE void average_own_windows(const window_args& p, int group) {
+  with_own_output<T>(p, group, [&](int y, int x, const T* from, T* to) {
     float sums[packet_values<T>] = {};
     const int bottom = (y + 1) * p.stride < p.in_size ? (y + 1) * p.stride : p.in_size;
     const int right = (x + 1) * p.stride < p.in_size ? (x + 1) * p.stride : p.in_size;

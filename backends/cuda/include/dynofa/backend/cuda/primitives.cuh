@@ -11,6 +11,7 @@
 
 #define DYNOFA_KERNEL __global__ void __launch_bounds__(::dynofa::backend::cuda_detail::most_threads)
 #define DYNOFA_DEVICE __device__ __forceinline__
+#define DYNOFA_GRID_CONSTANT __grid_constant__
 #define DYNOFA_UNROLL _Pragma("unroll")
 #define DYNOFA_UNROLL_8 _Pragma("unroll 8")
 #define DYNOFA_SHARED(name) extern __shared__ __align__(16) unsigned char name[]

@@ -2,6 +2,7 @@
 #include "dynofa/backend/cuda/launches.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -76,19 +77,25 @@ protected:
     switch (b.kind) {
     case block_kind::stem: steps.push_back(front(index, true, false, nullptr, out)); break;
     case block_kind::convolution:
-      add_convolution(steps, index,
-                      {.role = weight_role::output,
-                       .norm = 0,
-                       .in = in,
-                       .out = out,
-                       .in_size = b.in_size,
-                       .out_size = b.out_size,
-                       .in_channels = b.in_channels,
-                       .kernel = b.kernel,
-                       .stride = b.stride,
-                       .residual = b.residual ? in : nullptr});
+      steps.push_back(convolutions(index, std::array{dense_layer{.role = weight_role::output,
+                                                                 .norm = 0,
+                                                                 .in = in,
+                                                                 .out = out,
+                                                                 .in_size = b.in_size,
+                                                                 .out_size = b.out_size,
+                                                                 .in_channels = b.in_channels,
+                                                                 .kernel = b.kernel,
+                                                                 .stride = b.stride,
+                                                                 .residual = b.residual ? in : nullptr}}));
       break;
-    case block_kind::max_pool: steps.push_back(windows(kernel_id::max_pool, index, in, out)); break;
+    case block_kind::max_pool: {
+      const window_args a{in, out, plan_.batch, b.in_size, b.out_size, b.in_channels, b.stride};
+      const auto groups = (packets_of(a) + most_threads - 1) / most_threads;
+      step s = new_step(kernel_id::max_pool, index, most_threads, static_cast<std::int32_t>(groups));
+      s.window = a;
+      steps.push_back(s);
+      break;
+    }
     case block_kind::bottleneck: add_bottleneck(steps, index, in, out); break;
     case block_kind::average_pool: {
       step s = new_step(kernel_id::average_pool, index, average_pool_threads, ceil_div(b.in_channels, channel_chunk),
@@ -170,50 +177,57 @@ protected:
     add_projection(steps, index, middle, nullptr, 1, in, out);
   }
 
-  /// The shortcut lies in `out` until the projection adds to it.
+  /// Three launches. What the shortcut needs is made beside the first and the second, and lies in `out` until the
+  /// projection adds to it.
   void add_bottleneck(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out) const {
     const block& b = plan_.blocks[index];
     auto *middle = at_.arena + arena_.middle, *reduced = at_.arena + arena_.reduced;
-    if (b.projects_shortcut()) {
-      const bool averages = b.stride > 1;
-      if (averages) steps.push_back(windows(kernel_id::average_windows, index, in, reduced));
-      add_convolution(steps, index,
-                      {.role = weight_role::shortcut,
-                       .norm = 3,
-                       .in = averages ? reduced : in,
-                       .out = out,
-                       .in_size = b.out_size,
-                       .out_size = b.out_size,
-                       .in_channels = b.in_channels});
+    const std::size_t reduced_bytes =
+        plan_.of_batch(std::int64_t(b.in_size) * b.in_size * b.mid_channels) * value_bytes(weights_.values);
+    auto* averaged = reduced + whole_lines(reduced_bytes);
+    const bool averages = b.projects_shortcut() && b.stride > 1;
+    const dense_layer reduce{.role = weight_role::expand,
+                             .norm = 0,
+                             .in = in,
+                             .out = reduced,
+                             .in_size = b.in_size,
+                             .out_size = b.in_size,
+                             .in_channels = b.in_channels},
+        dense{.role = weight_role::dense,
+              .norm = 1,
+              .in = reduced,
+              .out = middle,
+              .in_size = b.in_size,
+              .out_size = b.out_size,
+              .in_channels = b.mid_channels,
+              .kernel = b.kernel,
+              .stride = b.stride},
+        shortcut{.role = weight_role::shortcut,
+                 .norm = 3,
+                 .in = averages ? averaged : in,
+                 .out = out,
+                 .in_size = b.out_size,
+                 .out_size = b.out_size,
+                 .in_channels = b.in_channels},
+        project{.role = weight_role::output,
+                .norm = 2,
+                .in = middle,
+                .out = out,
+                .in_size = b.out_size,
+                .out_size = b.out_size,
+                .in_channels = b.mid_channels,
+                .residual = b.residual ? in : out,
+                .out_act = b.out_act};
+    if (averages) {
+      steps.push_back(convolutions(index, std::array{reduce},
+                                   {in, averaged, plan_.batch, b.in_size, b.out_size, b.in_channels, b.stride}));
+      steps.push_back(convolutions(index, std::array{dense, shortcut}));
+    } else {
+      steps.push_back(b.residual ? convolutions(index, std::array{reduce})
+                                 : convolutions(index, std::array{reduce, shortcut}));
+      steps.push_back(convolutions(index, std::array{dense}));
     }
-    add_convolution(steps, index,
-                    {.role = weight_role::expand,
-                     .norm = 0,
-                     .in = in,
-                     .out = reduced,
-                     .in_size = b.in_size,
-                     .out_size = b.in_size,
-                     .in_channels = b.in_channels});
-    add_convolution(steps, index,
-                    {.role = weight_role::dense,
-                     .norm = 1,
-                     .in = reduced,
-                     .out = middle,
-                     .in_size = b.in_size,
-                     .out_size = b.out_size,
-                     .in_channels = b.mid_channels,
-                     .kernel = b.kernel,
-                     .stride = b.stride});
-    add_convolution(steps, index,
-                    {.role = weight_role::output,
-                     .norm = 2,
-                     .in = middle,
-                     .out = out,
-                     .in_size = b.out_size,
-                     .out_size = b.out_size,
-                     .in_channels = b.mid_channels,
-                     .residual = b.residual ? in : out,
-                     .out_act = b.out_act});
+    steps.push_back(convolutions(index, std::array{project}));
   }
 
   void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out,

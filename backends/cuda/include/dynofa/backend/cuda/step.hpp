@@ -96,6 +96,14 @@ struct window_args {
   std::int32_t images, in_size, out_size, channels, stride;
 };
 
+/// What one launch convolves: one layer, or two of a bottleneck that do not wait for each other, or one beside the mean
+/// of windows for the shortcut.
+struct convolution_launch {
+  convolution_args of[2];
+  window_args windows;
+  std::int32_t second_from, windows_from; ///< thread blocks from there on work on these
+};
+
 // What calibration adds (calibration.cuh); all fp32.
 
 /// A depthwise convolution without what follows it.
@@ -155,7 +163,6 @@ enum class kernel_id : std::uint8_t {
   convolution_narrow,
   convolution_deepest,
   max_pool,
-  average_windows,
   average_pool,
   depthwise_alone,
   normalise,
@@ -190,8 +197,8 @@ struct step {
     gate_args gate;
     pointwise_args pointwise; ///< also of the vector kernel
     expand_pool_args expand_pool;
-    convolution_args convolution;
-    window_args window; ///< of the three poolings
+    convolution_launch convolution;
+    window_args window; ///< of both poolings
     depthwise_args depthwise_alone;
     normalise_args normalise;
     sum_channels_args sum_channels;

@@ -22,7 +22,6 @@ inline std::string_view kernel_name(kernel_id kernel) {
                                         "convolution_narrow",
                                         "convolution_deepest",
                                         "max_pool",
-                                        "average_windows",
                                         "average_pool",
                                         "depthwise_alone",
                                         "normalise",
@@ -77,14 +76,17 @@ inline std::int64_t least_bytes(const step& s) {
   case kernel_id::convolution_wide:
   case kernel_id::convolution_narrow:
   case kernel_id::convolution_deepest: {
-    const convolution_args& a = s.convolution;
-    const std::int64_t out = std::int64_t(a.m) * a.n, in_area = std::int64_t(a.in_size) * a.in_size;
-    const std::int64_t in = a.m / (a.out_size * a.out_size) * in_area * a.in_channels;
-    const std::int64_t weights = std::int64_t(a.kernel) * a.kernel * a.in_channels * a.n;
-    return (in + weights + out * (a.residual ? 2 : 1)) * size;
+    std::int64_t values = 0;
+    const bool second = static_cast<std::int64_t>(s.convolution.second_from) < images(s.grid[0]);
+    for (int i = 0; i <= int(second); ++i) {
+      const convolution_args& a = s.convolution.of[i];
+      const std::int64_t out = std::int64_t(a.m) * a.n, in_area = std::int64_t(a.in_size) * a.in_size;
+      values += a.m / (a.out_size * a.out_size) * in_area * a.in_channels + out * (a.residual ? 2 : 1) +
+                std::int64_t(a.kernel) * a.kernel * a.in_channels * a.n;
+    }
+    return values * size;
   }
   case kernel_id::max_pool:
-  case kernel_id::average_windows:
   case kernel_id::average_pool: {
     const window_args& a = s.window;
     return std::int64_t(a.images) * (a.in_size * a.in_size + a.out_size * a.out_size) * a.channels * size;
