@@ -160,6 +160,13 @@ inline void load_matrices(const half* row, std::uint32_t (&to)[4]) {
   }
 }
 
+struct float4 {
+  float x, y, z, w;
+};
+inline void device_fence() {}
+inline std::uint32_t count_one(std::uint32_t* counter) { return (*counter)++; }
+inline float4 load_from_others(const float* from) { return {from[0], from[1], from[2], from[3]}; }
+
 /// Copies to shared memory happen as late as CUDA allows, in `await_copies`: who forgets to wait sees it.
 struct late_copies {
   struct copy {

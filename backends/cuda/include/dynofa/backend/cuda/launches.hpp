@@ -129,20 +129,31 @@ protected:
          {kernel_id::convolution_wide, kernel_id::convolution_narrow, kernel_id::convolution_deepest}) {
       const pointwise_shape shape = shape_of(id);
       if (shape.bytes(weights_.values, 2) > device_.shared_bytes) continue;
-      // Cycles of a multiprocessor: a step takes as long as its operands from the cache or its multiply-adds.
+      // Cycles of a multiprocessor: a step takes as long as its operands from the cache, quicker where others leave it
+      // alone, or its multiply-adds. Shares cost two ways to the cache and back, some µs: guessed, not measured.
       const int depth = shape.depth(weights_.values);
-      const double of_step =
-          std::max(shape.operand_bytes(weights_.values) / 48.0,
-                   double(shape.tile_m()) * shape.tile_n() * depth / (weights_.values == precision::fp16 ? 1024 : 64));
-      double longest = 0, together = 0;
-      for (std::size_t i = 0; i < layers.size(); ++i) {
-        const double cycles = 1000 + steps_of(made.of[i], depth) * of_step;
-        longest = std::max(longest, cycles);
-        together += double(tiles_in(made.of[i], shape)) * cycles / device_.multiprocessors;
+      const double operands = shape.operand_bytes(weights_.values),
+                   sums = double(shape.tile_m()) * shape.tile_n() * depth /
+                          (weights_.values == precision::fp16 ? 1024 : 64);
+      for (int wanted = 1; wanted <= most_splits; ++wanted) {
+        const int all_steps = steps_of(made.of[0], depth), splits = ceil_div(all_steps, ceil_div(all_steps, wanted));
+        const std::int64_t tiles = tiles_in(made.of[0], shape);
+        if (splits != wanted ||
+            (splits > 1 &&
+             (tiles > split_tiles || tiles * splits * shape.tile_m() * shape.tile_n() * 4 > std::int64_t(split_bytes))))
+          continue;
+        double longest = 0, together = 0;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+          const int parts = i == 0 ? splits : 1, count = ceil_div(steps_of(made.of[i], depth), parts);
+          const double fixed = parts > 1 ? 5000 + 150 * parts : 1000;
+          longest = std::max(longest, fixed + count * std::max(operands / 48, sums));
+          together += double(parts * tiles_in(made.of[i], shape)) * (1000 + count * std::max(operands / 28, sums)) /
+                      device_.multiprocessors;
+        }
+        const double cycles = std::max(longest, together) * (splits > 1 ? 1.2 : 1); // only for a clear gain
+        if (least > 0 && cycles >= least) continue;
+        least = cycles, best = id, made.of[0].splits = splits;
       }
-      const double cycles = std::max(longest, together);
-      if (least > 0 && cycles >= least) continue;
-      least = cycles, best = id;
     }
     const pointwise_shape shape = shape_of(best);
     std::int64_t blocks[2] = {};
@@ -151,10 +162,11 @@ protected:
       convolution_args& a = made.of[i];
       // No more stages than leave room for a thread block of the next launch, which fetches its weights early.
       const auto room = (device_.shared_bytes / 2 - 1024) / shape.operand_bytes(weights_.values);
-      a.stages = std::min({4, steps_of(a, shape.depth(weights_.values)) + 1, std::max(2, static_cast<int>(room))});
+      const int steps = ceil_div(steps_of(a, shape.depth(weights_.values)), a.splits);
+      a.stages = std::min({4, steps + 1, std::max(2, static_cast<int>(room))});
       a.tiles_across = ceil_div(a.n, shape.tile_n());
       shared = std::max(shared, shape.bytes(weights_.values, a.stages));
-      blocks[i] = tiles_in(a, shape);
+      blocks[i] = tiles_in(a, shape) * a.splits;
     }
     const std::int64_t of_windows =
         beside.images > 0 ? (packets_of(beside) + shape.threads() - 1) / shape.threads() : 0;
@@ -201,8 +213,11 @@ protected:
             .stride = layer.stride,
             .pitch = w.pitch,
             .tap_pitch = w.pitch / (layer.kernel * layer.kernel),
+            .shares = reinterpret_cast<float*>(at_.arena + arena_.partials),
+            .counters = reinterpret_cast<std::uint32_t*>(at_.arena + arena_.counters),
             .tiles_across = 0,
             .stages = 0,
+            .splits = 1,
             .act = b.norm_act(layer.norm),
             .out_act = layer.out_act};
   }

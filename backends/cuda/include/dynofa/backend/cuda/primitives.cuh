@@ -97,6 +97,13 @@ DYNOFA_DEVICE void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4]
 #endif
 }
 
+/// What this thread wrote before is seen by those of other thread blocks who see what it writes next.
+DYNOFA_DEVICE void device_fence() { __threadfence(); }
+/// One more; returns how many it was before.
+DYNOFA_DEVICE std::uint32_t count_one(std::uint32_t* counter) { return atomicAdd(counter, 1u); }
+/// Past the nearest cache, for what other thread blocks of the same launch wrote.
+DYNOFA_DEVICE float4 load_from_others(const float* from) { return __ldcg(reinterpret_cast<const float4*>(from)); }
+
 // 16 bytes from global to shared memory, zeros if not `inside`, without a register in between and without waiting.
 // `from` must be an address in either case. `start_copy_again`: what other thread blocks or taps read too, which the L1
 // cache should keep. What a thread started until `end_copies` is a group.

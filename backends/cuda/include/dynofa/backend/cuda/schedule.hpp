@@ -67,7 +67,7 @@ public:
     const block& of = plan_.blocks[b];
     const auto shares = static_cast<std::size_t>(plan_.batch * cut.count * ceil_div(of.mid_channels, channel_chunk)) *
                         static_cast<std::size_t>(of.se_channels) * sizeof(float);
-    if (shares <= arena_.gates - arena_.partials) add_inverted_residual(steps, b, buffer(0), buffer(1), cut);
+    if (shares <= arena_.counters - arena_.partials) add_inverted_residual(steps, b, buffer(0), buffer(1), cut);
     return steps;
   }
 

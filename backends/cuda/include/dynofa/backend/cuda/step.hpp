@@ -85,7 +85,10 @@ struct convolution_args {
   const void* residual; ///< [m][n], or null; may be `out`
   void* out;            ///< [m][n]
   std::int32_t m, n, in_size, out_size, in_channels, kernel, stride, pitch, tap_pitch;
+  float* shares;                     ///< [tiles][splits][tile_m][tile_n], if the inner dimension is split
+  std::uint32_t* counters;           ///< [tiles]: of shares that are there; zeros before and after
   std::int32_t tiles_across, stages; ///< tiles of n; steps of the operands that shared memory holds
+  std::int32_t splits;               ///< thread blocks that share a tile's inner dimension
   activation act, out_act;           ///< of the norm's output, and of its sum with the residual
 };
 
@@ -287,6 +290,9 @@ constexpr pointwise_shape shape_of(kernel_id kernel) {
   default: return {2, 2, 1};
   }
 }
+/// For the shares of convolutions whose inner dimension thread blocks share: room, and tiles at most.
+inline constexpr std::uint32_t split_bytes = 2 << 20, split_tiles = 512;
+inline constexpr int most_splits = 8;
 inline constexpr int front_tile = 8, front_patch_side = 2 * (front_tile + 2) + 1; ///< of outputs and of the image
 inline constexpr int front_depth = 32;                                            ///< 27 values of a window, padded
 /// Image, taps, windows, weights of stem and projection, what the stem gives.
