@@ -1,6 +1,5 @@
 // ctest: heavy
 // The kernels of ResNet-50D, emulated, against the reference backend.
-#include "dynofa/backend/cuda/calibration_schedule.hpp"
 #include "dynofa/backend/cuda/traffic.hpp"
 #include "dynofa/space/sampling.hpp"
 #include "dynofa/testing/networks.hpp"
@@ -217,17 +216,6 @@ TEST_CASE("ResNet-50D of full size is launched within a device's limits, in any 
       "16384 "
       "bytes",
       error);
-}
-
-TEST_CASE("calibration of bottlenecks is refused in one sentence") {
-  const auto net = support::tiny_resnet();
-  CHECK_THROWS_WITH_AS(
-      require_calibratable(make_plan(net->space, smallest(net->space))),
-      "cuda calibration: expected a network without dense convolutions and bottlenecks, got one in unit "
-      "2, which the reference and CPU backends calibrate",
-      error);
-  const auto other = support::tiny_proxyless();
-  CHECK_NOTHROW(require_calibratable(make_plan(other->space, smallest(other->space))));
 }
 
 TEST_CASE("a weight of a dense convolution beyond half precision is refused in fp16") {

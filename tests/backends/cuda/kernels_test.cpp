@@ -43,8 +43,8 @@ public:
       , plan_{p}
       , layout_{p, capacity}
       , memory_(layout_.bytes) {
-    std::fill_n(at<float>(layout_.identity), p.blocks[0].out_channels, 1.f);
-    std::fill_n(at<float>(layout_.identity) + p.blocks[0].out_channels, p.blocks[0].out_channels, 0.f);
+    std::fill_n(at<float>(layout_.identity), layout_.most_channels, 1.f);
+    std::fill_n(at<float>(layout_.identity) + layout_.most_channels, layout_.most_channels, 0.f);
   }
   void load(std::size_t n, std::span<const float> image) {
     std::copy(image.begin(), image.end(), at<float>(layout_.arena.image) + n * image.size());
@@ -223,9 +223,10 @@ TEST_CASE("calibration collects what the reference collects, and repeats bit for
   supernet_ptr net;
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
   SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
+  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
   random_stream random(6, "archs");
   arch a = random_arch(net->space, random);
-  a.r = 32;
+  a.r = net->space.resolutions.min();
   const backend::reference judge;
   const emulated_device device;
   calibrator<emulated_device> ours(device, net, device.pack(net), a, 4), again(device, net, device.pack(net), a, 4);
@@ -257,8 +258,9 @@ TEST_CASE("the logits of a batch under calibration are those of the network with
   supernet_ptr net;
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
   SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
+  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
   arch a = smallest(net->space);
-  a.r = 32;
+  a.r = net->space.resolutions.min();
   const plan p = make_plan(net->space, a);
   const scale_shift affine = fold(*net, p, stored_statistics(*net, p));
   auto batch = open_calibration(emulated_device{}, emulated_device{}.pack(net), p, 2);

@@ -21,6 +21,7 @@ struct dense_layer {
   int kernel = 1, stride = 1;
   const std::byte* residual = nullptr; ///< or a shortcut
   activation out_act = activation::identity;
+  int images = 0; ///< 0: as many as the plan says
 };
 
 /// What the launches of all blocks are made of, for levels and for calibration: addresses, and the kernel of a product.
@@ -183,6 +184,15 @@ protected:
     return s;
   }
 
+  step max_pool(std::size_t index, const void* in, void* out, int images) const {
+    const block& b = plan_.blocks[index];
+    const window_args a{in, out, images, b.in_size, b.out_size, b.in_channels, b.stride};
+    const auto groups = (packets_of(a) + most_threads - 1) / most_threads;
+    step s = new_step(kernel_id::max_pool, index, most_threads, static_cast<std::int32_t>(groups));
+    s.window = a;
+    return s;
+  }
+
   static int steps_of(const convolution_args& a, int depth) {
     return ceil_div(a.kernel * a.kernel * a.in_channels, depth);
   }
@@ -204,7 +214,7 @@ protected:
             .shift = shift(index, layer.norm),
             .residual = layer.residual,
             .out = layer.out,
-            .m = plan_.batch * layer.out_size * layer.out_size,
+            .m = (layer.images > 0 ? layer.images : plan_.batch) * layer.out_size * layer.out_size,
             .n = b.norm_channels(layer.norm),
             .in_size = layer.in_size,
             .out_size = layer.out_size,

@@ -88,14 +88,7 @@ protected:
                                                                  .stride = b.stride,
                                                                  .residual = b.residual ? in : nullptr}}));
       break;
-    case block_kind::max_pool: {
-      const window_args a{in, out, plan_.batch, b.in_size, b.out_size, b.in_channels, b.stride};
-      const auto groups = (packets_of(a) + most_threads - 1) / most_threads;
-      step s = new_step(kernel_id::max_pool, index, most_threads, static_cast<std::int32_t>(groups));
-      s.window = a;
-      steps.push_back(s);
-      break;
-    }
+    case block_kind::max_pool: steps.push_back(max_pool(index, in, out, plan_.batch)); break;
     case block_kind::bottleneck: add_bottleneck(steps, index, in, out); break;
     case block_kind::average_pool: {
       step s = new_step(kernel_id::average_pool, index, average_pool_threads, ceil_div(b.in_channels, channel_chunk),

@@ -116,14 +116,14 @@ struct depthwise_args {
   float* out;        ///< [images][out_size][out_size][channels]
   std::int32_t images, in_size, out_size, channels, pitch, kernel, stride;
 };
-/// x[row][c] = act(x[row][c] · scale[c] + shift[c]) + residual[row][c].
+/// x[row][c] = out_act(act(x[row][c] · scale[c] + shift[c]) + residual[row][c]).
 struct normalise_args {
   float* x;
   const float *scale, *shift;
   const float* residual; ///< null: none
   std::int64_t rows;
   std::int32_t channels;
-  activation act;
+  activation act, out_act;
 };
 /// Σ x and Σ x² of every channel, of each part of the rows.
 struct sum_channels_args {
