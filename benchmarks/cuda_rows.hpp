@@ -23,7 +23,7 @@ inline const std::vector<float>& cuda_truth(const named_network& network, std::s
   static std::map<std::pair<std::string, int>, std::vector<float>> answers;
   std::vector<float>& answer = answers[{network.name, n}];
   if (answer.empty()) {
-    session judge(backend::reference{}, paper_supernet());
+    session judge(backend::reference{}, network.net());
     auto truth = judge.load(network.arch);
     answer = judge.run(truth, image);
   }
@@ -31,7 +31,7 @@ inline const std::vector<float>& cuda_truth(const named_network& network, std::s
 }
 
 inline void run_cuda(benchmark::State& state, const named_network& network, const std::string& precision, int batch) {
-  const supernet_ptr& net = paper_supernet();
+  const supernet_ptr& net = network.net();
   const auto pixels = image_values(network.arch.r), classes = std::size_t(net->space.classes);
   const std::vector<float> image = random_values(pixels * std::size_t(batch), network.arch.r);
 

@@ -19,20 +19,17 @@ using namespace bench;
 using nlohmann::json;
 
 const char* name_of(block_kind kind) {
-  constexpr const char* names[] = {"stem",         "separable",   "inverted_residual",
-                                   "final_expand", "feature_mix", "classifier"};
+  constexpr const char* names[] = {"stem",       "convolution",  "max_pool",     "separable",   "inverted_residual",
+                                   "bottleneck", "final_expand", "average_pool", "feature_mix", "classifier"};
   return names[static_cast<int>(kind)];
-}
-const char* name_of(activation act) {
-  constexpr const char* names[] = {"identity", "relu", "h_swish"};
-  return names[static_cast<int>(act)];
 }
 
 json blocks_of(const plan& p) {
   json all = json::array();
   for (const block& b : p.blocks)
     all.push_back({{"kind", name_of(b.kind)},
-                   {"act", name_of(b.act)},
+                   {"act", dynofa::detail::word_of(b.act)},
+                   {"out_act", dynofa::detail::word_of(b.out_act)},
                    {"residual", b.residual},
                    {"kernel", b.kernel},
                    {"stride", b.stride},
@@ -50,7 +47,7 @@ struct options {
 
 /// Every launch, then the sum by kernel and what the graph as a whole takes.
 void print_launches(const named_network& network, const options& o) {
-  const supernet_ptr& net = paper_supernet();
+  const supernet_ptr& net = network.net();
   session runner(backend::cuda{.precision = o.precision}, net);
   auto level = runner.load(network.arch, stored_statistics(*net, network.arch), o.batch);
   const std::vector<float> image = random_values(image_values(network.arch.r) * std::size_t(o.batch), network.arch.r);
@@ -82,7 +79,7 @@ void print_launches(const named_network& network, const options& o) {
 
 /// A line per way to cut a block: what it is, what was estimated, what it takes. Blocks alike are timed once.
 void print_tilings(const named_network& network, const options& o, std::vector<block>& seen) {
-  const supernet_ptr& net = paper_supernet();
+  const supernet_ptr& net = network.net();
   session runner(backend::cuda{.precision = o.precision}, net);
   auto level = runner.load(network.arch, stored_statistics(*net, network.arch), o.batch);
   const plan roomy = make_plan(net->space, network.arch, 2 * o.batch); // for more shares of the hidden layer
@@ -113,8 +110,7 @@ static int program(int argc, char** argv) {
   if (what == "networks") {
     json all = json::array();
     for (const auto& n : networks({}))
-      all.push_back(
-          {{"name", n.name}, {"r", n.arch.r}, {"blocks", blocks_of(make_plan(ofa_w1_2::description, n.arch))}});
+      all.push_back({{"name", n.name}, {"r", n.arch.r}, {"blocks", blocks_of(make_plan(n.net()->space, n.arch))}});
     std::cout << json{{"networks", all}}.dump() << '\n';
   } else if (what == "launches") {
     for (const auto& n : networks({}))

@@ -10,6 +10,7 @@
 #                                              latencies, and where there is a PyTorch also its times and its training
 #                                              loop as the other work; writes OUT/*.json, *.jsonl, *.txt
 #                                              (default build/gpu/out)
+# DYNOFA_GOLDEN_DIR, a folder of golden data, is packed too; DYNOFA_GPU_PROGRAMS are the programs to pack, if not all.
 # `run` packs first where nothing is packed and a compiler is at hand. DYNOFA_GPU_STEPS, a regular expression, names the
 # steps to run; all by default, some fifteen minutes.
 set -euo pipefail
@@ -23,7 +24,7 @@ some_of() { # FOLDER COUNT TO: so many images of a folder of class folders, even
 
 pack() {
   [ -f "$build/build.ninja" ] || cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O2 -DDYNOFA_CUDA=ON >/dev/null
-  local programs="tests.backends.cuda.gpu golden_check gpu_check gpu_family_check gpu_hold_check bench_subnets gpu_figures"
+  local programs=${DYNOFA_GPU_PROGRAMS:-tests.backends.cuda.gpu golden_check gpu_check gpu_family_check gpu_hold_check bench_subnets gpu_figures}
   cmake --build "$build" --target $programs
   rm -rf $bundle
   mkdir -p $bundle/lib
@@ -33,6 +34,12 @@ pack() {
     # all libraries but those that belong to the system and to the driver
     ldd "$built" | awk '/=> \//{print $3}' |
       grep -vE '/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*|libcuda)\.so' | xargs -r -I{} cp -L {} $bundle/lib/
+  done
+  local net
+  for net in ${DYNOFA_GOLDEN_DIR:+"$DYNOFA_GOLDEN_DIR"/*/recipe.json}; do # what golden_check reads of a network
+    net=$(dirname "$net")
+    mkdir -p $bundle/golden/"$(basename "$net")"
+    cp "$net"/{recipe,forward,bncalib}.json "$net"/{forward_logits,forward_logits_f64,bncalib}.safetensors $bundle/golden/"$(basename "$net")"
   done
   if [ $# = 2 ]; then
     mkdir -p $bundle/val $bundle/calib
@@ -69,6 +76,11 @@ run() {
   local asset=examples/assets/tinyimagenet
   ours conformance $bundle/tests.backends.cuda.gpu
   ours golden_fp32 $bundle/golden_check tests/golden --backend cuda:fp32 --sections ABC
+  if [ -d $bundle/golden ]; then
+    ours golden_given $bundle/golden_check $bundle/golden --backend cuda:fp32 --sections BC
+  else
+    skip golden_given "no DYNOFA_GOLDEN_DIR packed"
+  fi
   ours switch_and_memory $bundle/gpu_check ${asset}_w1.2.safetensors $val
   if [ -n "$val" ]; then
     ours family $bundle/gpu_family_check $asset.dynofa $val $bundle/calib ${asset}_accuracy.jsonl "$out/fronts.jsonl"
@@ -90,10 +102,15 @@ run() {
   fi
   ours latency $bundle/bench_subnets '--benchmark_filter=subnet/gpu[0-5]/cuda_(fp16/batch:(1|64)|fp32/batch:1)/' --benchmark_min_time=0.2 \
     --benchmark_out="$out/latency.json" --benchmark_out_format=json
+  ours latency_more $bundle/bench_subnets '--benchmark_filter=subnet/(proxyless|resnet)[0-5]/cuda_fp16/batch:1/' --benchmark_min_time=0.2 \
+    --benchmark_out="$out/latency_more.json" --benchmark_out_format=json
   for precision in fp16 fp32; do
     for batch in 1 64; do
       ours launches_${precision}_$batch $bundle/gpu_figures launches --precision $precision --batch $batch
     done
+  done
+  for net in proxyless0 resnet0; do
+    ours launches_$net $bundle/gpu_figures launches --only $net
   done
   ours tilings_1 $bundle/gpu_figures tilings --batch 1
   ours tilings_64 $bundle/gpu_figures tilings --batch 64
@@ -102,6 +119,9 @@ run() {
     [ -f "$out/networks.txt" ] || env LD_LIBRARY_PATH="$libraries" $bundle/gpu_figures networks >"$out/networks.txt"
     step peers python3 benchmarks/peers/torch_gpu.py "$out/networks.txt" --only "${DYNOFA_PEER_NETWORKS:-gpu}" --out "$out/peers.jsonl" \
       ${DYNOFA_PEER_OPTIONS:---fp32-batches 1}
+    step peers_more python3 benchmarks/peers/torch_gpu.py "$out/networks.txt" --only $(echo {proxyless,resnet}{0..5} | tr ' ' ,) \
+      --batches 1 --precisions fp16 --out "$out/peers_more.jsonl"
+    step ratios_more python3 benchmarks/peers/gpu_ratios.py "$out/latency_more.json" "$out/peers_more.jsonl"
     step ratios python3 benchmarks/peers/gpu_ratios.py "$out/latency.json" "$out/peers.jsonl"
   else
     skip peers "no PyTorch with a GPU here"
@@ -112,5 +132,5 @@ run() {
 case "${1:-}" in
 pack) shift && pack "$@" ;;
 run) shift && run "$@" ;;
-*) sed -n '2,17s/^# \{0,1\}//p' "$0" && exit 2 ;;
+*) sed -n '2,15s/^# \{0,1\}//p' "$0" && exit 2 ;;
 esac

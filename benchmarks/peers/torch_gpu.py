@@ -2,7 +2,8 @@
 """PyTorch's time for the sub-networks of bench_subnets on a GPU, beside which the CUDA backend's rows stand.
 
     gpu_figures networks > networks.json                       # blocks and shapes, from paper_networks.hpp
-    torch_gpu.py networks.json --out peers.jsonl [--only gpu0,gpu1] [--batches 1,64] [--fp32-batches 1] [--no-compile]
+    torch_gpu.py networks.json --out peers.jsonl [--only gpu0,gpu1] [--batches 1,64] [--fp32-batches 1]
+                               [--precisions fp16,fp32] [--no-compile]
 
 One JSON line per measurement. Batch norm is folded into the convolutions and dropout left out, as a deployed network would
 have it; fp32 runs with TF32 off, the accuracy of our fp32 rows; weights are random, on which speed does not depend. Two
@@ -21,7 +22,7 @@ import time
 import torch
 from torch import nn
 
-ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "h_swish": nn.Hardswish}
+ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "h_swish": nn.Hardswish, "relu6": nn.ReLU6}
 
 
 def conv(n_in, n_out, kernel=1, stride=1, groups=1, act="identity", bias=True):
@@ -55,22 +56,56 @@ class Block(nn.Module):
         return x + self.layers(x) if self.residual else self.layers(x)
 
 
-class Head(nn.Module):
-    def __init__(self, expand, mix, classifier):
+class Convolution(nn.Module):
+    def __init__(self, b):
         super().__init__()
-        self.expand = conv(expand["in_channels"], expand["out_channels"], act=expand["act"])
-        self.mix = conv(mix["in_channels"], mix["out_channels"], act=mix["act"], bias=False)
-        self.classifier = nn.Linear(classifier["in_channels"], classifier["out_channels"])
+        self.layer = conv(b["in_channels"], b["out_channels"], b["kernel"], b["stride"], act=b["act"])
+        self.residual = b["residual"]
 
     def forward(self, x):
-        return self.classifier(self.mix(self.expand(x).mean((2, 3), keepdim=True)).flatten(1))
+        return x + self.layer(x) if self.residual else self.layer(x)
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, b):
+        super().__init__()
+        mid, stride = b["mid_channels"], b["stride"]
+        self.layers = nn.Sequential(
+            conv(b["in_channels"], mid, act=b["act"]),
+            conv(mid, mid, b["kernel"], stride, act=b["act"]),
+            conv(mid, b["out_channels"]),
+        )
+        average = [nn.AvgPool2d(stride, stride, ceil_mode=True)] if stride > 1 else []
+        projected = nn.Sequential(*average, conv(b["in_channels"], b["out_channels"]))
+        self.shortcut = nn.Identity() if b["residual"] else projected
+        self.act = ACTIVATIONS[b["out_act"]]()
+
+    def forward(self, x):
+        return self.act(self.layers(x) + self.shortcut(x))
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
+
+
+def layers_of(b):
+    kind, n_in, n_out = b["kind"], b["in_channels"], b["out_channels"]
+    if kind == "max_pool":
+        return [nn.MaxPool2d(3, 2, 1)]
+    if kind == "average_pool":
+        return [Mean()]
+    if kind == "final_expand":
+        return [conv(n_in, n_out, act=b["act"]), Mean()]
+    if kind == "feature_mix":
+        return [conv(n_in, n_out, act=b["act"], bias=False)]
+    if kind == "classifier":
+        return [nn.Flatten(), nn.Linear(n_in, n_out)]
+    return [{"stem": Convolution, "convolution": Convolution, "bottleneck": Bottleneck}.get(kind, Block)(b)]
 
 
 def network(blocks):
-    stem = blocks[0]
-    layers = [conv(3, stem["out_channels"], stem["kernel"], stem["stride"], act=stem["act"])]
-    layers += [Block(b) for b in blocks[1:-3]]
-    return nn.Sequential(*layers, Head(*blocks[-3:])).eval()
+    return nn.Sequential(*[layer for b in blocks for layer in layers_of(b)]).eval()
 
 
 def device_ms(run, repeats):
@@ -128,6 +163,7 @@ def arguments():
     parser.add_argument("--only", default="", help="networks whose name starts with one of these, separated by commas")
     parser.add_argument("--batches", default="1,64")
     parser.add_argument("--fp32-batches", help="of the fp32 rows, if others than --batches")
+    parser.add_argument("--precisions", default="fp16,fp32")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--out", help="file for the JSON lines; default: the terminal")
     parser.add_argument("--compile-only", help="NAME,PRECISION,BATCH: fills the shared cache and ends")
@@ -163,7 +199,7 @@ def main():
         compiled(next(n for n in nets if n["name"] == name), precision, int(batch))
         return
     batches = {"fp16": options.batches, "fp32": options.fp32_batches or options.batches}
-    batches = {precision: [int(b) for b in text.split(",")] for precision, text in batches.items()}
+    batches = {precision: [int(b) for b in batches[precision].split(",")] for precision in options.precisions.split(",")}
     if not options.no_compile:
         compile_in_parallel(nets, batches, options)
 

@@ -36,7 +36,34 @@ inline space_description every_block() {
   return d;
 }
 
-/// The deepest architecture whose blocks have kernels and expand ratios in turn, starting at `first`.
+/// ResNet-50D as small: a deep stem, and bottlenecks at either stride whose shortcut is their input or has a
+/// convolution of its own; channels that are and are not multiples of 16, a choice of widths, dense kernels of 3×3 and
+/// 5×5.
+inline space_description every_bottleneck() {
+  space_description d;
+  d.stem_width = 24, d.stem_act = activation::relu;
+  d.widths = {0.65, 0.8, 1};
+  stage_description stem;
+  stem.width = 40, stem.act = activation::relu, stem.depths = {0, 2}, stem.kind = block_kind::stem;
+  d.stages.push_back(stem);
+  const int widths[] = {64, 88, 96}, strides[] = {1, 2, 2};
+  const std::uint8_t kernels[] = {3, 3, 5};
+  for (std::size_t s = 0; s < 3; ++s)
+    d.stages.push_back({.width = widths[s],
+                        .stride = strides[s],
+                        .act = activation::relu,
+                        .depths = {0, 1},
+                        .expands = {0.2, 0.25, 0.35},
+                        .kernels = {kernels[s]},
+                        .blocks = 2,
+                        .fixed_blocks = 1,
+                        .kind = block_kind::bottleneck});
+  d.final_width = d.mix_width = 0, d.classes = 10;
+  d.resolutions = {64};
+  return d;
+}
+
+/// The deepest architecture whose blocks have kernels, expand ratios and widths in turn, starting at `first`.
 inline arch varied_arch(const space_description& space, int resolution, std::size_t first) {
   arch a = largest(space);
   for (std::size_t i = 0; i < a.ks.size(); ++i) {
@@ -44,6 +71,7 @@ inline arch varied_arch(const space_description& space, int resolution, std::siz
     a.ks[i] = stage.kernels[(i + first) % stage.kernels.size()];
     a.e[i] = stage.expands[(i + i / 3 + first) % stage.expands.size()];
   }
+  for (std::size_t i = 0; i < a.w.size(); ++i) a.w[i] = static_cast<std::uint8_t>((i + first) % space.widths.size());
   a.r = static_cast<std::uint16_t>(resolution);
   return a;
 }
@@ -97,12 +125,19 @@ struct truth {
 /// The networks that backends are held to.
 class suite {
 public:
-  /// Every block that the library knows: odd and even image sizes down to a single pixel, batches of 1 and 3. Costs a
-  /// second of the reference backend.
+  /// Every block of MobileNetV3 that the library knows: odd and even image sizes down to a single pixel, batches of 1
+  /// and 3. Costs a second of the reference backend.
   static suite of_every_block(std::span<const int> sizes = default_sizes) {
     suite s{std::make_shared<const supernet>(random_supernet(every_block(), 3))};
     s.add_varied(sizes);
     s.add(varied_arch(s.net->space, sizes[sizes.size() / 2], 1), 3);
+    return s;
+  }
+  /// The blocks of ResNet-50D, for backends that have them: image sizes down to a single pixel, batches of 1 and 3.
+  static suite of_bottlenecks(std::span<const int> sizes = bottleneck_sizes) {
+    suite s{std::make_shared<const supernet>(random_supernet(every_bottleneck(), 3))};
+    s.add_varied(sizes);
+    s.add(smallest(s.net->space), 3); // without the residual convolution of the deep stem
     return s;
   }
   explicit suite(supernet_ptr of)
@@ -115,7 +150,7 @@ public:
       for (const int size : sizes) add(varied_arch(net->space, size, first));
   }
 
-  static constexpr int default_sizes[] = {97, 64, 23, 8};
+  static constexpr int default_sizes[] = {97, 64, 23, 8}, bottleneck_sizes[] = {53, 8};
   supernet_ptr net;
   std::vector<truth> networks;
 };

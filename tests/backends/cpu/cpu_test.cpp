@@ -60,6 +60,12 @@ TEST_CASE("every block on every instruction set agrees with the reference") {
     for (int threads : {1, 2, 4}) check(backend::cpu{.isa = isa, .threads = threads}, threads == 1 ? whole : small);
 }
 
+TEST_CASE("the blocks of ResNet-50D on every instruction set agree with the reference") {
+  const suite bottlenecks = suite::of_bottlenecks();
+  for (const std::string& isa : isas())
+    for (int threads : {1, 2}) check(backend::cpu{.isa = isa, .threads = threads}, bottlenecks);
+}
+
 TEST_CASE("bands of rows give what whole images give") {
   suite s(
       std::make_shared<const supernet>(round_to_half(random_supernet(every_block(), 4)))); // for both formats the same

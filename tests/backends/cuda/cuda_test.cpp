@@ -10,6 +10,7 @@
 #include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/core/parallel_for.hpp"
 #include "dynofa/space/sampling.hpp"
+#include "dynofa/testing/conformance.hpp"
 
 #include <doctest/doctest.h>
 
@@ -82,7 +83,10 @@ TEST_CASE("wrong choices are refused before a device is looked for") {
 
 TEST_CASE("every block and whole networks agree with the reference") {
   if (absence()) return;
-  const auto net = support::tiny_supernet();
+  supernet_ptr net;
+  SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
+  SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
+  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
   for (const std::string values : {"fp32", "fp16"})
     for (const int batch : {1, 3}) {
       const backend::cuda gpu{.precision = values};
@@ -116,9 +120,39 @@ TEST_CASE("every block and whole networks agree with the reference") {
     }
 }
 
+TEST_CASE("the backend conforms, MobileNetV3 and ResNet-50D") {
+  if (absence()) return;
+  for (const conformance::suite& s : {conformance::suite::of_every_block(), conformance::suite::of_bottlenecks()})
+    for (const std::string values : {"fp32", "fp16"}) {
+      const bool half = values == "fp16";
+      const auto report = conformance::judge(
+          backend::cuda{.precision = values}, s,
+          {.block_tolerance = half ? 1e-2 : 2e-5, .logits_tolerance = half ? 5e-2 : 2e-4, .allocations = {}});
+      for (const std::string& finding : report.findings) FAIL_CHECK(values << ": " << finding);
+      CHECK(report.runs_batches);
+    }
+}
+
+TEST_CASE("a batch of ResNet-50D at full size, in both precisions") {
+  if (absence()) return;
+  const auto net = std::make_shared<const supernet>(random_supernet(ofa_resnet50_space::description, 1));
+  const arch a = largest(net->space);
+  const plan one = make_plan(net->space, a), many = make_plan(net->space, a, 9);
+  const std::vector<float> images = image_of(many);
+  for (const std::string values : {"fp32", "fp16"}) {
+    session gpu(backend::cuda{.precision = values}, net);
+    const auto single = gpu.load(a), batch = gpu.load(a, stored_statistics(*net, many), 9);
+    const std::vector<float> logits = gpu.run(batch, images);
+    const std::vector<float> last = gpu.run(single, std::span(images).last(one.image_values()));
+    CHECK(difference(std::span(logits).last(last.size()), last) < (values == "fp16" ? 2e-2 : 1e-4));
+  }
+}
+
 TEST_CASE("calibration collects what the reference collects, and repeats bit for bit") {
   if (absence()) return;
-  const auto net = support::tiny_supernet();
+  supernet_ptr net;
+  SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
+  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
   const backend::cuda gpu{.precision = "fp32"};
   const backend::reference judge;
   random_stream random(8, "archs");

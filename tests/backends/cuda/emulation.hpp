@@ -6,8 +6,11 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 // What primitives.cuh takes from CUDA, on the CPU: every GPU thread is a fibre of one CPU thread, a barrier hands over
@@ -16,6 +19,7 @@
 
 #define DYNOFA_KERNEL inline void
 #define DYNOFA_DEVICE inline
+#define DYNOFA_GRID_CONSTANT
 #define DYNOFA_UNROLL
 #define DYNOFA_UNROLL_8
 #define DYNOFA_SHARED(name) unsigned char* const name = ::dynofa::backend::cuda_detail::emulated().shared.data()
@@ -154,6 +158,43 @@ inline void load_matrices(const half* row, std::uint32_t (&to)[4]) {
     const half* pair = rows[i * 8 + lane / 4] + lane % 4 * 2;
     to[i] = pair[0].bits | std::uint32_t(pair[1].bits) << 16;
   }
+}
+
+struct float4 {
+  float x, y, z, w;
+};
+inline void device_fence() {}
+inline std::uint32_t count_one(std::uint32_t* counter) { return (*counter)++; }
+inline float4 load_from_others(const float* from) { return {from[0], from[1], from[2], from[3]}; }
+
+/// Copies to shared memory happen as late as CUDA allows, in `await_copies`: who forgets to wait sees it.
+struct late_copies {
+  struct copy {
+    void* to;
+    const void* from;
+    bool inside;
+  };
+  std::vector<copy> started;
+  std::deque<std::vector<copy>> groups;
+};
+inline late_copies& own_copies() {
+  static std::array<late_copies, most_threads> of_threads;
+  return of_threads[std::size_t(thread_index())];
+}
+inline void start_copy(void* to, const void* from, bool inside) { own_copies().started.push_back({to, from, inside}); }
+inline void start_copy_again(void* to, const void* from, bool inside) { start_copy(to, from, inside); }
+inline void end_copies() {
+  own_copies().groups.push_back(std::move(own_copies().started));
+  own_copies().started.clear();
+}
+inline void await_copies(int left) {
+  auto& groups = own_copies().groups;
+  for (; groups.size() > std::size_t(left); groups.pop_front())
+    for (const auto& c : groups.front())
+      if (c.inside)
+        std::memcpy(c.to, c.from, 16);
+      else
+        std::memset(c.to, 0, 16);
 }
 
 /// The register layout of mma.m16n8k16 (PTX ISA, "Matrix fragments for mma.m16n8k16"): group = lane / 4, pair = lane %

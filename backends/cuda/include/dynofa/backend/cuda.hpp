@@ -118,6 +118,11 @@ struct cuda {
     made.arena = cuda_detail::device_memory(device, made.layout.bytes, "activations");
     made.image = cuda_detail::pinned_memory(device, made.layout.ping - made.layout.image, "images");
     made.logits = cuda_detail::pinned_memory(device, made.layout.bytes - made.layout.logits, "logits");
+    if (const std::vector<std::byte> zeros(made.layout.gates - made.layout.counters); !zeros.empty()) {
+      const std::lock_guard turn(open->turn);
+      cuda_detail::upload(arena(made) + made.layout.counters, zeros.data(), zeros.size(), open->stream.get());
+      cuda_detail::synchronize(open->stream.get());
+    }
     return made;
   }
 

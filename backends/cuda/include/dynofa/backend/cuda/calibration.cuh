@@ -42,7 +42,8 @@ DYNOFA_KERNEL normalise(normalise_args p) {
   const packet_view<float> before{p.residual != nullptr ? load_packet(p.residual + at * 4) : zero_packet()};
   DYNOFA_UNROLL
   for (int j = 0; j < 4; ++j)
-    x.values[j] = activate(p.act, x.values[j] * scale.values[j] + shift.values[j]) + before.values[j];
+    x.values[j] =
+        activate(p.out_act, activate(p.act, x.values[j] * scale.values[j] + shift.values[j]) + before.values[j]);
   store_packet(p.x + at * 4, x.bits);
 }
 

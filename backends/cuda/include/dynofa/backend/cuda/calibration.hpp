@@ -39,10 +39,8 @@ public:
     vectors_ = pinned_memory(device, vectors_bytes_, "sums");
     const std::lock_guard turn(backend_.open->turn);
     auto* identity = static_cast<float*>(vectors_.get());
-    // The stem's scales and shifts lie one after the other, as all of a level's do.
-    const auto stem = static_cast<std::size_t>(p.blocks[0].out_channels);
-    std::fill_n(identity, stem, 1.f), std::fill_n(identity + stem, stem, 0.f);
-    upload(arena() + layout_.identity, identity, 2 * stem * sizeof(float), stream());
+    std::fill_n(identity, channels, 1.f), std::fill_n(identity + channels, channels, 0.f);
+    upload(arena() + layout_.identity, identity, 2 * channels * sizeof(float), stream());
     synchronize(stream());
   }
 

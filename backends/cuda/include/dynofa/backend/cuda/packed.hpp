@@ -15,7 +15,8 @@ namespace dynofa::backend::cuda_detail {
 
 /// The super-network in the layout of the GPU kernels, as one block of bytes to copy to the device. Matrices keep the
 /// checkpoint's rows, [out][in], with the inner dimension running fastest as tensor cores want it: a sub-network is the
-/// front of the first rows. Vectors and depthwise taps are fp32, [taps][channel], in both precisions.
+/// front of the first rows; rows of a k×k convolution are [k·k][in], a sub-network's the front of every tap. Vectors
+/// and depthwise taps are fp32, [taps][channel], in both precisions.
 struct packed_layout {
   struct matrix {
     std::size_t offset = 0; ///< bytes
@@ -39,10 +40,12 @@ struct packed_layout {
         arrays.push_back(add_floats(transposed(from, whole), whole.rows));
       else if (w.shape.size() == 1)
         arrays.push_back(add_floats(from, whole.rows));
+      else if (w.shape.size() == 4 && layout.units[static_cast<std::size_t>(w.unit)].kind == block_kind::stem)
+        arrays.push_back(add_values(channels_last(from, front_depth), front_depth, front_depth, w));
       else if (w.shape.size() == 4)
-        arrays.push_back(add_values(channels_last(from, front_depth), front_depth, w));
+        arrays.push_back(add_values(tap_by_tap(from, w), whole.pitch, static_cast<int>(w.shape[1]), w));
       else
-        arrays.push_back(add_values(from, whole.pitch, w));
+        arrays.push_back(add_values(from, whole.pitch, whole.pitch, w));
     }
   }
 
@@ -60,15 +63,24 @@ private:
     std::memcpy(room(from.size() * 4), from.data(), from.size() * 4);
     return m;
   }
-  matrix add_values(const std::vector<float>& from, int pitch, const weight_array& w) {
-    if (pitch % 8 != 0)
-      throw error(errc::unsupported, text("cuda backend, ", layout.key(w)), "channels in multiples of 8", text(pitch));
+  matrix add_values(const std::vector<float>& from, int pitch, int channels, const weight_array& w) {
+    if (channels % 8 != 0)
+      throw error(errc::unsupported, text("cuda backend, ", layout.key(w)), "channels in multiples of 8",
+                  text(channels));
     if (values == precision::fp32) return add_floats(from, pitch);
     const matrix m{bytes.size(), pitch};
     auto* to = reinterpret_cast<std::uint16_t*>(room(from.size() * 2));
     const std::string where = "cuda backend, " + layout.key(w);
     std::transform(from.begin(), from.end(), to, [&](float v) { return weight_to_half(v, where); });
     return m;
+  }
+  /// [out][in][k][k] → [out][k·k][in]
+  static std::vector<float> tap_by_tap(const std::vector<float>& from, const weight_array& w) {
+    const auto in = static_cast<std::size_t>(w.shape[1]), taps = static_cast<std::size_t>(w.shape[2] * w.shape[3]);
+    std::vector<float> to(from.size());
+    for (std::size_t row = 0; row < from.size(); row += in * taps)
+      for (std::size_t i = 0; i < in * taps; ++i) to[row + i % taps * in + i / taps] = from[row + i];
+    return to;
   }
   static std::vector<float> transposed(const std::vector<float>& from, const weight_extent& e) {
     const auto rows = static_cast<std::size_t>(e.rows), columns = static_cast<std::size_t>(e.columns);

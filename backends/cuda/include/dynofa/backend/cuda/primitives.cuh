@@ -11,6 +11,7 @@
 
 #define DYNOFA_KERNEL __global__ void __launch_bounds__(::dynofa::backend::cuda_detail::most_threads)
 #define DYNOFA_DEVICE __device__ __forceinline__
+#define DYNOFA_GRID_CONSTANT __grid_constant__
 #define DYNOFA_UNROLL _Pragma("unroll")
 #define DYNOFA_UNROLL_8 _Pragma("unroll 8")
 #define DYNOFA_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
@@ -93,6 +94,53 @@ DYNOFA_DEVICE void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4]
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                : "r"(a[2]), "r"(a[3]), "r"(b1));
+#endif
+}
+
+/// What this thread wrote before is seen by those of other thread blocks who see what it writes next.
+DYNOFA_DEVICE void device_fence() { __threadfence(); }
+/// One more; returns how many it was before.
+DYNOFA_DEVICE std::uint32_t count_one(std::uint32_t* counter) { return atomicAdd(counter, 1u); }
+/// Past the nearest cache, for what other thread blocks of the same launch wrote.
+DYNOFA_DEVICE float4 load_from_others(const float* from) { return __ldcg(reinterpret_cast<const float4*>(from)); }
+
+// 16 bytes from global to shared memory, zeros if not `inside`, without a register in between and without waiting.
+// `from` must be an address in either case. `start_copy_again`: what other thread blocks or taps read too, which the L1
+// cache should keep. What a thread started until `end_copies` is a group.
+DYNOFA_DEVICE void start_copy(void* to, const void* from, bool inside) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(inside ? 16 : 0)
+      : "memory");
+#else // Turing waits
+  *static_cast<uint4*>(to) = inside ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
+#endif
+}
+DYNOFA_DEVICE void start_copy_again(void* to, const void* from, bool inside) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
+      "l"(from), "r"(inside ? 16 : 0)
+      : "memory");
+#else
+  start_copy(to, from, inside);
+#endif
+}
+DYNOFA_DEVICE void end_copies() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+/// Waits for the thread's own groups but the last `left`, of 0, 1 or 2.
+DYNOFA_DEVICE void await_copies(int left) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+  if (left == 0)
+    asm volatile("cp.async.wait_group 0;" ::: "memory");
+  else if (left == 1)
+    asm volatile("cp.async.wait_group 1;" ::: "memory");
+  else
+    asm volatile("cp.async.wait_group 2;" ::: "memory");
 #endif
 }
 

@@ -1,9 +1,8 @@
 #pragma once
-#include "dynofa/backend/cuda/packed.hpp"
-#include "dynofa/backend/cuda/tiles.hpp"
-#include "dynofa/model/plan.hpp"
+#include "dynofa/backend/cuda/launches.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -11,63 +10,6 @@
 #include <vector>
 
 namespace dynofa::backend::cuda_detail {
-
-/// Whether block 0 is one launch: its kernel keeps 32 channels and adds its input to its output.
-inline bool is_one_launch(const block& separable) {
-  return separable.residual && separable.in_channels == separable.out_channels &&
-         separable.mid_channels <= channel_chunk;
-}
-
-/// Where the activations of one stream lie: offsets into one allocation that serves every level.
-struct arena_layout {
-  std::size_t image = 0, ping = 0, pong = 0, middle = 0, partials = 0, gates = 0, logits = 0, bytes = 0;
-
-  /// Whether every buffer is at least as large as the other layout's.
-  bool holds(const arena_layout& other) const {
-    const std::size_t arena_layout::*const starts[] = {
-        &arena_layout::image,    &arena_layout::ping,  &arena_layout::pong,   &arena_layout::middle,
-        &arena_layout::partials, &arena_layout::gates, &arena_layout::logits, &arena_layout::bytes};
-    for (std::size_t i = 0; i + 1 < std::size(starts); ++i)
-      if (this->*starts[i + 1] - this->*starts[i] < other.*starts[i + 1] - other.*starts[i]) return false;
-    return true;
-  }
-
-  arena_layout() = default;
-  arena_layout(std::span<const plan> plans, precision p, device_limits device) {
-    std::size_t image_size = 0, activation = 0, mid = 0, shares = 0, gate = 0, classes = 0;
-    for (const plan& q : plans) {
-      const auto batch = static_cast<std::size_t>(q.batch);
-      for (const block& b : q.blocks) {
-        if (b.kind == block_kind::stem) image_size = std::max(image_size, batch * std::size_t(b.in_values()) * 4);
-        for (const auto values : {b.kind == block_kind::stem ? 0 : b.in_values(), b.out_values()})
-          activation = std::max(activation, batch * std::size_t(values) * value_bytes(p));
-        if (b.kind != block_kind::inverted_residual && (b.kind != block_kind::separable || is_one_launch(b))) continue;
-        const auto channels = static_cast<std::size_t>(b.mid_channels);
-        mid = std::max(mid, batch * std::size_t(b.out_size) * std::size_t(b.out_size) * channels * value_bytes(p));
-        if (b.se_channels == 0) continue;
-        const tiles t = tiles_of(b, p, q.batch, device);
-        shares = std::max(shares, batch * std::size_t(t.count) * std::size_t(ceil_div(b.mid_channels, channel_chunk)) *
-                                      std::size_t(b.se_channels) * 4);
-        gate = std::max(gate, batch * channels * 4);
-      }
-      classes = std::max(classes, batch * static_cast<std::size_t>(q.space.classes) * 4);
-    }
-    auto place = [&](std::size_t size) {
-      const std::size_t at = bytes;
-      bytes += (size + 255) / 256 * 256;
-      return at;
-    };
-    image = place(image_size), ping = place(activation), pong = place(activation), middle = place(mid);
-    partials = place(shares), gates = place(gate), logits = place(classes);
-  }
-};
-
-/// Start addresses on the device (or, in the tests, on the host).
-struct addresses {
-  const std::byte* weights = nullptr;
-  const float* norms = nullptr; ///< per batch norm of the plan: its scales, then its shifts
-  std::byte* arena = nullptr;
-};
 
 /// Throws errc::mismatch for a plan of another space, errc::unsupported for activations that the fused kernels have not
 /// built in and for more images than grids can number: thread blocks are numbered by image, rows of pixels by an int.
@@ -79,7 +21,7 @@ inline void require_runnable(const packed_layout& weights, const plan& p, std::i
   std::int64_t most = down;
   for (const block& b : p.blocks) {
     if (b.se_act != activation::relu || b.se_gate != activation::h_sigmoid || b.act == activation::h_sigmoid ||
-        b.project_act == activation::h_sigmoid ||
+        b.project_act == activation::h_sigmoid || b.out_act == activation::h_sigmoid ||
         (b.kind == block_kind::separable && b.project_act != activation::identity))
       throw error(errc::unsupported, "cuda backend bind", "activations that its kernels compute",
                   text("another in unit ", b.unit));
@@ -92,14 +34,10 @@ inline void require_runnable(const packed_layout& weights, const plan& p, std::i
 
 /// The launches of a level. Blocks read one of two activation buffers and write the other; stem and block 0 are one
 /// launch where it can be, an inverted residual two, or three with squeeze-excite, the head three.
-class schedule {
+class schedule : protected launches {
 public:
   schedule(const packed_layout& weights, const plan& p, const arena_layout& arena, addresses at, device_limits device)
-      : weights_{weights}
-      , plan_{p}
-      , arena_{arena}
-      , at_{at}
-      , device_{device} {
+      : launches{weights, p, arena, at, device} {
     require_runnable(weights, p, p.batch, device.down);
   }
 
@@ -129,51 +67,37 @@ public:
     const block& of = plan_.blocks[b];
     const auto shares = static_cast<std::size_t>(plan_.batch * cut.count * ceil_div(of.mid_channels, channel_chunk)) *
                         static_cast<std::size_t>(of.se_channels) * sizeof(float);
-    if (shares <= arena_.gates - arena_.partials) add_inverted_residual(steps, b, buffer(0), buffer(1), cut);
+    if (shares <= arena_.counters - arena_.partials) add_inverted_residual(steps, b, buffer(0), buffer(1), cut);
     return steps;
   }
 
-protected: // calibration makes its launches of the same parts
-  const packed_layout& weights_;
-  const plan& plan_;
-  const arena_layout& arena_;
-  addresses at_;
-  device_limits device_;
-
-  std::byte* buffer(int which) const { return at_.arena + (which == 0 ? arena_.ping : arena_.pong); }
-  const float* floats(const packed_layout::matrix& m) const {
-    return reinterpret_cast<const float*>(at_.weights + m.offset);
-  }
-  const float* bias_of(const block& b) const {
-    const auto found = weights_.layout.find(b, weight_role::output_bias);
-    return found ? floats(weights_.arrays[*found]) : nullptr;
-  }
-  const float* scale(std::size_t b, int i) const {
-    return at_.norms + 2 * plan_.norms[static_cast<std::size_t>(plan_.first_norm(b) + i)].offset;
-  }
-  const float* shift(std::size_t b, int i) const {
-    return scale(b, i) + plan_.norms[static_cast<std::size_t>(plan_.first_norm(b) + i)].channels;
-  }
-  static std::uint32_t grid(std::int32_t n) { return static_cast<std::uint32_t>(n); }
-  /// Of a grid of `across` × `down` thread blocks; its arguments are still to come.
-  step new_step(kernel_id kernel, std::size_t b, std::int32_t threads, std::int32_t across,
-                std::int32_t down = 1) const {
-    step s{};
-    s.kernel = kernel;
-    s.values = weights_.values;
-    s.block = static_cast<std::int16_t>(b);
-    s.threads = threads;
-    if (down > device_.down)
-      throw error(errc::unsupported, "cuda backend", text("grids of at most ", device_.down, " rows of thread blocks"),
-                  text(down, " for block ", b));
-    s.grid[0] = grid(across), s.grid[1] = grid(down);
-    return s;
-  }
-
+protected:
   void add_block(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out) const {
     const block& b = plan_.blocks[index];
     switch (b.kind) {
     case block_kind::stem: steps.push_back(front(index, true, false, nullptr, out)); break;
+    case block_kind::convolution:
+      steps.push_back(convolutions(index, std::array{dense_layer{.role = weight_role::output,
+                                                                 .norm = 0,
+                                                                 .in = in,
+                                                                 .out = out,
+                                                                 .in_size = b.in_size,
+                                                                 .out_size = b.out_size,
+                                                                 .in_channels = b.in_channels,
+                                                                 .kernel = b.kernel,
+                                                                 .stride = b.stride,
+                                                                 .residual = b.residual ? in : nullptr}}));
+      break;
+    case block_kind::max_pool: steps.push_back(max_pool(index, in, out, plan_.batch)); break;
+    case block_kind::bottleneck: add_bottleneck(steps, index, in, out); break;
+    case block_kind::average_pool: {
+      step s = new_step(kernel_id::average_pool, index, average_pool_threads, ceil_div(b.in_channels, channel_chunk),
+                        plan_.batch);
+      s.window = {in, out, plan_.batch, b.in_size, 1, b.in_channels, b.in_size};
+      s.shared_bytes = average_pool_bytes(weights_.values);
+      steps.push_back(s);
+      break;
+    }
     case block_kind::separable: add_separable(steps, index, in, out); break;
     case block_kind::inverted_residual:
       add_inverted_residual(steps, index, in, out, tiles_of(b, weights_.values, plan_.batch, device_));
@@ -244,6 +168,59 @@ protected: // calibration makes its launches of the same parts
     auto* middle = at_.arena + arena_.middle;
     steps.push_back(front(index, false, true, in, middle));
     add_projection(steps, index, middle, nullptr, 1, in, out);
+  }
+
+  /// Three launches. What the shortcut needs is made beside the first and the second, and lies in `out` until the
+  /// projection adds to it.
+  void add_bottleneck(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out) const {
+    const block& b = plan_.blocks[index];
+    auto *middle = at_.arena + arena_.middle, *reduced = at_.arena + arena_.reduced;
+    const std::size_t reduced_bytes =
+        plan_.of_batch(std::int64_t(b.in_size) * b.in_size * b.mid_channels) * value_bytes(weights_.values);
+    auto* averaged = reduced + whole_lines(reduced_bytes);
+    const bool averages = b.projects_shortcut() && b.stride > 1;
+    const dense_layer reduce{.role = weight_role::expand,
+                             .norm = 0,
+                             .in = in,
+                             .out = reduced,
+                             .in_size = b.in_size,
+                             .out_size = b.in_size,
+                             .in_channels = b.in_channels},
+        dense{.role = weight_role::dense,
+              .norm = 1,
+              .in = reduced,
+              .out = middle,
+              .in_size = b.in_size,
+              .out_size = b.out_size,
+              .in_channels = b.mid_channels,
+              .kernel = b.kernel,
+              .stride = b.stride},
+        shortcut{.role = weight_role::shortcut,
+                 .norm = 3,
+                 .in = averages ? averaged : in,
+                 .out = out,
+                 .in_size = b.out_size,
+                 .out_size = b.out_size,
+                 .in_channels = b.in_channels},
+        project{.role = weight_role::output,
+                .norm = 2,
+                .in = middle,
+                .out = out,
+                .in_size = b.out_size,
+                .out_size = b.out_size,
+                .in_channels = b.mid_channels,
+                .residual = b.residual ? in : out,
+                .out_act = b.out_act};
+    if (averages) {
+      steps.push_back(convolutions(index, std::array{reduce},
+                                   {in, averaged, plan_.batch, b.in_size, b.out_size, b.in_channels, b.stride}));
+      steps.push_back(convolutions(index, std::array{dense, shortcut}));
+    } else {
+      steps.push_back(b.residual ? convolutions(index, std::array{reduce})
+                                 : convolutions(index, std::array{reduce, shortcut}));
+      steps.push_back(convolutions(index, std::array{dense}));
+    }
+    steps.push_back(convolutions(index, std::array{project}));
   }
 
   void add_inverted_residual(std::vector<step>& steps, std::size_t index, const std::byte* in, std::byte* out,
@@ -350,54 +327,6 @@ protected: // calibration makes its launches of the same parts
                  .act = b.act,
                  .float_out = b.output >= 0});
   }
-
-  /// Which kernel a matrix product takes: rows one by one for a few; else wide or narrow tiles, whichever leaves fewer
-  /// channels idle, if they fill the device; else small ones whose warps share the inner dimension. More tiles of rows
-  /// than a grid has (5 million rows, 669 images of 112×112 pixels in narrow ones) are several launches.
-  void add_product(std::vector<step>& steps, std::size_t index, pointwise_args a) const {
-    const bool narrow = ceil_div(a.n, 32) % 2 == 1;
-    auto blocks = [&](kernel_id id) {
-      return std::int64_t(ceil_div(a.m, shape_of(id).tile_m())) * ceil_div(a.n, shape_of(id).tile_n());
-    };
-    auto bytes = [&](kernel_id id) {
-      return shape_of(id).bytes(weights_.values) + gate_rows_bytes(weights_.values, shape_of(id), a);
-    };
-    auto fits = [&](kernel_id id) { return bytes(id) <= device_.shared_bytes; }; // gates of many small images may not
-    const kernel_id large = narrow ? kernel_id::pointwise_narrow : kernel_id::pointwise_wide;
-    const kernel_id kernel = a.m <= 4 && a.gates == nullptr                            ? kernel_id::vector
-                             : blocks(large) >= device_.multiprocessors && fits(large) ? large
-                             : a.k <= 192 || !fits(kernel_id::pointwise_deepest)       ? kernel_id::pointwise_deep
-                                                                                       : kernel_id::pointwise_deepest;
-    if (kernel == kernel_id::vector) {
-      step s = new_step(kernel, index, 128, ceil_div(a.n, 4)); // a warp per output
-      s.pointwise = a;
-      steps.push_back(s);
-      return;
-    }
-    const pointwise_shape shape = shape_of(kernel);
-    std::int64_t at_once = std::int64_t(device_.down) * shape.tile_m();
-    if (a.gates != nullptr) at_once -= at_once % a.pixels; // whole images: a row's number tells its gates
-    const std::uint32_t shared = bytes(kernel);
-    while (a.m > 0) {
-      const auto rows = static_cast<std::int32_t>(at_once == 0 ? a.m : std::min<std::int64_t>(a.m, at_once));
-      step s = new_step(kernel, index, shape.threads(), ceil_div(a.n, shape.tile_n()), ceil_div(rows, shape.tile_m()));
-      s.pointwise = a;
-      s.pointwise.m = rows;
-      s.shared_bytes = shared;
-      steps.push_back(s);
-      const auto size = static_cast<std::int64_t>(value_bytes(weights_.values));
-      const auto after = [](auto*& p, std::int64_t bytes) {
-        if (p != nullptr) p = as_bytes(p) + bytes;
-      };
-      after(a.a, rows * std::int64_t(a.k) * size);
-      after(a.residual, rows * std::int64_t(a.n) * size);
-      after(a.out, rows * std::int64_t(a.n) * (a.float_out ? 4 : size));
-      after(a.gates, rows / a.pixels * std::int64_t(a.k) * size);
-      a.m -= rows;
-    }
-  }
-  static const std::byte* as_bytes(const void* p) { return static_cast<const std::byte*>(p); }
-  static std::byte* as_bytes(void* p) { return static_cast<std::byte*>(p); }
 };
 
 /// The scales and shifts of a level as the kernels want them: per batch norm first its scales, then its shifts.

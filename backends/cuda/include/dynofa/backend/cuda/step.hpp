@@ -76,6 +76,37 @@ struct expand_pool_args {
   activation act;
 };
 
+/// A k×k convolution of all its input channels (padding k/2), batch norm, activation, then a residual or a shortcut,
+/// then another activation. As a matrix product: a row for each output pixel, an inner dimension of taps × channels.
+struct convolution_args {
+  const void* in; ///< [N][in_size][in_size][in_channels]
+  const void* w;  ///< [n][pitch]: output × (tap, input), `tap_pitch` inputs to a tap, of which the first are read
+  const float *scale, *shift;
+  const void* residual; ///< [m][n], or null; may be `out`
+  void* out;            ///< [m][n]
+  std::int32_t m, n, in_size, out_size, in_channels, kernel, stride, pitch, tap_pitch;
+  float* shares;                     ///< [tiles][splits][tile_m][tile_n], if the inner dimension is split
+  std::uint32_t* counters;           ///< [tiles]: of shares that are there; zeros before and after
+  std::int32_t tiles_across, stages; ///< tiles of n; steps of the operands that shared memory holds
+  std::int32_t splits;               ///< thread blocks that share a tile's inner dimension
+  activation act, out_act;           ///< of the norm's output, and of its sum with the residual
+};
+
+/// Windows of an image: the maximum of 3×3 ones, or the mean of those that do not overlap; or the mean of it all.
+struct window_args {
+  const void* in; ///< [N][in_size][in_size][channels]
+  void* out;      ///< [N][out_size][out_size][channels]
+  std::int32_t images, in_size, out_size, channels, stride;
+};
+
+/// What one launch convolves: one layer, or two of a bottleneck that do not wait for each other, or one beside the mean
+/// of windows for the shortcut.
+struct convolution_launch {
+  convolution_args of[2];
+  window_args windows;
+  std::int32_t second_from, windows_from; ///< thread blocks from there on work on these
+};
+
 // What calibration adds (calibration.cuh); all fp32.
 
 /// A depthwise convolution without what follows it.
@@ -85,14 +116,14 @@ struct depthwise_args {
   float* out;        ///< [images][out_size][out_size][channels]
   std::int32_t images, in_size, out_size, channels, pitch, kernel, stride;
 };
-/// x[row][c] = act(x[row][c] · scale[c] + shift[c]) + residual[row][c].
+/// x[row][c] = out_act(act(x[row][c] · scale[c] + shift[c]) + residual[row][c]).
 struct normalise_args {
   float* x;
   const float *scale, *shift;
   const float* residual; ///< null: none
   std::int64_t rows;
   std::int32_t channels;
-  activation act;
+  activation act, out_act;
 };
 /// Σ x and Σ x² of every channel, of each part of the rows.
 struct sum_channels_args {
@@ -131,6 +162,11 @@ enum class kernel_id : std::uint8_t {
   pointwise_deepest,
   vector,
   expand_pool,
+  convolution_wide,
+  convolution_narrow,
+  convolution_deepest,
+  max_pool,
+  average_pool,
   depthwise_alone,
   normalise,
   sum_channels,
@@ -164,6 +200,8 @@ struct step {
     gate_args gate;
     pointwise_args pointwise; ///< also of the vector kernel
     expand_pool_args expand_pool;
+    convolution_launch convolution;
+    window_args window; ///< of both poolings
     depthwise_args depthwise_alone;
     normalise_args normalise;
     sum_channels_args sum_channels;
@@ -225,9 +263,12 @@ struct pointwise_shape {
   constexpr int tile_n() const { return 32 * warps_n; }
   /// Of the inner dimension, per step.
   constexpr int depth(precision p) const { return slice_of(p) * (warps_k == 1 ? 2 : warps_k); }
-  /// Operands of one step or the tiles of sums, whichever is larger.
-  constexpr std::uint32_t bytes(precision p) const {
-    const auto operands = bytes_of(p, (tile_m() + tile_n()) * operand_pitch(p, depth(p)));
+  constexpr std::uint32_t operand_bytes(precision p) const {
+    return bytes_of(p, (tile_m() + tile_n()) * operand_pitch(p, depth(p)));
+  }
+  /// Operands of so many steps or the tiles of sums, whichever is larger.
+  constexpr std::uint32_t bytes(precision p, int stages = 1) const {
+    const auto operands = static_cast<std::uint32_t>(stages) * operand_bytes(p);
     const auto sums = static_cast<std::uint32_t>(warps_k * tile_m() * (tile_n() + 4)) * 4;
     return operands > sums ? operands : sums;
   }
@@ -241,12 +282,17 @@ constexpr std::uint32_t gate_rows_bytes(precision p, const pointwise_shape& shap
 /// Many outputs: 64×64, or 128×32 where there are few channels. Few: 32×32, the inner dimension shared by 4 or 8 warps.
 constexpr pointwise_shape shape_of(kernel_id kernel) {
   switch (kernel) {
-  case kernel_id::pointwise_narrow: return {4, 1, 1};
+  case kernel_id::pointwise_narrow:
+  case kernel_id::convolution_narrow: return {4, 1, 1};
   case kernel_id::pointwise_deep: return {1, 1, 4};
-  case kernel_id::pointwise_deepest: return {1, 1, 8};
+  case kernel_id::pointwise_deepest:
+  case kernel_id::convolution_deepest: return {1, 1, 8};
   default: return {2, 2, 1};
   }
 }
+/// For the shares of convolutions whose inner dimension thread blocks share: room, and tiles at most.
+inline constexpr std::uint32_t split_bytes = 2 << 20, split_tiles = 512;
+inline constexpr int most_splits = 8;
 inline constexpr int front_tile = 8, front_patch_side = 2 * (front_tile + 2) + 1; ///< of outputs and of the image
 inline constexpr int front_depth = 32;                                            ///< 27 values of a window, padded
 /// Image, taps, windows, weights of stem and projection, what the stem gives.
@@ -265,6 +311,11 @@ private:
     return bytes_of(p, count * operand_pitch(p, front_depth));
   }
 };
+inline constexpr int average_pool_threads = 128;
+/// Sums of 32 channels by each group of threads that reads a pixel's.
+constexpr std::uint32_t average_pool_bytes(precision p) {
+  return average_pool_threads * 16 / bytes_of(p, channel_chunk) * channel_chunk * 4;
+}
 /// How the gate kernel cuts its shared memory: hidden layer, its sums by group of threads, 32 rows of weights.
 struct gate_room {
   std::int32_t groups, pitch;

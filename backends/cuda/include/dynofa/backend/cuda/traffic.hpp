@@ -8,12 +8,29 @@
 namespace dynofa::backend::cuda_detail {
 
 inline std::string_view kernel_name(kernel_id kernel) {
-  constexpr std::string_view names[] = {
-      // in the order of the enumeration
-      "front",          "expand_depthwise",  "gate",      "pointwise_wide", "pointwise_narrow",
-      "pointwise_deep", "pointwise_deepest", "vector",    "expand_pool",    "depthwise_alone",
-      "normalise",      "sum_channels",      "sum_parts", "mean_pool",      "resize_rows",
-      "resize_columns", "interpolate"};
+  constexpr std::string_view names[] = {// in the order of the enumeration
+                                        "front",
+                                        "expand_depthwise",
+                                        "gate",
+                                        "pointwise_wide",
+                                        "pointwise_narrow",
+                                        "pointwise_deep",
+                                        "pointwise_deepest",
+                                        "vector",
+                                        "expand_pool",
+                                        "convolution_wide",
+                                        "convolution_narrow",
+                                        "convolution_deepest",
+                                        "max_pool",
+                                        "average_pool",
+                                        "depthwise_alone",
+                                        "normalise",
+                                        "sum_channels",
+                                        "sum_parts",
+                                        "mean_pool",
+                                        "resize_rows",
+                                        "resize_columns",
+                                        "interpolate"};
   return names[static_cast<std::size_t>(kernel)];
 }
 
@@ -55,6 +72,24 @@ inline std::int64_t least_bytes(const step& s) {
   case kernel_id::expand_pool: {
     const expand_pool_args& a = s.expand_pool;
     return (images(s.grid[1]) * (std::int64_t(a.pixels) * a.k + a.n) + std::int64_t(a.n) * a.k) * size;
+  }
+  case kernel_id::convolution_wide:
+  case kernel_id::convolution_narrow:
+  case kernel_id::convolution_deepest: {
+    std::int64_t values = 0;
+    const bool second = static_cast<std::int64_t>(s.convolution.second_from) < images(s.grid[0]);
+    for (int i = 0; i <= int(second); ++i) {
+      const convolution_args& a = s.convolution.of[i];
+      const std::int64_t out = std::int64_t(a.m) * a.n, in_area = std::int64_t(a.in_size) * a.in_size;
+      values += a.m / (a.out_size * a.out_size) * in_area * a.in_channels + out * (a.residual ? 2 : 1) +
+                std::int64_t(a.kernel) * a.kernel * a.in_channels * a.n;
+    }
+    return values * size;
+  }
+  case kernel_id::max_pool:
+  case kernel_id::average_pool: {
+    const window_args& a = s.window;
+    return std::int64_t(a.images) * (a.in_size * a.in_size + a.out_size * a.out_size) * a.channels * size;
   }
   case kernel_id::depthwise_alone: {
     const depthwise_args& a = s.depthwise_alone;
