@@ -4,6 +4,7 @@
 // fill a chunk.
 #include "dynofa/backend/cuda/calibration_schedule.hpp"
 #include "dynofa/backend/cuda/picture_schedule.hpp"
+#include "dynofa/backend/cuda/traffic.hpp"
 #include "dynofa/backend/reference_calibration.hpp"
 #include "dynofa/calibrate/calibrator.hpp"
 #include "dynofa/space/sampling.hpp"
@@ -319,6 +320,37 @@ TEST_CASE("a picture that is not what its schedule is for is refused") {
                        "cuda pictures: expected 30×40 pixels of 3 bytes, got 30×40 and 3601 bytes", error);
   CHECK_THROWS_WITH_AS((picture_schedule{rule, 200'000, 1, 16'384}),
                        "cuda pictures: expected a height below 131072, got 200000", error);
+}
+
+TEST_CASE("a run's thread blocks share an inner dimension, a calibration's do not: it has no room for the shares") {
+  const auto net = std::make_shared<const supernet>(random_supernet(ofa_resnet50_space::description, 1));
+  arch a = largest(net->space);
+  a.r = 128;
+  const device_limits device{227 * 1024, 132};
+  std::vector<std::byte> somewhere(64);
+  std::byte* const base = somewhere.data();
+  const packed_layout weights(*net, precision::fp32);
+  const plan p = make_plan(net->space, a);
+  const addresses at{base, reinterpret_cast<const float*>(base), base};
+  const auto shared = [](const std::vector<step>& steps) {
+    return std::ranges::count_if(steps, [](const step& s) {
+      return s.kernel >= kernel_id::convolution_wide && s.kernel <= kernel_id::convolution_deepest &&
+             s.convolution.of[0].splits > 1;
+    });
+  };
+  const arena_layout arena(std::span(&p, 1), precision::fp32, device);
+  const schedule runs(weights, p, arena, at, device);
+  const calibration_layout layout(p, 8);
+  const calibration_schedule calibrates(weights, p, layout, at, device, 8);
+  std::ptrdiff_t of_run = 0, of_calibration = 0;
+  for (std::size_t b = 0; b < p.blocks.size(); ++b) {
+    const std::vector<step> alone = runs.block_alone(b);
+    of_run += shared(alone);
+    for (const step& s : alone) CHECK(least_bytes(s) > 0); // of what launches do beside each other too
+    for (int i = 0; i < p.blocks[b].norm_count(); ++i) of_calibration += shared(calibrates.convolve(b, i));
+  }
+  CHECK(of_run > 0);
+  CHECK(of_calibration == 0);
 }
 
 TEST_CASE("grids stay within what a device launches, whatever the batch") {

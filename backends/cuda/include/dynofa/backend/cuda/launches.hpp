@@ -136,7 +136,8 @@ protected:
       const double operands = shape.operand_bytes(weights_.values),
                    sums = double(shape.tile_m()) * shape.tile_n() * depth /
                           (weights_.values == precision::fp16 ? 1024 : 64);
-      for (int wanted = 1; wanted <= most_splits; ++wanted) {
+      const int most = arena_.counters > arena_.partials ? most_splits : 1; // a calibration has no room for shares
+      for (int wanted = 1; wanted <= most; ++wanted) {
         const int all_steps = steps_of(made.of[0], depth), splits = ceil_div(all_steps, ceil_div(all_steps, wanted));
         const std::int64_t tiles = tiles_in(made.of[0], shape);
         if (splits != wanted ||

@@ -77,7 +77,9 @@ inline std::int64_t least_bytes(const step& s) {
   case kernel_id::convolution_narrow:
   case kernel_id::convolution_deepest: {
     std::int64_t values = 0;
-    const bool second = static_cast<std::int64_t>(s.convolution.second_from) < images(s.grid[0]);
+    const bool second = s.convolution.second_from < s.convolution.windows_from;
+    if (const window_args& w = s.convolution.windows; w.images > 0)
+      values += std::int64_t(w.images) * (w.in_size * w.in_size + w.out_size * w.out_size) * w.channels;
     for (int i = 0; i <= int(second); ++i) {
       const convolution_args& a = s.convolution.of[i];
       const std::int64_t out = std::int64_t(a.m) * a.n, in_area = std::int64_t(a.in_size) * a.in_size;
