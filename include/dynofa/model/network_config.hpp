@@ -2,7 +2,7 @@
 #include "dynofa/core/file.hpp"
 #include "dynofa/core/json_field.hpp"
 #include "dynofa/model/layout.hpp"
-#include "dynofa/space/arch.hpp"
+#include "dynofa/space/json.hpp"
 
 #include <filesystem>
 #include <string>
@@ -167,7 +167,7 @@ inline described_network read_network_config(const nlohmann::json& json, int res
   config::expect(mix_field["in_channels"], "the layer before gives", mix.in, channels);
   config::expect(head_field["in_features"], "the layer before gives", head.in, mix.out);
   space.mix_width = mix.out, space.head_act = mix.act, space.classes = head.out;
-  space.bn_epsilon = static_cast<float>(all["bn"]["eps"].positive(1));
+  space.bn_epsilon = detail::read_epsilon(all["bn"]["eps"]);
   space.resolutions = {static_cast<std::uint16_t>(resolution)};
   made.arch.r = static_cast<std::uint16_t>(resolution);
   made.arch = conform(space, made.arch);
