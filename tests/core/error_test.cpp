@@ -30,6 +30,12 @@ TEST_CASE("an error is one sentence and its parts") {
   CHECK(e.got() == "none");
 }
 
+TEST_CASE("an error is one line, whatever a file is called") {
+  const error e(errc::io, "caf\u00e9\n\x1b[2J", "a\tb", "\x7f");
+  CHECK(std::string(e.what()) == "caf\u00e9??[2J: expected a?b, got ?");
+  CHECK(e.where() == "caf\u00e9\n\x1b[2J");
+}
+
 TEST_CASE("an error is a std::runtime_error and survives being copied and rethrown") {
   try {
     const error original(errc::io, "file", "bytes", "nothing");

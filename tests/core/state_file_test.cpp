@@ -1,4 +1,3 @@
-#include "dynofa/core/random.hpp"
 #include "dynofa/core/state_file.hpp"
 
 #include <doctest/doctest.h>
@@ -30,6 +29,9 @@ TEST_CASE("a state comes back for the same inputs, and for no others") {
   CHECK(say({{"super-network", "hash 1f"}}).starts_with(from + "samples: expected none, got 80"));
   CHECK(say({{"super-network", "hash 1f"}, {"samples", "80"}, {"seed", "1"}})
             .starts_with(from + "seed: expected 1, got none"));
+  CHECK(
+      say({{"super-network", "hash 1f"}, {"samples", "80"}, {std::string(5000, 'n'), std::string(5000, 'v')}}).size() <
+      600);
   CHECK(file.load() == content); // a refusal leaves it
 }
 
@@ -42,17 +44,6 @@ TEST_CASE("what is no state is one sentence, never worse") {
     support::write_text(path, other);
     CHECK(sentence([&] { file.load(); }).starts_with(path.string()));
   }
-  file.save({1, 2, 3});
-  const std::string good = support::read_text(path);
-  random_stream random(5, "damage");
-  int refused = 0;
-  for (int i = 0; i < 2000; ++i) {
-    std::string bad = good;
-    bad[random.below(static_cast<std::uint32_t>(bad.size()))] = static_cast<char>(random.below(256));
-    support::write_text(path, bad);
-    refused += sentence([&] { file.load(); }) != "(no error)"; // any other exception ends the test
-  }
-  CHECK(refused > 1500);
 }
 
 TEST_CASE("texts that are not UTF-8 are refused before anything is written") {

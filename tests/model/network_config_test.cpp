@@ -103,6 +103,13 @@ TEST_CASE("every published config of a folder that DYNOFA_NETWORK_CONFIGS names 
   CHECK(seen > 0);
 }
 
+TEST_CASE("an epsilon that no float can hold stays above 0, so that the space can be kept") {
+  nlohmann::json one = published().at("LG-G8_lat-8ms_top1-71.1_finetune-25");
+  one["net"]["bn"]["eps"] = 1e-60;
+  const space_description space = read(one).space;
+  CHECK(parse_space(nlohmann::json(space).dump()) == space);
+}
+
 TEST_CASE("what a config says that the library does not do is one sentence") {
   const auto with = [](const char* where, const nlohmann::json& value) {
     nlohmann::json one = published().at("LG-G8_lat-8ms_top1-71.1_finetune-25");

@@ -34,7 +34,7 @@ TEST_CASE("each fault of a checkpoint is one sentence with key and shapes") {
           auto t = tensors();
           t["blocks.99.conv.weight"] = tensor::of_floats(std::vector<float>(4), {2, 2});
           make_supernet(space, t);
-        }) == "checkpoint: expected only tensors of this search space, got also blocks.99.conv.weight [2, 2]");
+        }) == "checkpoint: expected only tensors of this search space, got also \"blocks.99.conv.weight\" [2, 2]");
   CHECK(sentence([] {
           auto t = tensors();
           const std::vector<std::int64_t> integers(10);

@@ -54,14 +54,23 @@ inline std::string printable(std::string_view s) {
   return out + (s.size() > 60 ? "…\"" : "\"");
 }
 
+namespace detail {
+/// Control characters as '?': names of files and texts in them may hold line ends, or what moves a terminal's cursor.
+inline std::string one_line(std::string s) {
+  for (char& c : s)
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  return s;
+}
+} // namespace detail
+
 /// Wrong data, files or configuration at run time: one sentence with where, what was expected and what was got.
 ///
 /// Whoever throws leaves nothing half done: objects keep the state they had before the call.
 class error : public std::runtime_error {
 public:
-  /// `what()` becomes "WHERE: expected EXPECTED, got GOT".
+  /// `what()` becomes "WHERE: expected EXPECTED, got GOT" in one line, whatever the parts hold.
   [[gnu::cold, gnu::noinline]] error(errc code, std::string_view where, std::string expected, std::string got)
-      : std::runtime_error(text(where, ": expected ", expected, ", got ", got))
+      : std::runtime_error(detail::one_line(text(where, ": expected ", expected, ", got ", got)))
       , code_{code}
       , where_{where}
       , expected_{std::move(expected)}

@@ -28,10 +28,12 @@ inline void require_same_inputs(std::string_view where, const named_inputs& now,
     const auto found = of.find(name);
     return found == of.end() ? std::string("none") : found->second;
   };
+  // a file may hold anything
+  const auto shown = [](const std::string& s) { return s.size() <= 200 ? s : printable(s); };
   for (const auto& [name, ignored] : names)
     if (const auto wanted = value(now, name), got = value(stored, name); wanted != got)
-      throw error(errc::mismatch, text(where, ", made earlier from another input, ", name), wanted,
-                  got + " (remove it, or give another place, to begin anew)");
+      throw error(errc::mismatch, text(where, ", made earlier from another input, ", shown(name)), shown(wanted),
+                  shown(got) + " (remove it, or give another place, to begin anew)");
 }
 
 namespace detail {

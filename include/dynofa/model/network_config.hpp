@@ -2,7 +2,7 @@
 #include "dynofa/core/file.hpp"
 #include "dynofa/core/json_field.hpp"
 #include "dynofa/model/layout.hpp"
-#include "dynofa/space/arch.hpp"
+#include "dynofa/space/json.hpp"
 
 #include <cmath>
 #include <filesystem>
@@ -183,7 +183,7 @@ inline described_network read_network_config(const nlohmann::json& json, int res
     throw mix_field["act_func"].fault("the activation of the layer before", "another");
   if (head.act != activation::identity) throw head_field["act_func"].fault("null behind the classifier", "another");
   space.mix_width = mix.out, space.head_act = mix.act, space.classes = head.out;
-  space.bn_epsilon = static_cast<float>(all["bn"]["eps"].positive(1));
+  space.bn_epsilon = detail::read_epsilon(all["bn"]["eps"]);
   space.resolutions = {static_cast<std::uint16_t>(resolution)};
   made.arch.r = static_cast<std::uint16_t>(resolution);
   made.arch = conform(space, made.arch);

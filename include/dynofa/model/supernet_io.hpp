@@ -62,7 +62,7 @@ public:
     for (const auto& [key, tensor] : tensors_)
       if (!asked_.contains(key))
         throw error(errc::extra_key, "checkpoint", "only tensors of this search space",
-                    text("also ", key, ' ', to_string(tensor.shape)));
+                    text("also ", printable(key), ' ', to_string(tensor.shape)));
   }
 
 private:

@@ -8,10 +8,19 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace dynofa::runtime {
+
+namespace detail {
+/// Letters, digits and underscores: what goes into JSON and CSV as it is.
+inline bool is_word(std::string_view name) noexcept {
+  constexpr auto plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+  return !name.empty() && name.size() <= 100 && name.find_first_not_of(plain) == name.npos;
+}
+} // namespace detail
 
 /// The latest images of one policy, in a ring that never grows: `add` allocates nothing and writes no file. Whoever
 /// keeps a log empties it between images (`run_log_io.hpp`); what was overwritten before is counted as lost and leaves
@@ -63,10 +72,9 @@ public:
   }
 
 private:
-  static void require_word(const std::string& name) { // goes into JSON and CSV as it is
-    constexpr auto plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
-    require_argument(!name.empty() && name.size() <= 100 && name.find_first_not_of(plain) == name.npos, "run log",
-                     "names of letters, digits and underscores", "\"" + name.substr(0, 100) + "\"");
+  static void require_word(const std::string& name) {
+    require_argument(detail::is_word(name), "run log", "names of letters, digits and underscores",
+                     "\"" + name.substr(0, 100) + "\"");
   }
   template <class Policy>
   static std::vector<std::string> names_of(const Policy& policy) {

@@ -98,14 +98,14 @@ inline logged_image read_image(const std::string& where, const record_fields& fi
   for (const auto& [key, content] : fields) {
     bool good = true;
     if (key == "policy")
-      one.policy = content;
+      good = is_word(one.policy = content);
     else if (key.starts_with("state."))
-      good = read_field(content, one.state.emplace_back(key.substr(6), 0).second);
+      good = is_word(key.substr(6)) && read_field(content, one.state.emplace_back(key.substr(6), 0).second);
     else
       visit_fields(one.record, [&, &name = key, &value = content](const char* known, auto& field) {
         if (name == known) good = read_field(value, field);
       });
-    if (!good) throw fault(text("a value for ", key), "\"" + printable(content.substr(0, 40)) + "\"");
+    if (!good) throw fault(text("a value for ", printable(key)), printable(content));
   }
   for (const char* name : {"image", "level", "latency_ms", "reason"})
     if (std::none_of(fields.begin(), fields.end(), [&](const auto& field) { return field.first == name; }))

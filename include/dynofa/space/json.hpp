@@ -35,6 +35,8 @@ inline int read_whole(const json_field& f, int most) {
     if (const double v = f.number(); v >= 0 && v <= most && v == static_cast<int>(v)) return static_cast<int>(v);
   return f.whole_number(0, most);
 }
+/// An epsilon of batch norm, which is above 0 as a float too.
+inline float read_epsilon(const json_field& f) { return static_cast<float>(std::max(1e-30, f.positive(1))); }
 /// One value per block into `genes`. Blocks that do not run may have null (once-for-all's tools write None there): the
 /// value of their stage's first block. `a.d` is read already.
 template <class Genes>
@@ -240,7 +242,7 @@ inline space_description read_space(const nlohmann::json& json) {
   if (all.has("one_width")) space.one_width = all["one_width"].boolean();
   if (space.one_width && space.widths.empty()) throw all["one_width"].fault("false without widths", "true");
   space.classes = all["classes"].whole_number(1, most_classes);
-  space.bn_epsilon = static_cast<float>(std::max(1e-30, all["bn_epsilon"].positive(1))); // a float above 0
+  space.bn_epsilon = detail::read_epsilon(all["bn_epsilon"]);
   space.resolutions = all["resolutions"].ascending<decltype(space.resolutions)>(1, most_pixels);
   return space;
 }

@@ -1,0 +1,182 @@
+// What describes a network or belongs to one: architectures, spaces, configs, statistics, classifiers, predictors.
+#include "dynofa/accuracy/predictor.hpp"
+#include "dynofa/calibrate/classifier.hpp"
+#include "dynofa/calibrate/statistics_file.hpp"
+#include "dynofa/model/load.hpp"
+#include "dynofa/model/network_config.hpp"
+#include "dynofa/space/sampling.hpp"
+
+#include <doctest/doctest.h>
+
+#include "fuzz/parts.hpp"
+#include "support/fuzz.hpp"
+#include "support/scratch_folder.hpp"
+#include "support/tiny_space.hpp"
+#include <limits>
+
+namespace dynofa_test::fuzz_networks {
+
+using namespace dynofa;
+using namespace support;
+
+namespace {
+
+const space_description space = least_space::description;
+
+/// What is done with a space before anything is allocated for it.
+void use(const space_description& read) {
+  REQUIRE(parse_space(nlohmann::json(read).dump()) == read);
+  random_stream random(1, "use");
+  for (const arch& a : {smallest(read), largest(read), random_arch(read, random)}) {
+    validate(read, a);
+    REQUIRE(make_plan(read, a).macs() > 0);
+    REQUIRE(feature_layout::of_space(read)(a).size() > 0);
+  }
+}
+
+/// Fuzzes a reader of a safetensors file with metadata.
+template <class Load>
+void alter_parts(const char* what, const std::string& whole, std::size_t usual, std::uint64_t seed, Load load) {
+  const file_parts parts(whole);
+  const scratch_folder folder;
+  const auto read = [&](const file_bytes& file, std::size_t i) {
+    write_text(folder.path() / "f", parts.with(file.text(), i));
+    load(folder.path() / "f");
+  };
+  // of what is wrong with a text of the metadata some sentences name only the text
+  fuzz::alter({what, ""}, parts.forms(), usual, fuzz::mutator(seed, fuzz::text_pieces, true), read).expect(2, 20);
+}
+
+} // namespace
+
+TEST_CASE("architectures") {
+  nlohmann::json other = largest(ofa_w1_2::description);
+  const std::string ours = other.dump();
+  other["image_size"] = {160.0}, other.erase("r"), other["wid"] = nullptr, other["d"][0] = 2;
+  other["ks"][2] = other["e"][3] = nullptr;
+  fuzz::alter({"architectures", "architecture"}, {ours, other.dump()}, 20'000, fuzz::mutator(1),
+              [](const file_bytes& file, std::size_t) {
+                const arch a = parse_arch(file.text());
+                REQUIRE(!text(a).empty()); // whatever was read can be printed and compared
+                REQUIRE(a == a.canonical());
+                REQUIRE(parse_arch(nlohmann::json(a).dump()) == a);
+              })
+      .expect(1, 20);
+}
+
+TEST_CASE("spaces") {
+  fuzz::alter({"spaces", "space"},
+              {nlohmann::json(space).dump(), nlohmann::json(tiny_proxyless()->space).dump(),
+               nlohmann::json(ofa_w1_2::description).dump(1)},
+              3'000, fuzz::mutator(2), [](const file_bytes& file, std::size_t) { use(parse_space(file.text())); })
+      .expect(1, 20);
+}
+
+TEST_CASE("configs of published networks") {
+  const auto all = nlohmann::json::parse(map_file(DYNOFA_SOURCE_DIR "/tests/golden/network_configs.json").text());
+  std::vector<std::string> forms;
+  for (const auto& one : all) forms.push_back(one.at("net").dump());
+  fuzz::alter({"network configs", ""}, forms, 2'000, fuzz::mutator(3), [](const file_bytes& file, std::size_t) {
+    const auto read = read_network_config(detail::parse_bounded(file.text(), "f"), 224);
+    validate(read.space, read.arch);
+    use(read.space);
+  }).expect(1, 20);
+}
+
+TEST_CASE("rules of preprocessing") {
+  fuzz::alter(
+      {"preprocessing", ""},
+      {nlohmann::json(data::imagenet_preprocessing()).dump(), nlohmann::json(data::exact_preprocessing()).dump()},
+      2'000, fuzz::mutator(4),
+      [](const file_bytes& file, std::size_t) {
+        const auto rule = detail::parse_bounded(file.text(), "f").get<data::preprocessing>();
+        rule.validate();
+        REQUIRE(nlohmann::json(rule).get<data::preprocessing>() == rule);
+      })
+      .expect(1, 20);
+}
+
+TEST_CASE("names of tensors") {
+  std::string names, old;
+  for (std::size_t i = 0; const auto& [name, t] : random_checkpoint(space, 7)) {
+    if (i++ % 9 != 0) continue;
+    names += name + '\n';
+    old += "module.blocks.1.mobile_inverted_conv." + name + '\n';
+  }
+  constexpr std::string_view pieces[] = {".",           "conv.",     "blocks.",    "module.",     "model.",
+                                         "_orig_mod.",  "\n",        "bn.",        "1",           "0",
+                                         "99999999999", "total_ops", "n_averaged", "7to5_matrix", ".weight"};
+  fuzz::alter({"names of tensors"}, {names, old}, 2'000, fuzz::mutator(5, pieces),
+              [](const file_bytes& file, std::size_t) {
+                state_dict tensors;
+                for (std::string_view rest = file.text(); !rest.empty();) {
+                  const auto end = std::min(rest.find('\n'), rest.size() - 1);
+                  tensors[std::string(rest.substr(0, end))];
+                  rest.remove_prefix(end + 1);
+                }
+                const auto canonical = with_canonical_keys(tensors, "f");
+                REQUIRE(with_canonical_keys(canonical, "f").size() == canonical.size());
+                (void)style_of(canonical, "f");
+              })
+      .expect(10, 0);
+}
+
+TEST_CASE("statistics of batch norm") {
+  const scratch_folder folder;
+  const supernet net = random_supernet(space, 7);
+  const plan p = make_plan(space, smallest(space));
+  const auto rule = data::imagenet_preprocessing();
+  save_statistics(folder.path() / "s", {net.hash(), p.arch, rule, 2000, stored_statistics(net, p)});
+  alter_parts("statistics", read_text(folder.path() / "s"), 1'000, 6,
+              [&](const auto& f) { check_statistics(p, load_statistics(f, net, p.arch, rule).statistics); });
+}
+
+TEST_CASE("super-networks with their classes, and extracted networks") {
+  const auto weights = random_checkpoint(space, 7);
+  alter_parts("classifiers",
+              as_safetensors(weights, {{"dynofa.space", nlohmann::json(space).dump()},
+                                       {"dynofa.preprocessing", nlohmann::json(data::exact_preprocessing()).dump()},
+                                       {"dynofa.classes", R"(["cat",{"wnid":"n2","name":"dog"},"caf\u00e9"])"},
+                                       {"dynofa.origin", "a test"}}),
+              1'000, 7, [](const auto& f) {
+                const auto c = load_classifier(f);
+                REQUIRE(c.class_names.size() == static_cast<std::size_t>(c.net->space.classes));
+                (void)nlohmann::json(c.class_names).dump();
+                visit_weights(*c.net, [](const std::string&, const std::vector<float>& values, const shape_type&) {
+                  REQUIRE(first_not_finite(values) == values.size());
+                });
+              });
+  const plan p = make_plan(space, smallest(space));
+  alter_parts("extracted networks", as_safetensors(extract(random_supernet(space, 7), p), {}), 500, 8,
+              [&](const auto& f) {
+                const supernet net = load_extracted(f, space, p.arch);
+                REQUIRE(net.only == p.arch);
+              });
+}
+
+TEST_CASE("predictors") {
+  const auto layout = feature_layout::of_space(space);
+  const scratch_folder folder;
+  save_predictor(folder.path() / "p",
+                 {space, layout, {{{std::vector<float>(2 * layout.size(), 0.5f), {0, 1}}, {{1, 2}, {3}}}}});
+  alter_parts("predictors", read_text(folder.path() / "p"), 3'000, 9, [&](const auto& f) {
+    const auto predictor = load_predictor(f);
+    (void)predictor(largest(predictor.space()));
+  });
+
+  state_dict official;
+  std::int64_t inputs = 128;
+  for (const char* name : {"0", "2", "4", "6"}) {
+    const std::int64_t outputs = *name == '6' ? 1 : 3;
+    official[text(name, ".weight")] =
+        tensor::of_floats(std::vector<float>(static_cast<std::size_t>(outputs * inputs), 0.5f), {outputs, inputs});
+    official[text(name, ".bias")] =
+        tensor::of_floats(std::vector<float>(static_cast<std::size_t>(outputs), 0.5f), {outputs});
+    inputs = outputs;
+  }
+  alter_parts("official predictors", as_safetensors(official, {}), 500, 10, [](const auto& f) {
+    (void)load_official_predictor(f, ofa_w1_2::description)(largest(ofa_w1_2::description));
+  });
+}
+
+} // namespace dynofa_test::fuzz_networks
