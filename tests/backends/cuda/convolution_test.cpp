@@ -119,23 +119,23 @@ void compare_shape(const shape_case& c, kernel_id kernel, int stages, int splits
 } // namespace
 
 TEST_CASE("convolutions of every shape: odd sizes, strides, channels that fill no step, batches, stages") {
-  const shape_case cases[] = {{7, 3, 1, 664, 40, 1}, {13, 3, 1, 88, 88, 1},  {25, 3, 2, 40, 24, 1},
-                              {33, 3, 2, 24, 40, 1}, {7, 3, 2, 88, 72, 3},   {13, 5, 1, 24, 40, 2},
-                              {5, 7, 2, 8, 24, 2},   {13, 1, 1, 664, 88, 1}, {7, 1, 1, 24, 664, 3},
+  const shape_case cases[] = {{7, 3, 1, 328, 40, 1}, {9, 3, 1, 88, 88, 1},  {25, 3, 2, 24, 24, 1},
+                              {33, 3, 2, 8, 40, 1},  {7, 3, 2, 88, 72, 3},  {9, 5, 1, 24, 40, 2},
+                              {5, 7, 2, 8, 24, 2},   {9, 1, 1, 664, 88, 1}, {7, 1, 1, 24, 664, 1},
                               {25, 1, 1, 40, 88, 1}, {1, 3, 1, 64, 64, 1}};
   const kernel_id kernels[] = {kernel_id::convolution_wide, kernel_id::convolution_narrow,
                                kernel_id::convolution_deepest};
   int n = 0;
   for (const shape_case& c : cases) {
-    for (const kernel_id kernel : kernels) compare_shape(c, kernel, 2 + n % 3, 1 + n % 4, precision::fp16), ++n;
-    compare_shape(c, kernels[n / 3 % 3], 2 + n % 3, 1 + n % 3, precision::fp32);
+    for (int i = 0; i < 2; ++i, ++n) compare_shape(c, kernels[n % 3], 2 + n % 3, 1 + n % 4, precision::fp16);
+    compare_shape(c, kernels[n % 3], 2 + n / 2 % 3, 1 + n % 3, precision::fp32);
   }
 }
 
 TEST_CASE("ResNet-50D: dense convolutions, bottlenecks and pooling, in batches and at odd sizes") {
-  const auto net = support::tiny_resnet();
+  const auto net = support::odd_resnet();
   random_stream random(5, "archs");
-  for (const auto& [batch, r, multiprocessors] : {std::tuple{1, 48, 16}, std::tuple{3, 50, 4}, std::tuple{1, 37, 132}})
+  for (const auto& [batch, r, multiprocessors] : {std::tuple{1, 40, 16}, std::tuple{2, 33, 4}, std::tuple{1, 25, 132}})
     for (const precision values : {precision::fp32, precision::fp16}) {
       arch a = random_arch(net->space, random);
       a.d[0] = net->space.stages[0].depths.max(); // with the residual convolution
@@ -145,14 +145,14 @@ TEST_CASE("ResNet-50D: dense convolutions, bottlenecks and pooling, in batches a
 }
 
 TEST_CASE("the suite's bottlenecks, down to a single pixel") {
-  for (const auto& network : conformance::suite::of_bottlenecks(std::array{21, 8}).networks)
+  for (const auto& network : conformance::suite::of_bottlenecks(std::array{13, 8}).networks)
     for (const precision values : {precision::fp32, precision::fp16})
       compare(std::make_shared<const supernet>(random_supernet(network.of.space, 3)), network.of, values,
               {96 * 1024, 16}, nullptr);
 }
 
 TEST_CASE("a NaN stays NaN through bottlenecks and pooling, and shows in the logits of its image alone") {
-  const auto net = support::tiny_resnet();
+  const auto net = support::odd_resnet();
   const plan p = make_plan(net->space, smallest(net->space), 2);
   std::vector<float> images = normals(2 * static_cast<std::size_t>(p.blocks[0].in_values()), 8);
   images[700] = std::nanf("");
@@ -219,7 +219,7 @@ TEST_CASE("ResNet-50D of full size is launched within a device's limits, in any 
 }
 
 TEST_CASE("a weight of a dense convolution beyond half precision is refused in fp16") {
-  supernet resnet = *support::tiny_resnet();
+  supernet resnet = *support::odd_resnet();
   const auto dense = [](const weight_array& w) { return w.role() == weight_role::dense; };
   const auto first = std::ranges::find_if(resnet.layout.weights, dense) - resnet.layout.weights.begin();
   resnet.weights[static_cast<std::size_t>(first)][1] = -7e4f;
