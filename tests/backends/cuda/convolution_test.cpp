@@ -166,7 +166,7 @@ TEST_CASE("a NaN stays NaN through bottlenecks and pooling, and shows in the log
   }
 }
 
-TEST_CASE("the maximum of a window with a NaN is NaN, wherever it stands; infinities are numbers") {
+TEST_CASE("the maximum of a window with a NaN is NaN, wherever it stands, and infinities are numbers") {
   const int size = 5, channels = 8;
   for (const precision values : {precision::fp32, precision::fp16})
     for (int at = 0; at < size * size; ++at) {

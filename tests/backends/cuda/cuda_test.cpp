@@ -86,7 +86,7 @@ TEST_CASE("every block and whole networks agree with the reference") {
   supernet_ptr net;
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
   SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
-  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
+  SUBCASE("ResNet-50D") { net = support::odd_resnet(); }
   for (const std::string values : {"fp32", "fp16"})
     for (const int batch : {1, 3}) {
       const backend::cuda gpu{.precision = values};
@@ -152,7 +152,7 @@ TEST_CASE("calibration collects what the reference collects, and repeats bit for
   if (absence()) return;
   supernet_ptr net;
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
-  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
+  SUBCASE("ResNet-50D") { net = support::odd_resnet(); }
   const backend::cuda gpu{.precision = "fp32"};
   const backend::reference judge;
   random_stream random(8, "archs");

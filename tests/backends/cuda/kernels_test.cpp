@@ -224,7 +224,7 @@ TEST_CASE("calibration collects what the reference collects, and repeats bit for
   supernet_ptr net;
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
   SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
-  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
+  SUBCASE("ResNet-50D") { net = support::odd_resnet(); }
   random_stream random(6, "archs");
   arch a = random_arch(net->space, random);
   a.r = net->space.resolutions.min();
@@ -259,7 +259,7 @@ TEST_CASE("the logits of a batch under calibration are those of the network with
   supernet_ptr net;
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
   SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
-  SUBCASE("ResNet-50D") { net = support::tiny_resnet(); }
+  SUBCASE("ResNet-50D") { net = support::odd_resnet(); }
   arch a = smallest(net->space);
   a.r = net->space.resolutions.min();
   const plan p = make_plan(net->space, a);
