@@ -64,7 +64,7 @@ TEST_CASE("family files") {
   const auto read = [&](const file_bytes& file, std::size_t i) {
     use(read_family(in_memory(with_fitting_checksum(parts.with(file.text(), i))), "f"));
   };
-  fuzz::alter({"families"}, parts.forms(), 2'000, fuzz::mutator(1, fuzz::text_pieces, true), read).expect(2, 30);
+  fuzz::alter({"families"}, parts.forms(), 800, fuzz::mutator(1, fuzz::text_pieces, true), read).expect(2, 30);
 }
 
 TEST_CASE("published families") {
@@ -92,7 +92,7 @@ TEST_CASE("published families") {
     write_text(f, file.text());
     (void)load_published_levels(i == 0 ? f : good[0], "gpu", i == 1 ? f : good[1], space);
   };
-  fuzz::alter({"published families", ""}, forms, 1'000, fuzz::mutator(2, fuzz::text_pieces, true), read).expect(2, 30);
+  fuzz::alter({"published families", ""}, forms, 500, fuzz::mutator(2, fuzz::text_pieces, true), read).expect(2, 30);
 }
 
 } // namespace dynofa_test::fuzz_family

@@ -54,7 +54,7 @@ TEST_CASE("names in a folder of images") {
   };
   fuzz::alter({"folders of images", root.string()},
               {"cat/1.jpg\ncat/2.PNG\ncat/more/3.jpeg\n.hidden/1.jpg\n", "dog/1.webp\ndog/.1.jpg\nreadme\ncat/1.png\n"},
-              500, fuzz::mutator(1, pieces), use)
+              300, fuzz::mutator(1, pieces), use)
       .expect(20, 1);
 }
 

@@ -79,7 +79,7 @@ TEST_CASE("files of the kernel") {
     write_text(folder.path() / name, content);
     forms.emplace_back(content);
   }
-  fuzz::alter({"files of the kernel"}, forms, 1'000, fuzz::mutator(3), [&](const file_bytes& file, std::size_t i) {
+  fuzz::alter({"files of the kernel"}, forms, 500, fuzz::mutator(3), [&](const file_bytes& file, std::size_t i) {
     write_text(folder.path() / files[i].first, file.text());
     sensors s(folder.path());
     if (const auto busy = s.read().busy_share) REQUIRE((*busy >= 0 && *busy <= 1));

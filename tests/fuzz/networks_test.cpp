@@ -54,7 +54,7 @@ TEST_CASE("architectures") {
   const std::string ours = other.dump();
   other["image_size"] = {160.0}, other.erase("r"), other["wid"] = nullptr, other["d"][0] = 2;
   other["ks"][2] = other["e"][3] = nullptr;
-  fuzz::alter({"architectures", "architecture"}, {ours, other.dump()}, 20'000, fuzz::mutator(1),
+  fuzz::alter({"architectures", "architecture"}, {ours, other.dump()}, 5'000, fuzz::mutator(1),
               [](const file_bytes& file, std::size_t) {
                 const arch a = parse_arch(file.text());
                 REQUIRE(!text(a).empty()); // whatever was read can be printed and compared
@@ -68,7 +68,7 @@ TEST_CASE("spaces") {
   fuzz::alter({"spaces", "space"},
               {nlohmann::json(space).dump(), nlohmann::json(tiny_proxyless()->space).dump(),
                nlohmann::json(ofa_w1_2::description).dump(1)},
-              3'000, fuzz::mutator(2), [](const file_bytes& file, std::size_t) { use(parse_space(file.text())); })
+              2'000, fuzz::mutator(2), [](const file_bytes& file, std::size_t) { use(parse_space(file.text())); })
       .expect(1, 20);
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("configs of published networks") {
   const auto all = nlohmann::json::parse(map_file(DYNOFA_SOURCE_DIR "/tests/golden/network_configs.json").text());
   std::vector<std::string> forms;
   for (const auto& one : all) forms.push_back(one.at("net").dump());
-  fuzz::alter({"network configs", ""}, forms, 2'000, fuzz::mutator(3), [](const file_bytes& file, std::size_t) {
+  fuzz::alter({"network configs", ""}, forms, 1'000, fuzz::mutator(3), [](const file_bytes& file, std::size_t) {
     const auto read = read_network_config(detail::parse_bounded(file.text(), "f"), 224);
     validate(read.space, read.arch);
     use(read.space);
@@ -138,7 +138,7 @@ TEST_CASE("super-networks with their classes, and extracted networks") {
                                        {"dynofa.preprocessing", nlohmann::json(data::exact_preprocessing()).dump()},
                                        {"dynofa.classes", R"(["cat",{"wnid":"n2","name":"dog"},"caf\u00e9"])"},
                                        {"dynofa.origin", "a test"}}),
-              1'000, 7, [](const auto& f) {
+              400, 7, [](const auto& f) {
                 const auto c = load_classifier(f);
                 REQUIRE(c.class_names.size() == static_cast<std::size_t>(c.net->space.classes));
                 (void)nlohmann::json(c.class_names).dump();
@@ -147,7 +147,7 @@ TEST_CASE("super-networks with their classes, and extracted networks") {
                 });
               });
   const plan p = make_plan(space, smallest(space));
-  alter_parts("extracted networks", as_safetensors(extract(random_supernet(space, 7), p), {}), 500, 8,
+  alter_parts("extracted networks", as_safetensors(extract(random_supernet(space, 7), p), {}), 200, 8,
               [&](const auto& f) {
                 const supernet net = load_extracted(f, space, p.arch);
                 REQUIRE(net.only == p.arch);
@@ -159,7 +159,7 @@ TEST_CASE("predictors") {
   const scratch_folder folder;
   save_predictor(folder.path() / "p",
                  {space, layout, {{{std::vector<float>(2 * layout.size(), 0.5f), {0, 1}}, {{1, 2}, {3}}}}});
-  alter_parts("predictors", read_text(folder.path() / "p"), 3'000, 9, [&](const auto& f) {
+  alter_parts("predictors", read_text(folder.path() / "p"), 2'000, 9, [&](const auto& f) {
     const auto predictor = load_predictor(f);
     (void)predictor(largest(predictor.space()));
   });

@@ -59,7 +59,7 @@ void use(const latency_table& table) {
 
 TEST_CASE("latency tables in JSON") {
   const nlohmann::json ours = small_table(), theirs = ours["resolutions"];
-  fuzz::alter({"latency tables, JSON"}, {ours.dump(1), theirs.dump(), theirs["160"].dump()}, 30'000, fuzz::mutator(1),
+  fuzz::alter({"latency tables, JSON"}, {ours.dump(1), theirs.dump(), theirs["160"].dump()}, 20'000, fuzz::mutator(1),
               [](const file_bytes& file, std::size_t) {
                 const auto document = detail::parse_table_json(file.text(), "f");
                 if (!detail::is_of_one_resolution(document)) return use(read_latency_table(document, "f"));
@@ -75,7 +75,7 @@ TEST_CASE("latency tables in YAML") {
                     block = "160:\n  Logits-input:1x1x1536-output:1000: {mean: 1.5, std: 0.25, count: 9}\n",
                     shared = "160: &all\n  ? Conv-input:160x160x3-output:80x80x24\n  : &id001 {mean: &m 1.5, std: *m}\n"
                              "  Logits-input:1x1x1536-output:1000: *id001\n176: *all\n";
-  fuzz::alter({"latency tables, YAML"}, {ours, block, shared}, 30'000, fuzz::mutator(2),
+  fuzz::alter({"latency tables, YAML"}, {ours, block, shared}, 20'000, fuzz::mutator(2),
               [](const file_bytes& file, std::size_t) { use(parse_latency_table_yaml(file.text(), "f")); })
       .expect(1, 10);
 }
