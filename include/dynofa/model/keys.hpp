@@ -75,11 +75,12 @@ inline state_dict with_canonical_keys(const state_dict& tensors, std::string_vie
                                       std::vector<std::string>* left_out = nullptr) {
   state_dict result;
   for (const auto& [key, item] : tensors)
-    if (detail::is_counter(key)) {
+    if (auto canonical = canonical_key(key); detail::is_counter(canonical)) {
       if (left_out) left_out->push_back(key);
-    } else if (auto canonical = canonical_key(key); !result.emplace(canonical, item).second)
+    } else if (!result.emplace(canonical, item).second) {
       throw error(errc::mismatch, where, text("one entry for ", printable(canonical)),
                   text("a second one named ", printable(key)));
+    }
   return result;
 }
 
