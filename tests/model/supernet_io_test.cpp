@@ -158,7 +158,7 @@ TEST_CASE("ResNet: a checkpoint with wrapped layers and one with plain ones are 
   twice["blocks.4.downsample.conv.weight"] = plain.at("blocks.4.downsample.conv.weight");
   CHECK(sentence([&] {
           make_supernet(resnet, twice);
-        }).starts_with("checkpoint: expected only tensors of this search space, got also blocks.4.downsample"));
+        }).starts_with("checkpoint: expected only tensors of this search space, got also \"blocks.4.downsample"));
   auto without = wrapped;
   without.erase("blocks.5.conv2.conv.conv.weight");
   CHECK(sentence([&] {
