@@ -227,7 +227,8 @@ struct reference : timed_by_host<reference> {
       image_tensor x = load(image.subspan(n * in, in), p.blocks.front().in_size, 3);
       for (std::size_t b = 0; b < p.blocks.size(); ++b) {
         x = block_output(level, b, x);
-        if (const int output = p.blocks[b].output; output > 0) space.maps[n * maps + std::size_t(output) - 1] = x;
+        if (const auto output = p.blocks[b].output; output > 0)
+          space.maps[n * maps + static_cast<unsigned char>(output) - 1] = x;
       }
       std::copy(x.begin(), x.end(), logits.begin() + static_cast<std::ptrdiff_t>(n * out));
     }

@@ -109,8 +109,9 @@ private:
       close_group();
     }
     for (std::size_t w = 0; w < a.w.size(); ++w) {
-      for (std::uint8_t to = 0; to < space_.widths.size(); ++to)
-        if (to != a.w[w]) changes_.push_back({.width = static_cast<std::int16_t>(w), .to = to});
+      for (std::size_t to = 0; to < space_.widths.size(); ++to)
+        if (to != a.w[w])
+          changes_.push_back({.width = static_cast<std::int16_t>(w), .to = static_cast<std::uint8_t>(to)});
       close_group();
     }
     for (const change& c : changes_) add(apply(a, c));
