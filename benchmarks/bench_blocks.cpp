@@ -43,7 +43,7 @@ static int program(int argc, char** argv) {
       "bench_blocks [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   std::set<std::string> seen;
-  for (const auto& network : networks(take_option(argc, argv, "--subnets"))) {
+  for (const auto& network : mobilenets(take_option(argc, argv, "--subnets"))) {
     const plan p = make_plan(ofa_w1_2::description, network.arch);
     for (std::size_t i = 0; i < p.blocks.size(); ++i) {
       const std::string name = block_row_name(p.blocks[i]);

@@ -45,7 +45,7 @@ static int program(int argc, char** argv) {
       "bench_ops [--isa NAME] [--subnets FILE.json] [options of Google Benchmark]: the paper's networks, or FILE's");
   const std::string isa = take_option(argc, argv, "--isa");
   std::set<std::string> seen;
-  for (const auto& network : networks(take_option(argc, argv, "--subnets")))
+  for (const auto& network : mobilenets(take_option(argc, argv, "--subnets")))
     for (const block& b : make_plan(ofa_w1_2::description, network.arch).blocks)
       for (const auto& [name, make] : ops_of(b))
         if (seen.insert(name).second)

@@ -71,6 +71,13 @@ inline std::vector<named_network> networks(const std::string& file) {
   return list;
 }
 
+/// Of these the sub-networks of the paper's super-network.
+inline std::vector<named_network> mobilenets(const std::string& file) {
+  std::vector<named_network> list = networks(file);
+  std::erase_if(list, [](const named_network& n) { return n.net != &paper_supernet; });
+  return list;
+}
+
 /// The row of bench_blocks that times this block.
 inline std::string block_row_name(const block& b) {
   switch (b.kind) {

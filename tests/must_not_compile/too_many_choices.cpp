@@ -1,4 +1,4 @@
-// expect: dynofa: at most 8 choices of depth, expand or kernel and 64 resolutions
+// expect: dynofa: at most 8 choices of expand or width
 #include "dynofa/space/search_space.hpp"
 
 using namespace dynofa;
