@@ -53,6 +53,7 @@
 #include "dynofa/model/torch_legacy.hpp"
 #include "dynofa/model/torch_tensors.hpp"
 #include "dynofa/model/torch_zip.hpp"
+#include "dynofa/model/units.hpp"
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/backend/host_clock.hpp"

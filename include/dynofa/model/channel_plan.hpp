@@ -37,7 +37,6 @@ inline plan make_channel_plan(const space_description& space, std::span<const in
     return n;
   };
   int before = 3;
-  p.norms.clear();
   for (block& b : p.blocks) {
     b.in_channels = before;
     if (b.kind == block_kind::inverted_residual) {
@@ -50,9 +49,8 @@ inline plan make_channel_plan(const space_description& space, std::span<const in
     require_argument(!b.residual || b.in_channels == b.out_channels, text(where, '[', next - 1, ']'),
                      text(b.in_channels, ", as before the block, since its input is added"), b.out_channels);
     before = b.out_channels;
-    for (int i = 0; i < b.norm_count(); ++i)
-      p.norms.push_back({static_cast<std::int32_t>(p.norm_values()), b.norm_channels(i)});
   }
+  p.number_norms();
   return p;
 }
 

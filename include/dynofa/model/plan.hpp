@@ -69,6 +69,16 @@ struct plan {
     return peak;
   }
 
+  /// Makes the table of batch norms, from the blocks.
+  void number_norms() {
+    norms.clear(), first_norms.clear();
+    for (const block& b : blocks) {
+      first_norms.push_back(static_cast<std::int32_t>(norms.size()));
+      for (int i = 0; i < b.norm_count(); ++i)
+        norms.push_back({static_cast<std::int32_t>(norm_values()), b.norm_channels(i)});
+    }
+  }
+
 private:
   template <class Count>
   std::int64_t sum(Count count) const {
@@ -108,11 +118,9 @@ inline plan make_plan(const space_description& space, const arch& a, int batch =
     channels = b.out_channels;
     b.in_size = size;
     size = b.out_size = b.pools() ? 1 : (size - 1) / b.stride + 1;
-    p.first_norms.push_back(static_cast<std::int32_t>(p.norms.size()));
-    for (int i = 0; i < b.norm_count(); ++i)
-      p.norms.push_back({static_cast<std::int32_t>(p.norm_values()), b.norm_channels(i)});
     p.blocks.push_back(b);
   }
+  p.number_norms();
   return p;
 }
 

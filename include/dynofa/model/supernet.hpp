@@ -115,12 +115,15 @@ void visit_weights(Net& net, Visit visit) {
   }
 }
 
-/// The stem's [out][channel][row][column] → [out][depth] in the order (row, column, channel) in which an interleaved
-/// image is read; `depth` is at least the 27 values of a window, what it has more is zero.
-inline std::vector<float> channels_last(const std::vector<float>& stem, std::size_t depth) {
-  constexpr std::size_t window = 27;
-  std::vector<float> turned(stem.size() / window * depth);
-  for (std::size_t i = 0; i < stem.size(); ++i) turned[i / window * depth + i % 9 * 3 + i / 9 % 3] = stem[i];
+/// Weights of a convolution, [out][in][taps] → [out][depth] in the order (tap, input) in which images that interleave
+/// their channels are read; `depth` is at least in · taps, what it has more is zero.
+inline std::vector<float> taps_first(const std::vector<float>& weights, std::size_t in, std::size_t taps,
+                                     std::size_t depth) {
+  const std::size_t columns = in * taps, rows = weights.size() / columns;
+  std::vector<float> turned(rows * depth);
+  for (std::size_t row = 0; row < rows; ++row)
+    for (std::size_t i = 0; i < columns; ++i)
+      turned[row * depth + i % taps * in + i / taps] = weights[row * columns + i];
   return turned;
 }
 

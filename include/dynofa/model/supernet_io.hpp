@@ -70,15 +70,6 @@ private:
   std::set<std::string, std::less<>> asked_;
 };
 
-/// The first rows and columns of `from`, densely.
-inline std::vector<float> prefix_of(const std::vector<float>& from, const weight_extent& e) {
-  std::vector<float> slice;
-  slice.reserve(e.size());
-  for (std::ptrdiff_t r = 0; r < e.rows; ++r)
-    slice.insert(slice.end(), from.begin() + r * e.pitch, from.begin() + r * e.pitch + e.columns);
-  return slice;
-}
-
 /// The shape of what a block reads of an array.
 inline shape_type shape_in(const weight_array& w, const block& b) {
   shape_type shape = w.shape;

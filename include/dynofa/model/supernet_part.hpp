@@ -9,6 +9,19 @@
 
 namespace dynofa {
 
+namespace detail {
+
+/// The first rows and columns of `from`, densely.
+inline std::vector<float> prefix_of(const std::vector<float>& from, const weight_extent& e) {
+  std::vector<float> slice;
+  slice.reserve(e.size());
+  for (std::ptrdiff_t r = 0; r < e.rows; ++r)
+    slice.insert(slice.end(), from.begin() + r * e.pitch, from.begin() + r * e.pitch + e.columns);
+  return slice;
+}
+
+} // namespace detail
+
 /// How much of a super-network's arrays some plans read between them: the levels of a family need not hold what no
 /// level runs.
 struct supernet_part {

@@ -38,15 +38,7 @@ private:
   /// in [C/16][size²][16] → out [C/16][out_size²][16]; threads share the rows.
   void windows(const step& s, int blocks, const float* in, float* out, void (*of)(const window_args&)) const {
     execution_.parallel([&](int thread) {
-      const share ys = share::of(s.b.out_size, thread, execution_.threads());
-      for (std::size_t c = 0; c < static_cast<std::size_t>(blocks); ++c)
-        of({.in = in + c * area(s.b.in_size) * lane_block,
-            .out = out + c * area(s.b.out_size) * lane_block + at(ys.begin * s.b.out_size),
-            .size = s.b.in_size,
-            .out_size = s.b.out_size,
-            .y0 = ys.begin,
-            .y1 = ys.end,
-            .stride = s.b.stride});
+      pool_windows(of, s.b, blocks, in, out, share::of(s.b.out_size, thread, execution_.threads()));
     });
   }
 
@@ -82,18 +74,12 @@ private:
   void bands(const step& s, const float* in, float* out, int thread) const {
     const arena::per_thread& mine = own(thread);
     const share rows = share::of(s.b.out_size, thread, execution_.threads());
-    const std::size_t side = at(s.b.kernel / 2);
-    for (int y = 0; y < s.b.in_size; ++y)
-      mine.row_offset[y] = static_cast<std::int32_t>(s.tiles.row_step) * (y % s.tiles.ring_rows);
-    for (float *row = mine.ring, *end = row + s.tiles.ring_floats; row != end; row += s.tiles.row_step) {
-      std::fill_n(row, side, 0.f);
-      std::fill_n(row + s.tiles.row_step - side, side, 0.f);
-    }
+    s.tiles.lay_ring(s.b, mine.ring, mine.row_offset);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
-    int made = std::max(0, rows.begin * s.b.stride - s.b.kernel / 2); // rows before this one are in the ring, or past
+    int made = tiling::first_input(s.b, rows.begin); // rows before this one are in the ring, or past
     for (int y = rows.begin; y < rows.end; y += s.tiles.band_rows) {
       const share band{y, std::min(y + s.tiles.band_rows, rows.end)};
-      const int needed = std::min(s.b.in_size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
+      const int needed = tiling::input_end(s.b, band.end);
       fill_rows(s, in, made, needed, mine);
       made = std::max(made, needed);
       const std::size_t pixel = at(y * s.b.out_size);

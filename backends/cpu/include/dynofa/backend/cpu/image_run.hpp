@@ -24,6 +24,20 @@ inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, bfloat
   k.project_bf16(g, panels, pixels);
 }
 
+/// Rows `ys` of windows of block b: in [blocks][in_size²][16] → out [blocks][out_size²][16].
+inline void pool_windows(void (*of)(const window_args&), const block& b, int blocks, const float* in, float* out,
+                         share ys) {
+  for (int c = 0; c < blocks; ++c)
+    of({.in = in + static_cast<std::size_t>(c) * floats_of(b.in_size * b.in_size),
+        .out =
+            out + static_cast<std::size_t>(c) * floats_of(b.out_size * b.out_size) + floats_of(ys.begin * b.out_size),
+        .size = b.in_size,
+        .out_size = b.out_size,
+        .y0 = ys.begin,
+        .y1 = ys.end,
+        .stride = b.stride});
+}
+
 /// Panels of weights: the first, and values from one to the next.
 template <class Weight>
 struct weight_panels {

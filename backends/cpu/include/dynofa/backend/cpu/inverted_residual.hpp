@@ -43,7 +43,14 @@ public:
     execution_.parallel([&](int thread) {
       const arena::per_thread& mine = own(thread);
       std::fill_n(mine.sums, at(s.mid_blocks), 0.f);
-      front_rows<Value, Weight> rows{kernels_, stem, separable, kept, image, mine, first_input_row(s, thread)};
+      front_rows<Value, Weight> rows{
+          kernels_,
+          stem,
+          separable,
+          kept,
+          image,
+          mine,
+          tiling::first_input(s.b, share::of(s.b.out_size, thread, execution_.threads()).begin)};
       bands(s, rows, nullptr, values(out), thread);
     });
     finish(s, nullptr, values(out));
@@ -76,15 +83,6 @@ private:
       const share c = by_channels ? share::of(s.out_blocks, thread, execution_.threads()) : all_panels;
       project(s, in, out, thread, p, c, gated && gates_weights(s));
     });
-  }
-
-  /// The zero pixels on both sides of every kept row, for the depthwise kernel's sake.
-  static void clear_sides(const step& s, float* ring) {
-    const std::size_t side = at(s.b.kernel / 2);
-    for (float *row = ring, *end = ring + s.tiles.ring_floats; row != end; row += s.tiles.row_step) {
-      std::fill_n(row, side, 0.f);
-      std::fill_n(row + s.tiles.row_step - side, side, 0.f);
-    }
   }
 
   /// An input row's channel blocks [first, first + count), expanded (or for the separable block as it is) into a kept
@@ -168,8 +166,7 @@ private:
   void chunks(const step& s, const Value* in, int thread) const {
     const arena::per_thread& mine = own(thread);
     const share blocks = share::of(s.mid_blocks, thread, execution_.threads());
-    for (int y = 0; y < s.b.in_size; ++y) mine.row_offset[y] = static_cast<std::int32_t>(s.tiles.row_step) * y;
-    clear_sides(s, mine.ring);
+    s.tiles.lay_ring(s.b, mine.ring, mine.row_offset);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
     const auto taps = floats_of(s.b.kernel * s.b.kernel);
     const auto expand = panels_of(s.expand, s.expand_panel);
@@ -200,10 +197,6 @@ private:
     }
   }
 
-  int first_input_row(const step& s, int thread) const {
-    return std::max(0, share::of(s.b.out_size, thread, execution_.threads()).begin * s.b.stride - s.b.kernel / 2);
-  }
-
   /// Bands of output rows with a ring of expanded rows; threads share the rows and expand those at the seam twice.
   template <class Rows>
   void bands(const step& s, Rows& source, const Value* in, Value* out, int thread) const {
@@ -223,15 +216,12 @@ private:
     const bool project_bands = projects_bands(s);
     const arena::per_thread& mine = own(thread);
     const share rows = share::of(s.b.out_size, thread, execution_.threads());
-    for (int y = 0; y < s.b.in_size; ++y)
-      mine.row_offset[y] = static_cast<std::int32_t>(s.tiles.row_step) * (y % s.tiles.ring_rows);
-    clear_sides(s, mine.ring);
+    s.tiles.lay_ring(s.b, mine.ring, mine.row_offset);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
-    int made =
-        std::max(0, rows.begin * s.b.stride - s.b.kernel / 2); // input rows before this one are in the ring, or past
+    int made = tiling::first_input(s.b, rows.begin); // rows before this one are in the ring, or past
     for (int y = rows.begin; y < rows.end; y += s.tiles.band_rows) {
       const share band{y, std::min(y + s.tiles.band_rows, rows.end)};
-      const int needed = std::min(s.b.in_size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
+      const int needed = tiling::input_end(s.b, band.end);
       const int band_pixels = (band.end - band.begin) * s.b.out_size;
       Value* const to = project_bands ? values(mine.band) : values(arena_.mid) + at(y * s.b.out_size);
       const std::size_t to_plane = project_bands ? at(band_pixels) : out_plane;

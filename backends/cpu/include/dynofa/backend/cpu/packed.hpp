@@ -89,8 +89,8 @@ private:
 
   /// The rows of `use` in `from` become panels of `depth` values per row; the order within a row stays. A bias is a
   /// matrix of one column, depthwise kernels one of k·k.
-  panels pack(const std::vector<float>& from, const weight_extent& use, int depth, number_format as, int per_tap = 0) {
-    const panels p{cursor, floats_of(depth), floats_of(per_tap)};
+  panels pack(const std::vector<float>& from, const weight_extent& use, int depth, number_format as) {
+    const panels p{cursor, floats_of(depth)};
     if (writing)
       for (int o = 0; o < use.rows; ++o)
         for (int i = 0; i < use.columns; ++i) {
@@ -114,16 +114,15 @@ private:
     return p;
   }
 
-  /// The prefix of [out][in][taps] as [out][taps][in].
-  std::vector<float> tap_by_tap(const std::vector<float>& from, const weight_extent& use, std::int64_t taps) const {
-    if (!writing) return {};
-    const auto window = static_cast<std::size_t>(taps), columns = static_cast<std::size_t>(use.columns),
-               inputs = columns / window;
-    std::vector<float> turned(use.size());
-    for (std::size_t o = 0; o < static_cast<std::size_t>(use.rows); ++o)
-      for (std::size_t i = 0; i < columns; ++i)
-        turned[o * columns + i % window * inputs + i / window] = from[o * static_cast<std::size_t>(use.pitch) + i];
-    return turned;
+  /// The same of [out][in][taps], tap by tap.
+  panels pack_convolution(const std::vector<float>& from, const weight_extent& use, int depth, int taps) {
+    const int inputs = use.columns / taps;
+    const auto turned = writing ? taps_first(detail::prefix_of(from, use), static_cast<std::size_t>(inputs),
+                                             static_cast<std::size_t>(taps), static_cast<std::size_t>(use.columns))
+                                : std::vector<float>{};
+    panels p = pack(turned, {use.rows, use.columns, use.columns}, depth, number_format::fp32);
+    p.tap = floats_of(inputs);
+    return p;
   }
 
   void lay_out(const supernet& net) {
@@ -135,11 +134,8 @@ private:
       if (use.rows == 0) continue;
       const bool sums_inputs = w.role() != weight_role::depthwise && w.shape.size() > 1;
       const int depth = sums_inputs ? (use.columns + 3) / 4 * 4 : use.columns; // the kernels' step
-      if (layout.units[static_cast<std::size_t>(w.unit)].kind == block_kind::stem)
-        arrays[i] = pack(channels_last(net.weights[i], 27), use, depth, number_format::fp32);
-      else if (w.shape.size() == 4)
-        arrays[i] = pack(tap_by_tap(net.weights[i], use, w.shape[2] * w.shape[3]), {use.rows, use.columns, use.columns},
-                         depth, number_format::fp32, use.columns / static_cast<int>(w.shape[2] * w.shape[3]));
+      if (w.shape.size() == 4)
+        arrays[i] = pack_convolution(net.weights[i], use, depth, static_cast<int>(w.shape[2] * w.shape[3]));
       else
         arrays[i] = pack(net.weights[i], use, depth, format_of(w));
     }

@@ -5,8 +5,15 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 namespace dynofa::backend::cpu_detail {
+
+/// Zero pixels in front of and behind every row of `rows`, which has so many `floats`: what a k×k kernel reads there.
+inline void clear_sides(float* rows, std::size_t floats, std::size_t row, std::size_t side) {
+  for (float *r = rows, *const end = rows + floats; r != end; r += row)
+    std::fill_n(r, side, 0.f), std::fill_n(r + row - side, side, 0.f);
+}
 
 /// Panels of 16 channels that one pass over the input computes.
 inline constexpr int chunk_panels = 3;
@@ -29,6 +36,17 @@ struct tiling {
 
   /// Whether the rows of a bottleneck's input make poor tiles one by one: of 11 pixels 5 and 6, where 9 fit.
   static constexpr bool rows_are_short(const block& b) { return b.in_size < 18; }
+
+  /// The input rows that output rows [begin, end) of a k×k convolution read are [first_input(begin), input_end(end)).
+  static int first_input(const block& b, int begin) { return std::max(0, begin * b.stride - b.kernel / 2); }
+  static int input_end(const block& b, int end) {
+    return std::min(b.in_size, (end - 1) * b.stride - b.kernel / 2 + b.kernel);
+  }
+  /// Makes `ring` ready: where each input row of the image is kept in it, and zeros on both sides of every kept row.
+  void lay_ring(const block& b, float* ring, std::int32_t* row_offset) const {
+    for (int y = 0; y < b.in_size; ++y) row_offset[y] = static_cast<std::int32_t>(row_step) * (y % ring_rows);
+    clear_sides(ring, ring_floats, row_step, floats_of(b.kernel / 2));
+  }
 
   static tiling of(const block& b, const caches& c) {
     tiling t;

@@ -2,6 +2,7 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration_parts.hpp"
 #include "dynofa/backend/cpu/front.hpp"
+#include "dynofa/backend/cpu/image_run.hpp"
 #include "dynofa/backend/cpu/whole_memory.hpp"
 
 #include <algorithm>
@@ -64,7 +65,9 @@ public:
     for_each_share([&](share pictures, const scratch&) {
       for (int n = pictures.begin; n < pictures.end; ++n) {
         finish(s, i, n);
-        if (pools) windows(next, s.out_blocks, memory_.raw.of(n), memory_.now.of(n), kernels_.max_windows);
+        if (pools)
+          pool_windows(kernels_.max_windows, next, s.out_blocks, memory_.raw.of(n), memory_.now.of(n),
+                       {0, next.out_size});
       }
     });
     if (!pools) memory_.turn_over();
@@ -136,7 +139,7 @@ private:
     case 0: return product(s, i, project, inner, memory_.raw, pictures, own);
     default:
       for (int n = pictures.begin; n < pictures.end; ++n)
-        windows(s.b, s.in_blocks, memory_.now.of(n), memory_.mid.of(n), kernels_.mean_windows);
+        pool_windows(kernels_.mean_windows, s.b, s.in_blocks, memory_.now.of(n), memory_.mid.of(n), {0, s.b.out_size});
       product(s, i, {s.shortcut, s.shortcut_panel, s.b.in_channels}, {memory_.mid}, memory_.now, pictures, own);
     }
   }
@@ -152,17 +155,6 @@ private:
       std::memcpy(to, x, at(pixels) * sizeof(float));
     else
       kernels_.normalise({x, to, pixels, in.scale + at(c), in.shift + at(c), in.act, nullptr, nullptr, nullptr});
-  }
-
-  void windows(const block& b, int blocks, const float* in, float* out, void (*of)(const window_args&)) const {
-    for (int c = 0; c < blocks; ++c)
-      of({.in = in + plane(c, static_cast<int>(area(b.in_size))),
-          .out = out + plane(c, static_cast<int>(area(b.out_size))),
-          .size = b.in_size,
-          .out_size = b.out_size,
-          .y0 = 0,
-          .y1 = b.out_size,
-          .stride = b.stride});
   }
 
   void stem(const step& s, share pictures, const scratch& own) const {
@@ -241,13 +233,12 @@ private:
     const int size = s.b.in_size, out_blocks = blocks_of(s.b.norm_channels(i));
     const int inputs = s.b.kind == block_kind::convolution ? s.b.in_channels : s.b.mid_channels;
     const auto in_pixels = static_cast<int>(area(size)), out_pixels = static_cast<int>(area(s.b.out_size));
-    const std::size_t side = at(s.b.kernel / 2), row = s.tiles.row_step;
-    for (int y = 0; y < size; ++y) own.row_offset[y] = static_cast<std::int32_t>(row) * (y % s.tiles.ring_rows);
-    whole_memory::clear_sides(own.rows, s.tiles.ring_floats, row, side);
+    const std::size_t side = at(s.b.kernel / 2);
+    s.tiles.lay_ring(s.b, own.rows, own.row_offset);
     for (int n = pictures.begin; n < pictures.end; ++n)
       for (int y = 0, made = 0; y < s.b.out_size; y += s.tiles.band_rows) {
         const share band{y, std::min(y + s.tiles.band_rows, s.b.out_size)};
-        const int needed = std::min(size, (band.end - 1) * s.b.stride - s.b.kernel / 2 + s.b.kernel);
+        const int needed = tiling::input_end(s.b, band.end);
         for (int c = 0; c < blocks_of(inputs); ++c)
           for (int from = made; from < needed; ++from)
             read(in, c, in.from.of(n) + plane(c, in_pixels) + at(from * size), size,
@@ -285,7 +276,7 @@ private:
     const auto in_pixels = static_cast<int>(area(size)), out_pixels = static_cast<int>(area(s.b.out_size));
     const std::size_t side = at(s.b.kernel / 2), row = at(size + s.b.kernel - 1);
     for (int y = 0; y < size; ++y) own.row_offset[y] = static_cast<std::int32_t>(row) * y;
-    whole_memory::clear_sides(own.rows, row * static_cast<std::size_t>(size), row, side);
+    clear_sides(own.rows, row * static_cast<std::size_t>(size), row, side);
     for (int n = pictures.begin; n < pictures.end; ++n)
       for (int c = 0; c < s.mid_blocks; ++c) {
         for (int y = 0; y < size; ++y)

@@ -86,11 +86,6 @@ struct whole_memory {
     const bool before = s.b.kind == block_kind::final_expand || (s.expand && i == 0);
     return before ? s.b.in_size : s.b.out_size;
   }
-  /// Zeros in front of and behind every row.
-  static void clear_sides(float* rows, std::size_t floats, std::size_t row, std::size_t side) {
-    for (float *r = rows, *const end = rows + floats; r != end; r += row)
-      std::fill_n(r, side, 0.f), std::fill_n(r + row - side, side, 0.f);
-  }
 
   static std::size_t at(int blocks) { return floats_of(blocks); }
   static std::size_t area(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }

@@ -41,9 +41,9 @@ struct packed_layout {
       else if (w.shape.size() == 1)
         arrays.push_back(add_floats(from, whole.rows));
       else if (w.shape.size() == 4 && layout.units[static_cast<std::size_t>(w.unit)].kind == block_kind::stem)
-        arrays.push_back(add_values(channels_last(from, front_depth), front_depth, front_depth, w));
+        arrays.push_back(add_values(taps_first(w, from, front_depth), front_depth, front_depth, w));
       else if (w.shape.size() == 4)
-        arrays.push_back(add_values(tap_by_tap(from, w), whole.pitch, static_cast<int>(w.shape[1]), w));
+        arrays.push_back(add_values(taps_first(w, from, whole.pitch), whole.pitch, static_cast<int>(w.shape[1]), w));
       else
         arrays.push_back(add_values(from, whole.pitch, whole.pitch, w));
     }
@@ -74,13 +74,9 @@ private:
     std::transform(from.begin(), from.end(), to, [&](float v) { return weight_to_half(v, where); });
     return m;
   }
-  /// [out][in][k][k] → [out][k·k][in]
-  static std::vector<float> tap_by_tap(const std::vector<float>& from, const weight_array& w) {
-    const auto in = static_cast<std::size_t>(w.shape[1]), taps = static_cast<std::size_t>(w.shape[2] * w.shape[3]);
-    std::vector<float> to(from.size());
-    for (std::size_t row = 0; row < from.size(); row += in * taps)
-      for (std::size_t i = 0; i < in * taps; ++i) to[row + i % taps * in + i / taps] = from[row + i];
-    return to;
+  static std::vector<float> taps_first(const weight_array& w, const std::vector<float>& from, int depth) {
+    return dynofa::taps_first(from, static_cast<std::size_t>(w.shape[1]),
+                              static_cast<std::size_t>(w.shape[2] * w.shape[3]), static_cast<std::size_t>(depth));
   }
   static std::vector<float> transposed(const std::vector<float>& from, const weight_extent& e) {
     const auto rows = static_cast<std::size_t>(e.rows), columns = static_cast<std::size_t>(e.columns);
