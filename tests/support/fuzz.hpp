@@ -85,8 +85,8 @@ private:
   }
   void cut_or_fill(std::string& s, std::size_t at, std::size_t size) {
     const auto kind = below(8);
-    if (kind == 0) s.resize(at);
-    if (kind == 1) s.resize(s.size() - std::min(size, s.size()));
+    if (kind == 0) s.erase(at);
+    if (kind == 1) s.erase(s.size() - std::min(size, s.size()));
     if (kind == 2) s.insert(at, std::string(size, static_cast<char>(below(256))));
     if (kind == 3)
       for (const auto piece = pieces_[below(pieces_.size())]; size > 40 && s.size() < 4000;) s.insert(at, piece);
