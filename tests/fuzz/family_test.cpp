@@ -17,8 +17,8 @@ using namespace support;
 
 namespace {
 
-family small_family() {
-  const auto net = std::make_shared<const supernet>(random_supernet(least_space::description, 7));
+family small_family(const space_description& space) {
+  const auto net = std::make_shared<const supernet>(random_supernet(space, 7));
   family f(net, data::exact_preprocessing(), {{"n1", "cat"}, {"n2", "dog"}, {"n3", "caf\u00e9"}});
   for (const arch& a : {smallest(net->space), largest(net->space)})
     f.add({a, stored_statistics(*net, a), {100, 50, 70}, {{"here", 1, 2, 0.5, 10}}});
@@ -59,8 +59,9 @@ void use(const family& f) {
 
 TEST_CASE("family files") {
   const scratch_folder folder;
-  save_family(folder.path() / "f", small_family());
-  const file_parts parts(read_text(folder.path() / "f"));
+  save_family(folder.path() / "f", small_family(least_space::description));
+  save_family(folder.path() / "resnet", small_family(least_resnet_space::description));
+  const file_parts parts({read_text(folder.path() / "f"), read_text(folder.path() / "resnet")});
   const auto read = [&](const file_bytes& file, std::size_t i) {
     use(read_family(in_memory(with_fitting_checksum(parts.with(file.text(), i))), "f"));
   };

@@ -21,7 +21,7 @@ using namespace support;
 
 namespace {
 
-const space_description space = least_space::description;
+const space_description space = least_space::description, resnet = least_resnet_space::description;
 
 /// What is done with a space before anything is allocated for it.
 void use(const space_description& read) {
@@ -34,10 +34,11 @@ void use(const space_description& read) {
   }
 }
 
-/// Fuzzes a reader of a safetensors file with metadata.
+/// Fuzzes a reader of safetensors files with metadata.
 template <class Load>
-void alter_parts(const char* what, const std::string& whole, std::size_t usual, std::uint64_t seed, Load load) {
-  const file_parts parts(whole);
+void alter_parts(const char* what, const std::vector<std::string>& files, std::size_t usual, std::uint64_t seed,
+                 Load load) {
+  const file_parts parts(files);
   const scratch_folder folder;
   const auto read = [&](const file_bytes& file, std::size_t i) {
     write_text(folder.path() / "f", parts.with(file.text(), i));
@@ -47,6 +48,30 @@ void alter_parts(const char* what, const std::string& whole, std::size_t usual, 
   fuzz::alter({what, ""}, parts.forms(), usual, fuzz::mutator(seed, fuzz::text_pieces, true), read).expect(2, 20);
 }
 
+std::string classifier_file(const space_description& of) {
+  return as_safetensors(random_checkpoint(of, 7),
+                        {{"dynofa.space", nlohmann::json(of).dump()},
+                         {"dynofa.preprocessing", nlohmann::json(data::exact_preprocessing()).dump()},
+                         {"dynofa.classes", R"(["cat",{"wnid":"n2","name":"dog"},"caf\u00e9"])"},
+                         {"dynofa.origin", "a test"}});
+}
+std::string extracted_file(const space_description& of) {
+  return as_safetensors(extract(random_supernet(of, 7), make_plan(of, smallest(of))), {});
+}
+/// Layers of `names` (weight and bias) from so many inputs on.
+std::string official_file(std::int64_t inputs, const std::vector<std::pair<std::string, std::string>>& names) {
+  state_dict tensors;
+  for (std::size_t l = 0; l < names.size(); ++l) {
+    const std::int64_t outputs = l + 1 == names.size() ? 1 : 3;
+    tensors[names[l].first] =
+        tensor::of_floats(std::vector<float>(static_cast<std::size_t>(outputs * inputs), 0.5f), {outputs, inputs});
+    tensors[names[l].second] =
+        tensor::of_floats(std::vector<float>(static_cast<std::size_t>(outputs), 0.5f), {outputs});
+    inputs = outputs;
+  }
+  return as_safetensors(tensors, {});
+}
+
 } // namespace
 
 TEST_CASE("architectures") {
@@ -54,7 +79,8 @@ TEST_CASE("architectures") {
   const std::string ours = other.dump();
   other["image_size"] = {160.0}, other.erase("r"), other["wid"] = nullptr, other["d"][0] = 2;
   other["ks"][2] = other["e"][3] = nullptr;
-  fuzz::alter({"architectures", "architecture"}, {ours, other.dump()}, 5'000, fuzz::mutator(1),
+  fuzz::alter({"architectures", "architecture"}, {ours, other.dump(), nlohmann::json(largest(resnet)).dump()}, 5'000,
+              fuzz::mutator(1),
               [](const file_bytes& file, std::size_t) {
                 const arch a = parse_arch(file.text());
                 REQUIRE(!text(a).empty()); // whatever was read can be printed and compared
@@ -66,7 +92,8 @@ TEST_CASE("architectures") {
 
 TEST_CASE("spaces") {
   fuzz::alter({"spaces", "space"},
-              {nlohmann::json(space).dump(), nlohmann::json(tiny_proxyless()->space).dump(),
+              {nlohmann::json(space).dump(), nlohmann::json(resnet).dump(),
+               nlohmann::json(tiny_proxyless()->space).dump(), nlohmann::json(tiny_slimmable_space::description).dump(),
                nlohmann::json(ofa_w1_2::description).dump(1)},
               2'000, fuzz::mutator(2), [](const file_bytes& file, std::size_t) { use(parse_space(file.text())); })
       .expect(1, 20);
@@ -98,11 +125,12 @@ TEST_CASE("rules of preprocessing") {
 
 TEST_CASE("names of tensors") {
   std::string names, old;
-  for (std::size_t i = 0; const auto& [name, t] : random_checkpoint(space, 7)) {
-    if (i++ % 9 != 0) continue;
-    names += name + '\n';
-    old += "module.blocks.1.mobile_inverted_conv." + name + '\n';
-  }
+  for (const auto& of : {space, resnet})
+    for (std::size_t i = 0; const auto& [name, t] : random_checkpoint(of, 7)) {
+      if (i++ % 16 != 0) continue;
+      names += name + '\n';
+      old += "module.blocks.1.mobile_inverted_conv." + name + '\n';
+    }
   constexpr std::string_view pieces[] = {".",           "conv.",     "blocks.",    "module.",     "model.",
                                          "_orig_mod.",  "\n",        "bn.",        "1",           "0",
                                          "99999999999", "total_ops", "n_averaged", "7to5_matrix", ".weight"};
@@ -127,56 +155,63 @@ TEST_CASE("statistics of batch norm") {
   const plan p = make_plan(space, smallest(space));
   const auto rule = data::imagenet_preprocessing();
   save_statistics(folder.path() / "s", {net.hash(), p.arch, rule, 2000, stored_statistics(net, p)});
-  alter_parts("statistics", read_text(folder.path() / "s"), 1'000, 6,
+  alter_parts("statistics", {read_text(folder.path() / "s")}, 1'000, 6,
               [&](const auto& f) { check_statistics(p, load_statistics(f, net, p.arch, rule).statistics); });
 }
 
-TEST_CASE("super-networks with their classes, and extracted networks") {
-  const auto weights = random_checkpoint(space, 7);
-  alter_parts("classifiers",
-              as_safetensors(weights, {{"dynofa.space", nlohmann::json(space).dump()},
-                                       {"dynofa.preprocessing", nlohmann::json(data::exact_preprocessing()).dump()},
-                                       {"dynofa.classes", R"(["cat",{"wnid":"n2","name":"dog"},"caf\u00e9"])"},
-                                       {"dynofa.origin", "a test"}}),
-              400, 7, [](const auto& f) {
-                const auto c = load_classifier(f);
-                REQUIRE(c.class_names.size() == static_cast<std::size_t>(c.net->space.classes));
-                (void)nlohmann::json(c.class_names).dump();
-                visit_weights(*c.net, [](const std::string&, const std::vector<float>& values, const shape_type&) {
-                  REQUIRE(first_not_finite(values) == values.size());
-                });
-              });
-  const plan p = make_plan(space, smallest(space));
-  alter_parts("extracted networks", as_safetensors(extract(random_supernet(space, 7), p), {}), 200, 8,
-              [&](const auto& f) {
-                const supernet net = load_extracted(f, space, p.arch);
-                REQUIRE(net.only == p.arch);
-              });
+TEST_CASE("super-networks with their classes") {
+  alter_parts("classifiers", {classifier_file(space), classifier_file(resnet)}, 400, 7, [](const auto& f) {
+    const auto c = load_classifier(f);
+    REQUIRE(c.class_names.size() == static_cast<std::size_t>(c.net->space.classes));
+    (void)nlohmann::json(c.class_names).dump();
+    visit_weights(*c.net, [](const std::string&, const std::vector<float>& values, const shape_type&) {
+      REQUIRE(first_not_finite(values) == values.size());
+    });
+  });
+}
+
+TEST_CASE("extracted networks") {
+  alter_parts("extracted networks", {extracted_file(space)}, 200, 8, [&](const auto& f) {
+    const supernet net = load_extracted(f, space, smallest(space));
+    REQUIRE(net.only);
+  });
+  alter_parts("extracted ResNets", {extracted_file(resnet)}, 200, 9, [&](const auto& f) {
+    const supernet net = load_extracted(f, resnet, smallest(resnet));
+    REQUIRE(net.only);
+  });
 }
 
 TEST_CASE("predictors") {
-  const auto layout = feature_layout::of_space(space);
   const scratch_folder folder;
-  save_predictor(folder.path() / "p",
-                 {space, layout, {{{std::vector<float>(2 * layout.size(), 0.5f), {0, 1}}, {{1, 2}, {3}}}}});
-  alter_parts("predictors", read_text(folder.path() / "p"), 2'000, 9, [&](const auto& f) {
+  std::vector<std::string> files;
+  for (const auto& of : {space, resnet}) {
+    const auto layout = feature_layout::of_space(of);
+    save_predictor(folder.path() / "p",
+                   {of, layout, {{{std::vector<float>(2 * layout.size(), 0.5f), {0, 1}}, {{1, 2}, {3}}}}});
+    files.push_back(read_text(folder.path() / "p"));
+  }
+  alter_parts("predictors", files, 2'000, 10, [&](const auto& f) {
     const auto predictor = load_predictor(f);
     (void)predictor(largest(predictor.space()));
   });
+}
 
-  state_dict official;
-  std::int64_t inputs = 128;
-  for (const char* name : {"0", "2", "4", "6"}) {
-    const std::int64_t outputs = *name == '6' ? 1 : 3;
-    official[text(name, ".weight")] =
-        tensor::of_floats(std::vector<float>(static_cast<std::size_t>(outputs * inputs), 0.5f), {outputs, inputs});
-    official[text(name, ".bias")] =
-        tensor::of_floats(std::vector<float>(static_cast<std::size_t>(outputs), 0.5f), {outputs});
-    inputs = outputs;
-  }
-  alter_parts("official predictors", as_safetensors(official, {}), 500, 10, [](const auto& f) {
-    (void)load_official_predictor(f, ofa_w1_2::description)(largest(ofa_w1_2::description));
-  });
+TEST_CASE("official predictors") {
+  alter_parts(
+      "official predictors",
+      {official_file(128,
+                     {{"0.weight", "0.bias"}, {"2.weight", "2.bias"}, {"4.weight", "4.bias"}, {"6.weight", "6.bias"}})},
+      500, 11,
+      [](const auto& f) { (void)load_official_predictor(f, ofa_w1_2::description)(largest(ofa_w1_2::description)); });
+  alter_parts("official predictors of ResNet",
+              {official_file(82, {{"layers.0.0.weight", "layers.0.0.bias"},
+                                  {"layers.1.0.weight", "layers.1.0.bias"},
+                                  {"layers.2.0.weight", "layers.2.0.bias"},
+                                  {"layers.3.weight", "base_acc"}})},
+              500, 12, [](const auto& f) {
+                (void)load_official_predictor(f, ofa_resnet50_space::description)(
+                    largest(ofa_resnet50_space::description));
+              });
 }
 
 } // namespace dynofa_test::fuzz_networks

@@ -16,12 +16,18 @@ inline dynofa::supernet_ptr tiny_supernet(std::uint64_t seed = 7) {
   return std::make_shared<const dynofa::supernet>(dynofa::random_supernet(tiny_space::description, seed));
 }
 
-/// A space whose files have few kilobytes: for tests that read very many of them.
+/// Spaces whose files have few kilobytes, for tests that read very many of them.
 using least_space =
-    dynofa::search_space<dynofa::network<dynofa::stem_width<8>, dynofa::stage_widths<8>, dynofa::strides<2>,
+    dynofa::search_space<dynofa::network<dynofa::stem_width<16>, dynofa::stage_widths<16>, dynofa::strides<2>,
                                          dynofa::activations<dynofa::activation::h_swish>, dynofa::squeeze_excite<true>,
                                          dynofa::final_width<16>, dynofa::mix_width<16>, dynofa::classes<3>>,
-                         dynofa::depth<1, 2>, dynofa::kernel<3, 5>, dynofa::expand<1, 2>, dynofa::resolution<16, 32>>;
+                         dynofa::width<0.5, 1.0>, dynofa::depth<1, 2>, dynofa::kernel<3, 5>, dynofa::expand<1, 2>,
+                         dynofa::resolution<16, 32>>;
+using least_resnet_space =
+    dynofa::search_space<dynofa::ofa_resnet50, dynofa::stem_width<8>, dynofa::deep_stem<8, dynofa::activation::relu>,
+                         dynofa::stage_widths<8, 8, 8, 16>, dynofa::stage_blocks<1, 1, 1, 2>,
+                         dynofa::fixed_blocks<0, 0, 0, 1>, dynofa::classes<3>, dynofa::width<0.5, 1.0>,
+                         dynofa::depth<1>, dynofa::expand<0.25, 1>, dynofa::resolution<16, 32>>;
 
 /// ProxylessNAS as small: ReLU6, and one convolution between the last block and pooling.
 inline dynofa::supernet_ptr tiny_proxyless(std::uint64_t seed = 7) {
