@@ -6,7 +6,8 @@
 // over single images, the compute floor (2 · MACs over the FMA peak measured in this run) and the ratio of the minimum
 // to it.
 // `/bf16` multiplies bf16 in all 1×1 convolutions, `/fp16_weights` keeps weights in half precision, `/cold` walks over
-// 64 MB between images. Every row is compared with the reference backend first.
+// 64 MB between images. FILE may be slimmable.json, the published slimmable networks, which run with random weights;
+// beside their latency stands the accuracy of their papers. Every row is compared with the reference backend first.
 #include "dynofa/core/parallel_for.hpp"
 
 #include <benchmark/benchmark.h>
@@ -35,12 +36,12 @@ void run(benchmark::State& state, const named_network& network, const options& o
   std::vector<float>& wanted = answers[network.name];
   if (wanted.empty()) {
     session judge(backend::reference{}, net);
-    auto level = judge.load(network.arch);
+    auto level = network.load(judge);
     wanted = judge.run(level, image);
   }
 
   session runner(backend::cpu{.isa = o.isa, .threads = o.threads, .weights = o.weights}, net);
-  auto level = runner.load(network.arch);
+  auto level = network.load(runner);
   std::vector<float> logits = runner.run(level, image);
   if (const auto fault = difference(logits, wanted,
                                     o.weights == "fp32"   ? 5e-4
@@ -64,6 +65,8 @@ void run(benchmark::State& state, const named_network& network, const options& o
   state.counters["floor_ms"] = floor_ms;
   state.counters["min_over_floor"] = w.min_ms() / floor_ms;
   state.counters["peak_gflops"] = peak;
+  state.counters["mmacs"] = 1e-6 * static_cast<double>(level->plan.macs());
+  if (network.top1 > 0) state.counters["published_top1"] = network.top1;
   state.SetLabel(runner.backend().name());
 }
 

@@ -24,7 +24,7 @@ inline const std::vector<float>& cuda_truth(const named_network& network, std::s
   std::vector<float>& answer = answers[{network.name, n}];
   if (answer.empty()) {
     session judge(backend::reference{}, network.net());
-    auto truth = judge.load(network.arch);
+    auto truth = network.load(judge);
     answer = judge.run(truth, image);
   }
   return answer;
@@ -36,7 +36,7 @@ inline void run_cuda(benchmark::State& state, const named_network& network, cons
   const std::vector<float> image = random_values(pixels * std::size_t(batch), network.arch.r);
 
   session runner(backend::cuda{.precision = precision}, net);
-  auto level = runner.load(network.arch, stored_statistics(*net, network.arch), batch);
+  auto level = network.load(runner, batch);
   std::vector<float> logits = runner.run(level, image);
   for (const int i : {0, batch - 1}) {
     const auto n = static_cast<std::size_t>(i);

@@ -3,6 +3,7 @@
 //   gpu_figures networks                                        their blocks and shapes as JSON, for peers/torch_gpu.py
 //   gpu_figures launches [--only gpu] [--precision fp16] [--batch 1]   a table of every launch of a level
 //   gpu_figures tilings [same]   each inverted residual cut in the 40 ways with the least estimated time (schedule.hpp)
+//   gpu_figures convolutions [same]   each launch of a bottleneck's convolutions cut in every way (launches.hpp)
 //
 // The bytes of a launch are each of its operands once.
 #include "dynofa/backend/cuda.hpp"
@@ -49,7 +50,7 @@ struct options {
 void print_launches(const named_network& network, const options& o) {
   const supernet_ptr& net = network.net();
   session runner(backend::cuda{.precision = o.precision}, net);
-  auto level = runner.load(network.arch, stored_statistics(*net, network.arch), o.batch);
+  auto level = network.load(runner, o.batch);
   const std::vector<float> image = random_values(image_values(network.arch.r) * std::size_t(o.batch), network.arch.r);
   (void)runner.run(level, image);
   const auto all = runner.backend().profile(*level, runner.workspace(), 20);
@@ -81,7 +82,7 @@ void print_launches(const named_network& network, const options& o) {
 void print_tilings(const named_network& network, const options& o, std::vector<block>& seen) {
   const supernet_ptr& net = network.net();
   session runner(backend::cuda{.precision = o.precision}, net);
-  auto level = runner.load(network.arch, stored_statistics(*net, network.arch), o.batch);
+  auto level = network.load(runner, o.batch);
   const plan roomy = make_plan(net->space, network.arch, 2 * o.batch); // for more shares of the hidden layer
   auto space = runner.backend().make_workspace(std::span(&roomy, 1));
   for (std::size_t i = 0; i < level->plan.blocks.size(); ++i) {
@@ -98,11 +99,34 @@ void print_tilings(const named_network& network, const options& o, std::vector<b
   }
 }
 
+/// A line per way to cut a launch of convolutions, as print_tilings.
+void print_convolutions(const named_network& network, const options& o, std::vector<block>& seen) {
+  const supernet_ptr& net = network.net();
+  session runner(backend::cuda{.precision = o.precision}, net);
+  auto level = network.load(runner, o.batch);
+  for (std::size_t i = 0; i < level->plan.blocks.size(); ++i) {
+    block b = level->plan.blocks[i];
+    b.unit = b.gene = 0;
+    if (std::find(seen.begin(), seen.end(), b) != seen.end()) continue;
+    seen.push_back(b);
+    int launch = 0;
+    for (const auto& cuts : runner.backend().profile_convolutions(*level, runner.workspace(), i)) {
+      for (const auto& one : cuts)
+        std::printf(
+            "in %d x%d mid %d out %d k%d s%d %s batch %d launch %d: %s, %d splits: estimated %.3f us, takes %.3f us\n",
+            b.in_size, b.in_channels, b.mid_channels, b.out_channels, b.kernel, b.stride,
+            b.residual ? "residual" : "shortcut", o.batch, launch, std::string(one.kernel).c_str(), one.splits,
+            one.estimated_us, 1e3 * one.ms);
+      ++launch;
+    }
+  }
+}
+
 } // namespace
 
 static int program(int argc, char** argv) {
-  constexpr const char* usage =
-      "usage: gpu_figures networks | launches | tilings [--only NAME] [--precision fp16|fp32] [--batch N]";
+  constexpr const char* usage = "usage: gpu_figures networks | launches | tilings | convolutions [--only NAME] "
+                                "[--precision fp16|fp32] [--batch N]";
   if (printed_help(argc, argv, usage)) return 0;
   const options o{take_option(argc, argv, "--only", "gpu"), take_option(argc, argv, "--precision", "fp16"),
                   static_cast<int>(report::read_number("--batch", take_option(argc, argv, "--batch", "1"), 1, 65536))};
@@ -110,15 +134,15 @@ static int program(int argc, char** argv) {
   if (what == "networks") {
     json all = json::array();
     for (const auto& n : networks({}))
-      all.push_back({{"name", n.name}, {"r", n.arch.r}, {"blocks", blocks_of(make_plan(n.net()->space, n.arch))}});
+      all.push_back({{"name", n.name}, {"r", n.arch.r}, {"blocks", blocks_of(n.plan_of())}});
     std::cout << json{{"networks", all}}.dump() << '\n';
   } else if (what == "launches") {
     for (const auto& n : networks({}))
       if (n.name.starts_with(o.only)) print_launches(n, o);
-  } else if (what == "tilings") {
+  } else if (what == "tilings" || what == "convolutions") {
     std::vector<block> seen;
     for (const auto& n : networks({}))
-      if (n.name.starts_with(o.only)) print_tilings(n, o, seen);
+      if (n.name.starts_with(o.only)) (what == "tilings" ? print_tilings : print_convolutions)(n, o, seen);
   } else {
     std::cerr << usage << '\n';
     return 2;

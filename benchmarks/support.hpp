@@ -3,6 +3,7 @@
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/latency/fma_peak.hpp"
+#include "dynofa/model/channel_plan.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/report/program.hpp"
 #include "dynofa/space/json.hpp"
@@ -40,6 +41,18 @@ struct named_network {
   std::string name;
   dynofa::arch arch;
   const supernet_ptr& (*net)() = &paper_supernet;
+  std::vector<int> channels = {}; ///< of a network that these describe; empty: `arch` does
+  double top1 = 0;                ///< as published, of trained weights; 0: nobody did
+
+  plan plan_of(int batch = 1) const {
+    const space_description& space = net()->space;
+    return channels.empty() ? make_plan(space, arch, batch) : make_channel_plan(space, channels, arch.r, batch);
+  }
+  template <class Backend>
+  auto load(session<Backend>& on, int batch = 1) const {
+    const plan p = plan_of(batch);
+    return on.bind(p, fold(*net(), p, stored_statistics(*net(), p)));
+  }
 };
 
 /// Ten seeded sub-networks, NAME0 … NAME9.
@@ -51,8 +64,39 @@ void add_seeded(std::vector<named_network>& list, const std::string& name) {
         {text(name, i), conform(Space::description, random_arch(Space::description, random)), &seeded_supernet<Space>});
 }
 
+/// The networks of slimmable.json, in the super-networks that hold them.
+inline std::vector<named_network> slimmable_networks(const nlohmann::json& published) {
+  using lists_v2 = search_space<mobilenet_v2, width<1.5>, resolution<224>>;
+  using lists_mnasnet = search_space<mnasnet, width<1.5>, resolution<224>>;
+  using tenths =
+      search_space<mobilenet_v2, resolution<128, 160, 192, 224>, one_width<0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0>>;
+  using twentieths =
+      search_space<mobilenet_v2, resolution<128, 160, 192, 224>, one_width<0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0>>;
+  std::vector<named_network> list;
+  for (const auto& n : published) {
+    const std::string system = n.at("system"), network = n.at("network");
+    named_network made{
+        .name = text(system, '-', network, '-', n.at("mmacs").get<int>(), 'M'), .arch = {}, .top1 = n.at("top1")};
+    if (n.contains("channels")) {
+      made.net = network == "mnasnet" ? &seeded_supernet<lists_mnasnet> : &seeded_supernet<lists_v2>;
+      made.channels = n.at("channels").get<std::vector<int>>();
+      made.arch = largest(made.net()->space);
+    } else {
+      const decimal width = decimal::exactly(n.at("width").get<double>()).value();
+      made.net = tenths::description.widths.contains(width) ? &seeded_supernet<tenths> : &seeded_supernet<twentieths>;
+      const space_description& space = made.net()->space;
+      made.arch = largest(space);
+      for (std::size_t i = 0; i < space.widths.size(); ++i)
+        if (space.widths[i] == width) made.arch.w = {static_cast<std::uint8_t>(i)};
+    }
+    made.arch.r = n.at("resolution");
+    list.push_back(std::move(made));
+  }
+  return list;
+}
+
 /// The paper's networks, then seeded ones of ProxylessNAS and ResNet-50D; or those of a file {"subnets": [{"name",
-/// "ks", "e", "d", "r"}, …]}.
+/// "ks", "e", "d", "r"}, …]} or of slimmable.json.
 inline std::vector<named_network> networks(const std::string& file) {
   std::vector<named_network> list;
   if (file.empty()) {
@@ -62,6 +106,13 @@ inline std::vector<named_network> networks(const std::string& file) {
     return list;
   }
   const auto json = nlohmann::json::parse(map_file(file).text(), nullptr, false); // kept: the loop refers into it
+  if (json.is_object() && json.contains("networks")) {
+    try {
+      return slimmable_networks(json["networks"]);
+    } catch (const nlohmann::json::exception& e) {
+      throw error(errc::bad_file, file, "networks as in benchmarks/slimmable.json", e.what());
+    }
+  }
   if (!json.is_object() || !json.contains("subnets") || !json["subnets"].is_array())
     throw error(errc::bad_file, file, R"({"subnets": [{"name", "ks", "e", "d", "r"}, …]})", "something else");
   for (const auto& n : json["subnets"]) {

@@ -155,9 +155,14 @@ void check_maps(Session& session, const plan& whole, std::span<const float> imag
       std::vector<float> all; // NCHW of the whole batch
       for (std::size_t n = 0; n < static_cast<std::size_t>(p.batch); ++n) {
         const feature_map map = session.map(level, i, n);
-        for (int ch = 0; ch < map.channels; ++ch)
-          for (int y = 0; y < map.size; ++y)
-            for (int x = 0; x < map.size; ++x) all.push_back(map.at(y, x, ch));
+        std::vector<float> interleaved(map.values());
+        if constexpr (requires { session.backend().download(map, interleaved); })
+          session.backend().download(map, interleaved);
+        else
+          map.copy(interleaved);
+        const auto channels = static_cast<std::size_t>(map.channels);
+        for (std::size_t ch = 0; ch < channels; ++ch)
+          for (std::size_t v = ch; v < interleaved.size(); v += channels) all.push_back(interleaved[v]);
       }
       std::vector<float> picked;
       for (std::size_t j = 0; j < samples.size(); ++j) picked.push_back(all[sample_stream.at(j) % all.size()]);

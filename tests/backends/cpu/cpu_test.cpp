@@ -96,13 +96,17 @@ TEST_CASE("ProxylessNAS: ReLU6, a first block without residual, no layer between
 TEST_CASE("ResNet: widths, ratios and depths at random, odd sizes and a batch") {
   suite s(support::tiny_resnet(9));
   random_stream random(9, "resnet on the cpu");
-  for (const int r : {64, 23, 8}) {
+  for (const int r : {64, 43, 23, 8}) {
     arch a = random_arch(s.net->space, random);
     a.r = static_cast<std::uint16_t>(r);
     s.add(a, r == 23 ? 3 : 1);
   }
   for (const std::string& isa : isas())
-    for (int threads : {1, 2}) check(backend::cpu{.isa = isa, .threads = threads}, s);
+    for (int threads : {1, 2}) {
+      check(backend::cpu{.isa = isa, .threads = threads}, s);
+      for (const std::size_t kib : {1, 200, 400, 600}) // bands of other heights, the last of one row among them
+        check(with_l2({.isa = isa, .threads = threads}, kib << 10), s);
+    }
 }
 
 TEST_CASE("slimmable networks: one width for all, and channels that a list describes") {

@@ -12,6 +12,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <string>
 #include <tuple>
@@ -123,12 +124,11 @@ TEST_CASE("convolutions of every shape: odd sizes, strides, channels that fill n
                               {33, 3, 2, 8, 40, 1},  {7, 3, 2, 88, 72, 3},  {9, 5, 1, 24, 40, 2},
                               {5, 7, 2, 8, 24, 2},   {9, 1, 1, 664, 88, 1}, {7, 1, 1, 24, 664, 1},
                               {25, 1, 1, 40, 88, 1}, {1, 3, 1, 64, 64, 1}};
-  const kernel_id kernels[] = {kernel_id::convolution_wide, kernel_id::convolution_narrow,
-                               kernel_id::convolution_deepest};
+  const auto kernel = [](int n) { return convolution_kernels[std::size_t(n) % std::size(convolution_kernels)]; };
   int n = 0;
   for (const shape_case& c : cases) {
-    for (int i = 0; i < 2; ++i, ++n) compare_shape(c, kernels[n % 3], 2 + n % 3, 1 + n % 4, precision::fp16);
-    compare_shape(c, kernels[n % 3], 2 + n / 2 % 3, 1 + n % 3, precision::fp32);
+    for (int i = 0; i < 2; ++i, ++n) compare_shape(c, kernel(n), 2 + n % 3, 1 + n % 4, precision::fp16);
+    compare_shape(c, kernel(n), 2 + n / 2 % 3, 1 + n % 3, precision::fp32);
   }
 }
 
@@ -142,6 +142,36 @@ TEST_CASE("ResNet-50D: dense convolutions, bottlenecks and pooling, in batches a
       a.r = static_cast<std::uint16_t>(r);
       compare(net, make_plan(net->space, a, batch, true), values, {96 * 1024, multiprocessors}, nullptr);
     }
+}
+
+TEST_CASE("named maps lie where a whole run left them, of every block before the pooling") {
+  for (const supernet_ptr& net : {support::odd_resnet(), support::tiny_supernet(), support::tiny_proxyless()}) {
+    const plan bare = make_plan(net->space, smallest(net->space), 2);
+    std::vector<std::size_t> all(bare.pooling_block());
+    std::iota(all.rbegin(), all.rend(), std::size_t{0}); // not in the order of the blocks
+    const plan p = with_maps(bare, all);
+    const scale_shift affine = fold(*net, p, stored_statistics(*net, p));
+    const backend::reference judge;
+    auto truth = judge.bind(judge.pack(net), p, affine);
+    auto space = judge.make_workspace(std::span(&p, 1));
+    const std::vector<float> image = normals(p.image_values(), 5);
+    std::vector<float> logits(p.logit_values());
+    judge.run(truth, space, image, logits);
+    emulated_level level(*net, p, affine, precision::fp32, {96 * 1024, 16});
+    level.put(level.layout.image, image, false);
+    run_emulated(level.steps.network());
+    CHECK(difference(level.get(level.layout.logits, logits.size(), false), logits) < 2e-4);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      for (std::size_t n = 0; n < 2; ++n) {
+        const feature_map map = judge.map(truth, space, i, n);
+        std::vector<float> wanted(map.values());
+        map.copy(wanted);
+        const auto at =
+            static_cast<std::size_t>(level.steps.map_of(all[i]) - level.arena.begin()) + n * 4 * wanted.size();
+        INFO("block " << all[i] << " of " << text(p.arch));
+        CHECK(difference(level.get(at, wanted.size(), true), wanted) < 2e-4);
+      }
+  }
 }
 
 TEST_CASE("the suite's bottlenecks, down to a single pixel") {

@@ -120,6 +120,33 @@ TEST_CASE("every block and whole networks agree with the reference") {
     }
 }
 
+TEST_CASE("named maps are what their blocks give, on the device and downloaded, and the logits stay") {
+  if (absence()) return;
+  const supernet_ptr net = support::odd_resnet();
+  const plan bare = make_plan(net->space, smallest(net->space), 2), p = with_maps_at(bare, std::array{4, 8});
+  const scale_shift norms = fold(*net, p, stored_statistics(*net, p));
+  const std::vector<float> image = image_of(p);
+  session judge(backend::reference{}, net);
+  const auto truth = judge.bind(p, norms);
+  (void)judge.run(truth, image);
+  for (const std::string values : {"fp32", "fp16"}) {
+    session on(backend::cuda{.precision = values}, net);
+    const auto plain = on.bind(bare, norms), level = on.bind(p, norms);
+    const std::vector<float> logits = on.run(plain, image);
+    CHECK(on.run(level, image) == logits);
+    for (std::size_t i = 0; i < p.named_maps(); ++i)
+      for (std::size_t n = 0; n < 2; ++n) {
+        const feature_map map = on.map(level, i, n), wanted = judge.map(truth, i, n);
+        CHECK(map.on_device);
+        REQUIRE(map.values() == wanted.values());
+        std::vector<float> got(map.values()), values_wanted(map.values());
+        on.backend().download(map, got);
+        wanted.copy(values_wanted);
+        CHECK(difference(got, values_wanted) < (values == "fp16" ? 5e-2 : 2e-4));
+      }
+  }
+}
+
 TEST_CASE("the backend conforms, MobileNetV3 and ResNet-50D") {
   if (absence()) return;
   for (const conformance::suite& s : {conformance::suite::of_every_block(), conformance::suite::of_bottlenecks()})

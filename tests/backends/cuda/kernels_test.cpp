@@ -333,10 +333,8 @@ TEST_CASE("a run's thread blocks share an inner dimension, a calibration's do no
   const plan p = make_plan(net->space, a);
   const addresses at{base, reinterpret_cast<const float*>(base), base};
   const auto shared = [](const std::vector<step>& steps) {
-    return std::ranges::count_if(steps, [](const step& s) {
-      return s.kernel >= kernel_id::convolution_wide && s.kernel <= kernel_id::convolution_deepest &&
-             s.convolution.of[0].splits > 1;
-    });
+    return std::ranges::count_if(
+        steps, [](const step& s) { return is_convolution(s.kernel) && s.convolution.of[0].splits > 1; });
   };
   const arena_layout arena(std::span(&p, 1), precision::fp32, device);
   const schedule runs(weights, p, arena, at, device);

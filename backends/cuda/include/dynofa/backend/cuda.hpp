@@ -159,6 +159,36 @@ struct cuda {
     std::memcpy(logits.data(), space.logits.get(), logits.size_bytes());
   }
 
+  /// Map i of image n of the last run: its address on the device, for heads that run there. Launch them on a stream
+  /// that waits for this one, or after `run` has returned. Valid until the workspace runs again.
+  feature_map map(const bound& level, const workspace& space, std::size_t i, std::size_t n) const {
+    const std::size_t b = level.plan.block_of_map(i);
+    const block& named = level.plan.blocks.at(b);
+    const auto channels = static_cast<std::size_t>(named.out_channels);
+    const bool half = open->values == cuda_detail::precision::fp16;
+    return {.data = schedule_of(level, space).map_of(b) +
+                    n * static_cast<std::size_t>(named.out_values()) * cuda_detail::value_bytes(open->values),
+            .type = half ? feature_map::element::f16 : feature_map::element::f32,
+            .on_device = true,
+            .size = named.out_size,
+            .channels = named.out_channels,
+            .group = named.out_channels,
+            .pixel = channels,
+            .plane = 0};
+  }
+  /// A map of `map` → out [size,size,channels] on the host. Waits for the device.
+  void download(const feature_map& from, std::span<float> out) const {
+    check_size("map", out.size(), from.values());
+    const std::lock_guard turn(open->turn);
+    const bool half = from.type == feature_map::element::f16;
+    std::vector<std::uint16_t> halves(half ? out.size() : 0);
+    void* const to = half ? static_cast<void*>(halves.data()) : out.data();
+    cuda_detail::download(to, static_cast<const std::byte*>(from.data), out.size() * (half ? 2 : 4),
+                          open->stream.get());
+    cuda_detail::synchronize(open->stream.get());
+    std::transform(halves.begin(), halves.end(), out.begin(), half_to_float);
+  }
+
   /// The parts of `run` for callers who keep images on the device: starts the level on what the arena holds, and waits.
   void enqueue(bound& level, const workspace& space) const {
     const std::lock_guard turn(open->turn);
@@ -247,6 +277,29 @@ struct cuda {
               [](const auto& x, const auto& y) { return x.estimated_cycles < y.estimated_cycles; });
     all.resize(std::min(most, all.size()));
     for (tiling_profile& one : all) one.ms = time_in_turn(steps.block_alone(b, one.cut), 20);
+    return all;
+  }
+
+  /// A launch of convolutions cut in every way: what the estimate is fitted to.
+  struct convolution_profile {
+    std::string_view kernel;
+    int splits;
+    double estimated_us, ms;
+  };
+  /// Of each launch of convolutions of block b, in order.
+  std::vector<std::vector<convolution_profile>> profile_convolutions(bound& level, workspace& space,
+                                                                     std::size_t b) const {
+    const std::lock_guard turn(open->turn);
+    const cuda_detail::schedule steps = schedule_of(level, space);
+    std::vector<std::vector<convolution_profile>> all;
+    for (const cuda_detail::step& one : steps.block_alone(b)) {
+      if (!cuda_detail::is_convolution(one.kernel)) continue;
+      auto& cuts = all.emplace_back();
+      steps.for_each_cut(one.convolution, [&](const auto& how) {
+        cuts.push_back({cuda_detail::kernel_name(how.kernel), how.splits, how.us,
+                        time_in_turn({steps.cut(b, one.convolution, how)}, 20)});
+      });
+    }
     return all;
   }
 

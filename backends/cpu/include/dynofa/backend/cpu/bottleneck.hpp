@@ -87,27 +87,31 @@ private:
       const int band_pixels = (band.end - band.begin) * s.b.out_size;
       const std::size_t band_plane = projects ? at(band_pixels) : out_plane;
       const int norm = projects ? 1 : 0;
-      kernels_.dense({.in = mine.ring,
-                      .row_offset = mine.row_offset,
-                      .in_rows = s.b.in_size,
-                      .in_plane = s.tiles.ring_plane,
-                      .weights = s.dense,
-                      .panel = s.dense_panel,
-                      .tap = s.dense_tap,
-                      .k = projects ? s.b.mid_channels : s.b.in_channels,
-                      .kernel = s.b.kernel,
-                      .stride = s.b.stride,
-                      .out = projects ? mine.band : out + pixel,
-                      .out_plane = band_plane,
-                      .out_width = s.b.out_size,
-                      .scale = s.scale[norm],
-                      .shift = s.shift[norm],
-                      .residual = s.b.residual && !projects ? in + pixel : nullptr,
-                      .residual_plane = out_plane,
-                      .y0 = band.begin,
-                      .y1 = band.end,
-                      .act = s.act},
-                     projects ? s.mid_blocks : s.out_blocks);
+      const dense_args convolution{.in = mine.ring,
+                                   .row_offset = mine.row_offset,
+                                   .in_rows = s.b.in_size,
+                                   .in_plane = s.tiles.ring_plane,
+                                   .weights = s.dense,
+                                   .panel = s.dense_panel,
+                                   .tap = s.dense_tap,
+                                   .k = projects ? s.b.mid_channels : s.b.in_channels,
+                                   .kernel = s.b.kernel,
+                                   .stride = s.b.stride,
+                                   .out = projects ? mine.band : out + pixel,
+                                   .out_plane = band_plane,
+                                   .out_width = s.b.out_size,
+                                   .scale = s.scale[norm],
+                                   .shift = s.shift[norm],
+                                   .residual = s.b.residual && !projects ? in + pixel : nullptr,
+                                   .residual_plane = out_plane,
+                                   .y0 = band.begin,
+                                   .y1 = band.end,
+                                   .act = s.act};
+      const int panels = projects ? s.mid_blocks : s.out_blocks;
+      if (s.winograd.step > 0)
+        convolve_tiles(s, convolution, panels, mine);
+      else
+        kernels_.dense(convolution, panels);
       if (!projects) continue;
       const auto weights = panels_of(s.project, s.project_panel);
       const pointwise_of<float, float, Weight> product{.in = mine.band,
@@ -128,8 +132,75 @@ private:
     }
   }
 
+  /// The k×k convolution by Winograd's tiles: all of the band's inputs are transformed, then a chunk of output channels
+  /// at a time is multiplied, position by position, and transformed back.
+  void convolve_tiles(const step& s, const dense_args& g, int panels, const arena::per_thread& mine) const {
+    const int across = winograd::tiles_of(g.out_width), down = winograd::tiles_of(g.y1 - g.y0), tiles = across * down;
+    const int in_blocks = blocks_of(g.k);
+    const winograd::tiles_at inputs(tiles, in_blocks);
+    const float* const zeros = g.in + s.tiles.ring_floats;
+    for (int c = 0; c < in_blocks; ++c)
+      for (int t = 0; t < down; ++t) {
+        winograd_input_args rows{.rows = {},
+                                 .out = mine.tiles + static_cast<std::size_t>(c) * inputs.plane + at(t * across),
+                                 .step = inputs.step,
+                                 .tiles = across};
+        for (int i = 0; i < 4; ++i) {
+          const int y = g.y0 + 2 * t - 1 + i; // of no output if it lies behind what the band's last row reads
+          rows.rows[i] = y < 0 || y >= g.in_rows || y > g.y1
+                             ? zeros
+                             : g.in + static_cast<std::size_t>(c) * g.in_plane + g.row_offset[y];
+        }
+        kernels_.winograd_input(rows);
+      }
+    const float* const weights = level_.weights->floats(s.winograd);
+    for (int first = 0, count; first < panels; first += count) {
+      count = next_chunk(panels - first);
+      const winograd::tiles_at sums(tiles, count);
+      for (int position = 0; position < winograd::positions; ++position) {
+        const float* const own_weights = weights + static_cast<std::size_t>(first) * s.winograd.step +
+                                         static_cast<std::size_t>(position) * s.winograd.tap;
+        const bool more = position + 1 < winograd::positions;
+        kernels_.pointwise({.in = mine.tiles + static_cast<std::size_t>(position) * inputs.step,
+                            .in_plane = inputs.plane,
+                            .weights = own_weights,
+                            .panel = s.winograd.step,
+                            .k = g.k,
+                            .out = mine.tile_sums + static_cast<std::size_t>(position) * sums.step,
+                            .out_plane = sums.plane,
+                            .scale = arena_.ones,
+                            .shift = arena_.zeros,
+                            .residual = nullptr,
+                            .residual_plane = 0,
+                            .ahead = more ? own_weights + s.winograd.tap : nullptr,
+                            .ahead_step = s.winograd.step,
+                            .act = epilogue::identity},
+                           count, tiles);
+      }
+      for (int c = first; c < first + count; ++c)
+        for (int t = 0; t < down; ++t) {
+          const auto row = static_cast<std::size_t>(2 * t) * at(g.out_width);
+          const auto block = static_cast<std::size_t>(c);
+          kernels_.winograd_output(
+              {.in = mine.tile_sums + static_cast<std::size_t>(c - first) * sums.plane + at(t * across),
+               .step = sums.step,
+               .out = g.out + block * g.out_plane + row,
+               .out_row = static_cast<std::ptrdiff_t>(at(g.out_width)),
+               .residual = g.residual ? g.residual + block * g.residual_plane + row : nullptr,
+               .residual_row = static_cast<std::ptrdiff_t>(at(g.out_width)),
+               .tiles = across,
+               .out_width = g.out_width,
+               .rows = std::min(2, g.y1 - g.y0 - 2 * t),
+               .scale = g.scale + at(c),
+               .shift = g.shift + at(c),
+               .act = g.act});
+        }
+    }
+  }
+
   /// Input rows [begin, end), reduced (or of a convolution as they are), into the ring.
   void fill_rows(const step& s, const float* in, int begin, int end, const arena::per_thread& mine) const {
+    if (begin == end) return; // the band before this one, of a last row, read the same
     const std::size_t plane = area(s.b.in_size) * lane_block, row_floats = at(s.b.in_size);
     const auto copy = [&](int block, const float* from) {
       float* const ring = mine.ring + static_cast<std::size_t>(block) * s.tiles.ring_plane + at(s.b.kernel / 2);

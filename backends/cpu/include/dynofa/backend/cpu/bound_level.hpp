@@ -22,8 +22,9 @@ struct step {
   epilogue act, project_act, out_act, se_act, se_gate;
   const void *expand, *project; ///< of the level's number format
   const float* depthwise;
-  const float* dense;   ///< k×k, of a bottleneck or a convolution
-  const void* shortcut; ///< 1×1 of a bottleneck's shortcut
+  const float* dense;               ///< k×k, of a bottleneck or a convolution
+  packed_supernet::panels winograd; ///< its transformed weights, `step` 0 if it is worked out directly
+  const void* shortcut;             ///< 1×1 of a bottleneck's shortcut
   std::size_t expand_panel, project_panel, dense_panel, dense_tap, shortcut_panel;
   const void *se_reduce, *se_expand;
   std::size_t se_reduce_panel, se_expand_panel;
@@ -125,12 +126,15 @@ private:
       case weight_role::se_expand: s.se_expand = data, s.se_expand_panel = p.step; break;
       case weight_role::se_expand_bias: s.se_expand_bias = data; break;
       case weight_role::output:
-        if (b.kind == block_kind::convolution)
-          s.dense = data, s.dense_panel = p.step, s.dense_tap = p.tap;
-        else
+        if (b.kind != block_kind::convolution) {
           s.project = data, s.project_panel = p.step;
+          break;
+        }
+        [[fallthrough]];
+      case weight_role::dense:
+        s.dense = data, s.dense_panel = p.step, s.dense_tap = p.tap;
+        if (winograd::suits(b)) s.winograd = w.transformed[w.layout.index_of(array)];
         break;
-      case weight_role::dense: s.dense = data, s.dense_panel = p.step, s.dense_tap = p.tap; break;
       case weight_role::shortcut: s.shortcut = data, s.shortcut_panel = p.step; break;
       case weight_role::output_bias: s.output_bias = data; break;
       }

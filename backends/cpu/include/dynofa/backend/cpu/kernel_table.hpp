@@ -87,6 +87,27 @@ struct dense_args {
   epilogue act;
 };
 
+/// A row of tiles of one block of 16 channels for Winograd's F(2×2, 3×3): rows [2·tiles + 2][16] → out
+/// [position][tiles][16]. Their first pixel is the one left of the image; rows beyond the border are zeros.
+struct winograd_input_args {
+  const float* rows[4];
+  float* out;
+  std::size_t step; ///< from one position to the next
+  int tiles;
+};
+/// And back: in [position][tiles][16] → two rows of out [out_width][16] = act(in · scale + shift) (+ residual).
+struct winograd_output_args {
+  const float* in;
+  std::size_t step;
+  float* out;
+  std::ptrdiff_t out_row;
+  const float* residual; ///< or null
+  std::ptrdiff_t residual_row;
+  int tiles, out_width, rows; ///< rows: 1 if the second is not wanted
+  const float *scale, *shift;
+  epilogue act;
+};
+
 /// Rows [y0, y1) of windows of one block of 16 channels: in [size][size][16] → out [rows][out_size][16]. Windows are
 /// cut off at the border.
 struct window_args {
@@ -145,6 +166,8 @@ struct kernel_table {
   void (*pointwise_half)(const pointwise_half_args&, int panels, int pixels);
   void (*depthwise[3][2])(const depthwise_args&); ///< [kernel / 2 − 1][stride − 1]
   void (*dense)(const dense_args&, int panels);
+  void (*winograd_input)(const winograd_input_args&);
+  void (*winograd_output)(const winograd_output_args&);
   void (*max_windows)(const window_args&);  ///< 3×3 windows, a pixel beyond the border on each side
   void (*mean_windows)(const window_args&); ///< stride×stride windows
   void (*stem)(const stem_args&);

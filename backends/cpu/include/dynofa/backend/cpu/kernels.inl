@@ -145,6 +145,7 @@ void depthwise(const depthwise_args& g) {
 }
 
 #include "dynofa/backend/cpu/dense.inl"
+#include "dynofa/backend/cpu/winograd.inl"
 
 /// As pointwise_tile: k runs over three rows of nine neighbouring floats, and pixels are six floats apart.
 template <int P, int V>
@@ -286,6 +287,8 @@ inline constexpr kernel_table kernels{
     &pointwise<float, float, float16>,
     {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
     &dense,
+    &winograd_input,
+    &winograd_output,
     &max_windows,
     &mean_windows,
     &stem,

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu/aligned.hpp"
 #include "dynofa/backend/cpu/kernel_table.hpp"
+#include "dynofa/backend/cpu/winograd.hpp"
 #include "dynofa/core/half.hpp"
 #include "dynofa/model/supernet.hpp"
 #include "dynofa/model/supernet_part.hpp"
@@ -39,6 +40,8 @@ struct packed_supernet {
   number_format format = number_format::fp32;
   bool half = false;          ///< squeeze-excite, feature mix and classifier are stored in half precision: not fp32
   std::vector<panels> arrays; ///< as layout.weights
+  std::vector<panels>
+      transformed; ///< as layout.weights: the same transformed, where a block may be worked out that way
   aligned_bytes data;
 
   std::size_t bytes() const { return data.size(); }
@@ -114,6 +117,9 @@ private:
     return p;
   }
 
+  /// As many values per row, 3×3 taps to an input, when they have been transformed.
+  static int of_taps(int columns) { return columns / winograd::taps * winograd::positions; }
+
   /// The same of [out][in][taps], tap by tap.
   panels pack_convolution(const std::vector<float>& from, const weight_extent& use, int depth, int taps) {
     const int inputs = use.columns / taps;
@@ -128,15 +134,21 @@ private:
   void lay_out(const supernet& net) {
     cursor = 0;
     arrays.resize(net.weights.size());
+    transformed.resize(net.weights.size());
+    const std::vector<bool> suited = winograd::suited_units(space, layout.units);
     for (std::size_t i = 0; i < arrays.size(); ++i) {
       const weight_array& w = layout.weights[i];
       const weight_extent& use = part.weights[i];
       if (use.rows == 0) continue;
       const bool sums_inputs = w.role() != weight_role::depthwise && w.shape.size() > 1;
       const int depth = sums_inputs ? (use.columns + 3) / 4 * 4 : use.columns; // the kernels' step
-      if (w.shape.size() == 4)
+      if (w.shape.size() == 4) {
         arrays[i] = pack_convolution(net.weights[i], use, depth, static_cast<int>(w.shape[2] * w.shape[3]));
-      else
+        if (suited[static_cast<std::size_t>(w.unit)])
+          transformed[i] = pack_convolution(writing ? winograd::transformed(net.weights[i]) : std::vector<float>{},
+                                            {use.rows, of_taps(use.columns), of_taps(use.pitch)}, of_taps(depth),
+                                            winograd::positions);
+      } else
         arrays[i] = pack(net.weights[i], use, depth, format_of(w));
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu/caches.hpp"
 #include "dynofa/backend/cpu/kernel_table.hpp"
+#include "dynofa/backend/cpu/winograd.hpp"
 #include "dynofa/core/block.hpp"
 
 #include <algorithm>
@@ -33,6 +34,7 @@ struct tiling {
   int ring_rows = 0;                        ///< expanded rows kept
   std::size_t row_step = 0, ring_plane = 0; ///< floats from one kept row, and from one channel block, to the next
   std::size_t ring_floats = 0, band_floats = 0;
+  std::size_t tile_floats = 0, sum_floats = 0; ///< of transformed tiles, and of their products with a chunk of weights
 
   /// Whether the rows of a bottleneck's input make poor tiles one by one: of 11 pixels 5 and 6, where 9 fit.
   static constexpr bool rows_are_short(const block& b) { return b.in_size < 18; }
@@ -46,7 +48,11 @@ struct tiling {
   void lay_ring(const block& b, float* ring, std::int32_t* row_offset) const {
     for (int y = 0; y < b.in_size; ++y) row_offset[y] = static_cast<std::int32_t>(row_step) * (y % ring_rows);
     clear_sides(ring, ring_floats, row_step, floats_of(b.kernel / 2));
+    std::fill_n(ring + ring_floats, room() - ring_floats, 0.f);
   }
+  /// Floats of the ring and, for Winograd's tiles, a row of zeros behind it, which ends with a pixel that the last tile
+  /// of a row of odd length touches.
+  std::size_t room() const { return ring_floats + (tile_floats > 0 ? row_step + lane_block : 0); }
 
   static tiling of(const block& b, const caches& c) {
     tiling t;
@@ -64,12 +70,20 @@ struct tiling {
       auto band_size = [&](int band) {
         return static_cast<std::size_t>(band * b.out_size) * lane_block * static_cast<std::size_t>(blocks);
       };
-      auto floats_of = [&](int band) {
-        return static_cast<std::size_t>(rows_of(band) * blocks) * t.row_step + band_size(band);
+      const bool in_tiles = winograd::suits(b);
+      auto tile_size = [&](int band, int of) {
+        return winograd::tiles_at(winograd::tiles_of(band) * winograd::tiles_of(b.out_size), of).floats();
       };
-      t.band_rows = 1;
-      while (t.band_rows < b.out_size && floats_of(t.band_rows + 1) <= budget) ++t.band_rows;
+      auto floats_of = [&](int band) {
+        return static_cast<std::size_t>(rows_of(band) * blocks) * t.row_step + band_size(band) +
+               (in_tiles ? tile_size(band, blocks) + tile_size(band, chunk_panels) : 0);
+      };
+      const int more = in_tiles ? 2 : 1; // whole rows of tiles
+      t.band_rows = more;
+      while (t.band_rows < b.out_size && floats_of(t.band_rows + more) <= budget) t.band_rows += more;
+      t.band_rows = std::min(t.band_rows, b.out_size);
       t.ring_rows = rows_of(t.band_rows);
+      if (in_tiles) t.tile_floats = tile_size(t.band_rows, blocks), t.sum_floats = tile_size(t.band_rows, chunk_panels);
       if (b.se_channels == 0) t.band_floats = band_size(t.band_rows);
     }
     t.ring_plane = t.row_step * static_cast<std::size_t>(t.ring_rows);

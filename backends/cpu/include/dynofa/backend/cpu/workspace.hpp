@@ -28,6 +28,8 @@ struct arena_sizes {
   std::size_t rows = 0;    ///< input rows of the tallest image
   std::size_t scaled = 0;  ///< per thread: weights times the gate, or widened: of a chunk, or of a banded block
   std::size_t front = 0;   ///< per thread: rows of the first two blocks
+  std::size_t tiles = 0;   ///< per thread: inputs of Winograd's products …
+  std::size_t sums = 0;    ///< … and what they give
   std::size_t maps = 0;    ///< named maps of all images of a run: they live to its end, what lies between does not
   std::size_t batch = 1;   ///< images of the largest plan: their vectors go through the head together
 
@@ -49,7 +51,8 @@ struct arena_sizes {
     if (b.projects_shortcut()) most(mid, out_area * wide(b.in_channels));
     if (b.mid_channels > 0 || b.has_dense()) {
       const tiling t = tiling::of(b, c);
-      most(ring, t.ring_floats);
+      most(ring, t.room());
+      most(tiles, t.tile_floats), most(sums, t.sum_floats);
       most(band, t.band_floats);
       if (t.band_floats == 0) most(mid, out_area * wide(b.mid_channels));
       if (b.kind == block_kind::bottleneck && tiling::rows_are_short(b))
@@ -101,7 +104,7 @@ struct arena {
   float *batch_vectors[2] = {}, *ones = nullptr, *zeros = nullptr; ///< of a batch's head (head.hpp)
 
   struct per_thread {
-    float *ring, *band, *sums, *scaled, *front;
+    float *ring, *band, *sums, *scaled, *front, *tiles, *tile_sums;
     std::int32_t *row_offset, *front_row_offset;
   };
   std::vector<per_thread> own;
@@ -124,14 +127,14 @@ struct arena {
       maps = take(sizes.maps);
       mid = take(sizes.mid);
       pooled = take(sizes.vectors), hidden = take(sizes.vectors), gate = take(sizes.vectors);
-      if (sizes.batch > 1) {
+      if (sizes.batch > 1)
         for (float*& t : batch_vectors) t = take(sizes.vectors * sizes.batch);
-        ones = take(sizes.vectors), zeros = take(sizes.vectors);
-      }
+      if (sizes.batch > 1 || sizes.tiles > 0) ones = take(sizes.vectors), zeros = take(sizes.vectors);
       for (per_thread& t : own) {
         t.ring = take(sizes.ring), t.band = take(sizes.band), t.sums = take(sizes.vectors),
         t.scaled = take(sizes.scaled);
         t.front = take(sizes.front);
+        t.tiles = take(sizes.tiles), t.tile_sums = take(sizes.sums);
         t.row_offset = reinterpret_cast<std::int32_t*>(take(sizes.rows));
         t.front_row_offset = reinterpret_cast<std::int32_t*>(take(sizes.rows));
       }

@@ -19,18 +19,29 @@ inline bool is_one_launch(const block& separable) {
 /// Bytes rounded up to where another buffer may begin.
 constexpr std::size_t whole_lines(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
+/// Bytes from the first named map to the one that block b gives, in the order of the blocks; of all for b = their
+/// number.
+inline std::size_t map_offset(const plan& p, std::size_t b, precision values) {
+  std::size_t bytes = 0;
+  for (std::size_t before = 0; before < b; ++before)
+    if (p.blocks[before].output > 0)
+      bytes += whole_lines(p.of_batch(p.blocks[before].out_values()) * value_bytes(values));
+  return bytes;
+}
+
 /// Where the activations of one stream lie: offsets into one allocation that serves every level. `counters`, of the
-/// thread blocks that share a convolution's tile, are zeros, which every launch leaves as it found them.
+/// thread blocks that share a convolution's tile, are zeros, which every launch leaves as it found them. Named maps
+/// stay in `maps` until the next run.
 struct arena_layout {
-  std::size_t image = 0, ping = 0, pong = 0, middle = 0, reduced = 0, partials = 0, counters = 0, gates = 0, logits = 0,
-              bytes = 0;
+  std::size_t image = 0, ping = 0, pong = 0, middle = 0, reduced = 0, partials = 0, counters = 0, gates = 0, maps = 0,
+              logits = 0, bytes = 0;
 
   /// Whether every buffer is at least as large as the other layout's.
   bool holds(const arena_layout& other) const {
     const std::size_t arena_layout::*const starts[] = {
         &arena_layout::image,   &arena_layout::ping,     &arena_layout::pong,     &arena_layout::middle,
         &arena_layout::reduced, &arena_layout::partials, &arena_layout::counters, &arena_layout::gates,
-        &arena_layout::logits,  &arena_layout::bytes};
+        &arena_layout::maps,    &arena_layout::logits,   &arena_layout::bytes};
     for (std::size_t i = 0; i + 1 < std::size(starts); ++i)
       if (this->*starts[i + 1] - this->*starts[i] < other.*starts[i + 1] - other.*starts[i]) return false;
     return true;
@@ -38,7 +49,8 @@ struct arena_layout {
 
   arena_layout() = default;
   arena_layout(std::span<const plan> plans, precision p, device_limits device) {
-    std::size_t image_size = 0, activation = 0, mid = 0, reduce = 0, shares = 0, count = 0, gate = 0, classes = 0;
+    std::size_t image_size = 0, activation = 0, mid = 0, reduce = 0, shares = 0, count = 0, gate = 0, named = 0,
+                classes = 0;
     for (const plan& q : plans) {
       const auto batch = static_cast<std::size_t>(q.batch);
       for (const block& b : q.blocks) {
@@ -62,6 +74,7 @@ struct arena_layout {
                                       std::size_t(b.se_channels) * 4);
         gate = std::max(gate, batch * channels * 4);
       }
+      named = std::max(named, map_offset(q, q.blocks.size(), p));
       classes = std::max(classes, batch * static_cast<std::size_t>(q.space.classes) * 4);
     }
     auto place = [&](std::size_t size) {
@@ -71,7 +84,7 @@ struct arena_layout {
     };
     image = place(image_size), ping = place(activation), pong = place(activation), middle = place(mid);
     reduced = place(reduce), partials = place(shares), counters = place(count);
-    gates = place(gate), logits = place(classes);
+    gates = place(gate), maps = place(named), logits = place(classes);
   }
 };
 

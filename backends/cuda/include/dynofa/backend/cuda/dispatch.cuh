@@ -15,7 +15,6 @@ namespace dynofa::backend::cuda_detail {
 /// kernel:  #define X(kernel, stride) …
 #define DYNOFA_FOR_EACH_DEPTHWISE(X) X(3, 1) X(3, 2) X(5, 1) X(5, 2) X(7, 1) X(7, 2)
 #define DYNOFA_FOR_EACH_POINTWISE(X) X(pointwise_wide) X(pointwise_narrow) X(pointwise_deep) X(pointwise_deepest)
-#define DYNOFA_FOR_EACH_CONVOLUTION(X) X(convolution_wide) X(convolution_narrow) X(convolution_deepest)
 
 /// Calls `launch(kernel, arguments)` for the kernel of a step whose values are T.
 template <class T, class Launch>
@@ -36,7 +35,7 @@ void dispatch_as(const step& s, Launch&& launch) {
 #undef DYNOFA_CASE
   case kernel_id::vector: launch(vector_product<T>, s.pointwise); break;
   case kernel_id::expand_pool: launch(expand_pool<T>, s.expand_pool); break;
-#define DYNOFA_CASE(id)                                                                                                \
+#define DYNOFA_CASE(id, ...)                                                                                           \
   case kernel_id::id: launch(convolution<T, kernel_id::id>, s.convolution); break;
     DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_CASE)
 #undef DYNOFA_CASE
@@ -70,7 +69,7 @@ void for_each_kernel(Visit&& visit) {
 #define DYNOFA_VISIT(id) visit(pointwise<T, kernel_id::id>);
     DYNOFA_FOR_EACH_POINTWISE(DYNOFA_VISIT)
 #undef DYNOFA_VISIT
-#define DYNOFA_VISIT(id) visit(convolution<T, kernel_id::id>);
+#define DYNOFA_VISIT(id, ...) visit(convolution<T, kernel_id::id>);
     DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_VISIT)
 #undef DYNOFA_VISIT
 #define DYNOFA_VISIT(kernel, step_of) visit(expand_depthwise<T, kernel, step_of>);

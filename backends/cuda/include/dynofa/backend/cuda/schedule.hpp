@@ -40,19 +40,31 @@ public:
       : launches{weights, p, arena, at, device} {
     require_runnable(weights, p, p.batch, device.down);
   }
+  using launches::cut;
+  using launches::for_each_cut; ///< for profiles
 
   /// The whole network: image → logits, both in the arena.
   std::vector<step> network() const {
     std::vector<step> steps;
-    const bool together = is_one_launch(plan_.blocks[1]);
-    steps.push_back(front(0, true, together, nullptr, buffer(0)));
-    int from = 0;
-    for (std::size_t b = together ? 2 : 1; b < plan_.blocks.size(); ++b, from ^= 1) {
-      const bool last = b + 1 == plan_.blocks.size();
-      add_block(steps, b, buffer(from), last ? at_.arena + arena_.logits : buffer(from ^ 1));
+    int turn = 0;
+    const auto place_of = [&](std::size_t b) {
+      return plan_.blocks[b].output > 0     ? map_of(b)
+             : b + 1 == plan_.blocks.size() ? at_.arena + arena_.logits
+                                            : buffer(turn ^= 1);
+    };
+    const bool together = is_one_launch(plan_.blocks[1]) && plan_.blocks[0].output <= 0;
+    const std::size_t behind_front = together ? 2 : 1;
+    std::byte* in = place_of(behind_front - 1);
+    steps.push_back(front(0, true, together, nullptr, in));
+    for (std::size_t b = behind_front; b < plan_.blocks.size(); ++b) {
+      std::byte* const out = place_of(b);
+      add_block(steps, b, in, out);
+      in = out;
     }
     return steps;
   }
+  /// Where block b's output lies if it is a named map, of all images of the batch.
+  std::byte* map_of(std::size_t b) const { return at_.arena + arena_.maps + map_offset(plan_, b, weights_.values); }
 
   /// Block b alone: reads `ping` (the stem: `image`), writes `pong` (the classifier: `logits`).
   std::vector<step> block_alone(std::size_t b) const {

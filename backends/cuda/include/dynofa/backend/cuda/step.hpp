@@ -152,6 +152,16 @@ struct picture_args {
   float mean[3], deviation[3];
 };
 
+/// How warps share a tile of a convolution's outputs, and its inner dimension: `warps_m`, `warps_n`, `warps_k` of a
+/// pointwise_shape.
+#define DYNOFA_FOR_EACH_CONVOLUTION(X)                                                                                 \
+  X(convolution_wide, 2, 2, 1)                                                                                         \
+  X(convolution_deep, 2, 2, 2)                                                                                         \
+  X(convolution_tall, 2, 1, 4)                                                                                         \
+  X(convolution_low, 1, 2, 4)                                                                                          \
+  X(convolution_small, 1, 1, 4)                                                                                        \
+  X(convolution_deepest, 1, 1, 8)
+
 enum class kernel_id : std::uint8_t {
   front,
   expand_depthwise,
@@ -162,10 +172,10 @@ enum class kernel_id : std::uint8_t {
   pointwise_deepest,
   vector,
   expand_pool,
-  convolution_wide,
-  convolution_narrow,
-  convolution_deepest,
-  max_pool,
+#define DYNOFA_VISIT(id, ...) id,
+  DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_VISIT)
+#undef DYNOFA_VISIT
+      max_pool,
   average_pool,
   depthwise_alone,
   normalise,
@@ -261,6 +271,7 @@ struct pointwise_shape {
   constexpr int threads() const { return 32 * warps_m * warps_n * warps_k; }
   constexpr int tile_m() const { return 32 * warps_m; }
   constexpr int tile_n() const { return 32 * warps_n; }
+  constexpr int outputs() const { return tile_m() * tile_n(); }
   /// Of the inner dimension, per step.
   constexpr int depth(precision p) const { return slice_of(p) * (warps_k == 1 ? 2 : warps_k); }
   constexpr std::uint32_t operand_bytes(precision p) const {
@@ -279,14 +290,25 @@ constexpr std::uint32_t gate_rows_bytes(precision p, const pointwise_shape& shap
   const int touched = (shape.tile_m() + a.pixels - 2) / a.pixels + 1, all = ceil_div(a.m, a.pixels);
   return bytes_of(p, (touched < all ? touched : all) * a.k);
 }
+/// What a launch of convolutions is cut for.
+#define DYNOFA_VISIT(id, ...) kernel_id::id,
+inline constexpr kernel_id convolution_kernels[] = {DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_VISIT)};
+#undef DYNOFA_VISIT
+constexpr bool is_convolution(kernel_id kernel) {
+  for (const kernel_id one : convolution_kernels)
+    if (one == kernel) return true;
+  return false;
+}
 /// Many outputs: 64×64, or 128×32 where there are few channels. Few: 32×32, the inner dimension shared by 4 or 8 warps.
 constexpr pointwise_shape shape_of(kernel_id kernel) {
   switch (kernel) {
-  case kernel_id::pointwise_narrow:
-  case kernel_id::convolution_narrow: return {4, 1, 1};
+  case kernel_id::pointwise_narrow: return {4, 1, 1};
   case kernel_id::pointwise_deep: return {1, 1, 4};
-  case kernel_id::pointwise_deepest:
-  case kernel_id::convolution_deepest: return {1, 1, 8};
+  case kernel_id::pointwise_deepest: return {1, 1, 8};
+#define DYNOFA_VISIT(id, m, n, k)                                                                                      \
+  case kernel_id::id: return {m, n, k};
+    DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_VISIT)
+#undef DYNOFA_VISIT
   default: return {2, 2, 1};
   }
 }

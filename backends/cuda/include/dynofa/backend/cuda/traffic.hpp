@@ -18,10 +18,10 @@ inline std::string_view kernel_name(kernel_id kernel) {
                                         "pointwise_deepest",
                                         "vector",
                                         "expand_pool",
-                                        "convolution_wide",
-                                        "convolution_narrow",
-                                        "convolution_deepest",
-                                        "max_pool",
+#define DYNOFA_VISIT(id, ...) #id,
+                                        DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_VISIT)
+#undef DYNOFA_VISIT
+                                            "max_pool",
                                         "average_pool",
                                         "depthwise_alone",
                                         "normalise",
@@ -73,21 +73,22 @@ inline std::int64_t least_bytes(const step& s) {
     const expand_pool_args& a = s.expand_pool;
     return (images(s.grid[1]) * (std::int64_t(a.pixels) * a.k + a.n) + std::int64_t(a.n) * a.k) * size;
   }
-  case kernel_id::convolution_wide:
-  case kernel_id::convolution_narrow:
-  case kernel_id::convolution_deepest: {
-    std::int64_t values = 0;
-    const bool second = s.convolution.second_from < s.convolution.windows_from;
-    if (const window_args& w = s.convolution.windows; w.images > 0)
-      values += std::int64_t(w.images) * (w.in_size * w.in_size + w.out_size * w.out_size) * w.channels;
-    for (int i = 0; i <= int(second); ++i) {
-      const convolution_args& a = s.convolution.of[i];
-      const std::int64_t out = std::int64_t(a.m) * a.n, in_area = std::int64_t(a.in_size) * a.in_size;
-      values += a.m / (a.out_size * a.out_size) * in_area * a.in_channels + out * (a.residual ? 2 : 1) +
-                std::int64_t(a.kernel) * a.kernel * a.in_channels * a.n;
+#define DYNOFA_VISIT(id, ...) case kernel_id::id:
+    DYNOFA_FOR_EACH_CONVOLUTION(DYNOFA_VISIT)
+#undef DYNOFA_VISIT
+    {
+      std::int64_t values = 0;
+      const bool second = s.convolution.second_from < s.convolution.windows_from;
+      if (const window_args& w = s.convolution.windows; w.images > 0)
+        values += std::int64_t(w.images) * (w.in_size * w.in_size + w.out_size * w.out_size) * w.channels;
+      for (int i = 0; i <= int(second); ++i) {
+        const convolution_args& a = s.convolution.of[i];
+        const std::int64_t out = std::int64_t(a.m) * a.n, in_area = std::int64_t(a.in_size) * a.in_size;
+        values += a.m / (a.out_size * a.out_size) * in_area * a.in_channels + out * (a.residual ? 2 : 1) +
+                  std::int64_t(a.kernel) * a.kernel * a.in_channels * a.n;
+      }
+      return values * size;
     }
-    return values * size;
-  }
   case kernel_id::max_pool:
   case kernel_id::average_pool: {
     const window_args& a = s.window;
