@@ -50,8 +50,8 @@ namespace dynofa {
 ///  * `pack(net, plans)` → what these plans read of the super-network, and no more; `bind` throws for other plans
 ///  * `prepare(bound, workspace)` does what would make the first run on this workspace slower than the next
 ///  * `fits(workspace, plan)`: whether a workspace is big enough for a plan that it was not made for
-///  * `map(bound, workspace, i, n)` → feature_map: map i of image n of the last run, where it lies. Without it a session
-///    refuses plans that name maps (`with_maps`).
+///  * `map(bound, workspace, i, n)` → feature_map: map i of image n of the last run, where it lies. A session refuses
+///    plans that name maps (`with_maps`) on backends without it.
 ///  * `download(map, out)`: a map in a device's memory → out [size,size,channels] on the host
 ///  * `isa_name()`, `thread_count()`: for the header of a latency table
 template <class B>
