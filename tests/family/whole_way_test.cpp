@@ -1,4 +1,3 @@
-// ctest: heavy
 // From a profile to a family's file and back, by the same calls for every space.
 #include "dynofa/accuracy/train.hpp"
 #include "dynofa/backend/cpu.hpp"
