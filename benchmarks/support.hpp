@@ -3,7 +3,6 @@
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/latency/fma_peak.hpp"
-#include "dynofa/model/channel_plan.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/report/program.hpp"
 #include "dynofa/space/json.hpp"
@@ -12,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "paper_networks.hpp"
+#include "slimmable.hpp"
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -66,32 +66,14 @@ void add_seeded(std::vector<named_network>& list, const std::string& name) {
 
 /// The networks of slimmable.json, in the super-networks that hold them.
 inline std::vector<named_network> slimmable_networks(const nlohmann::json& published) {
-  using lists_v2 = search_space<mobilenet_v2, width<1.5>, resolution<224>>;
-  using lists_mnasnet = search_space<mnasnet, width<1.5>, resolution<224>>;
-  using tenths =
-      search_space<mobilenet_v2, resolution<128, 160, 192, 224>, one_width<0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0>>;
-  using twentieths =
-      search_space<mobilenet_v2, resolution<128, 160, 192, 224>, one_width<0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0>>;
   std::vector<named_network> list;
-  for (const auto& n : published) {
-    const std::string system = n.at("system"), network = n.at("network");
-    named_network made{
-        .name = text(system, '-', network, '-', n.at("mmacs").get<int>(), 'M'), .arch = {}, .top1 = n.at("top1")};
-    if (n.contains("channels")) {
-      made.net = network == "mnasnet" ? &seeded_supernet<lists_mnasnet> : &seeded_supernet<lists_v2>;
-      made.channels = n.at("channels").get<std::vector<int>>();
-      made.arch = largest(made.net()->space);
-    } else {
-      const decimal width = decimal::exactly(n.at("width").get<double>()).value();
-      made.net = tenths::description.widths.contains(width) ? &seeded_supernet<tenths> : &seeded_supernet<twentieths>;
-      const space_description& space = made.net()->space;
-      made.arch = largest(space);
-      for (std::size_t i = 0; i < space.widths.size(); ++i)
-        if (space.widths[i] == width) made.arch.w = {static_cast<std::uint8_t>(i)};
-    }
-    made.arch.r = n.at("resolution");
-    list.push_back(std::move(made));
-  }
+  for_each_slimmable(published, [&]<class Space>(const slimmable_network& n) {
+    list.push_back({.name = text(n.system, '-', n.network, '-', n.mmacs, 'M'),
+                    .arch = n.arch,
+                    .net = &seeded_supernet<Space>,
+                    .channels = n.channels,
+                    .top1 = n.top1});
+  });
   return list;
 }
 

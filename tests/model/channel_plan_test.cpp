@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "../../benchmarks/slimmable.hpp"
 #include "support/sentence.hpp"
 #include <cmath>
 #include <fstream>
@@ -19,21 +20,6 @@ using namespace dynofa;
 using support::sentence;
 
 namespace {
-
-using wide_mobilenet_v2 = search_space<mobilenet_v2, width<1.5>, resolution<224>>;
-using wide_mnasnet = search_space<mnasnet, width<1.5>, resolution<224>>;
-using slimmable =
-    search_space<mobilenet_v2, resolution<128, 160, 192, 224>, one_width<0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0>>;
-using mutual =
-    search_space<mobilenet_v2, resolution<128, 160, 192, 224>, one_width<0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0>>;
-
-arch of_width(const space_description& space, decimal width, int r) {
-  arch a = largest(space);
-  for (std::size_t i = 0; i < space.widths.size(); ++i)
-    if (space.widths[i] == width) a.w = {static_cast<std::uint8_t>(i)};
-  a.r = static_cast<std::uint16_t>(r);
-  return a;
-}
 
 /// A small one: channels differ from block to block.
 using small_space = search_space<mobilenet_v2, width<0.5>, classes<10>, resolution<32>>;
@@ -63,35 +49,28 @@ space_description described(const space_description& space, const plan& p, arch&
 TEST_CASE("MACs of the published slimmable networks") {
   const auto data = nlohmann::json::parse(std::ifstream(DYNOFA_SOURCE_DIR "/benchmarks/slimmable.json"));
   int by_channels = 0, by_width = 0;
-  for (const auto& one : data.at("networks")) {
-    const std::string system = one.at("system");
-    const int r = one.at("resolution");
-    const double published = one.at("mmacs");
-    CAPTURE(one.dump());
-    if (one.contains("channels")) {
-      const bool mnas = one.at("network") == "mnasnet";
-      const space_description& space = mnas ? wide_mnasnet::description : wide_mobilenet_v2::description;
-      const plan p = make_channel_plan(space, one.at("channels").get<std::vector<int>>(), r);
-      CHECK(std::abs(double(p.macs()) / 1e6 - published) < 0.5);
+  bench::for_each_slimmable(data.at("networks"), [&]<class Space>(const bench::slimmable_network& one) {
+    CAPTURE(one.system);
+    CAPTURE(one.mmacs);
+    if (!one.channels.empty()) {
+      const plan p = make_channel_plan(Space::description, one.channels, one.arch.r);
+      CHECK(std::abs(double(p.macs()) / 1e6 - one.mmacs) < 0.5);
       ++by_channels;
-      continue;
+      return;
     }
-    const decimal width = decimal::exactly(one.at("width").get<double>()).value();
-    const bool is_mutual = system == "MutualNet" || width == decimal(0.75);
-    const space_description& space = is_mutual ? mutual::description : slimmable::description;
-    REQUIRE(space.widths.contains(width));
-    const double ours = double(make_plan(space, of_width(space, width, r)).macs()) / 1e6;
+    const double ours = double(make_plan(Space::description, one.arch).macs()) / 1e6;
     // These papers cut the decimals off as often as they round.
-    CHECK(ours - published > -0.5);
-    CHECK(ours - published < 1);
+    CHECK(ours - one.mmacs > -0.5);
+    CHECK(ours - one.mmacs < 1);
     ++by_width;
-  }
+  });
   CHECK(by_channels == 6);
   CHECK(by_width == 15 + 8 + 4);
 }
 
 TEST_CASE("one width narrows all but the last convolution") {
-  const plan p = make_plan(slimmable::description, of_width(slimmable::description, 0.35, 224));
+  const space_description& space = bench::width_by_tenths::description;
+  const plan p = make_plan(space, bench::arch_of_width(space, 0.35, 224));
   CHECK(p.blocks[0].out_channels == 16); // 11.2: 8 would be more than 10 % below
   CHECK(p.blocks[1].out_channels == 8);
   CHECK(p.blocks[2].mid_channels == 48);

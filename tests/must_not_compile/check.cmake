@@ -23,12 +23,7 @@ foreach(folder IN LISTS INCLUDES)
   list(APPEND command -isystem ${folder})
 endforeach()
 
-if(BAD_ONLY)
-  set(good -M) # names what it includes
-else()
-  set(good -MD)
-endif()
-execute_process(COMMAND ${command} ${good} -MF ${STAMP}.d ${CASE} RESULT_VARIABLE failed ERROR_VARIABLE messages OUTPUT_QUIET)
+execute_process(COMMAND ${command} -MD -MF ${STAMP}.d ${CASE} RESULT_VARIABLE failed ERROR_VARIABLE messages OUTPUT_QUIET)
 if(failed)
   message(FATAL_ERROR "the good branch does not compile:\n${messages}")
 endif()

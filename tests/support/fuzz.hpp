@@ -5,7 +5,6 @@
 
 #include <doctest/doctest.h>
 
-#include "support/sanitized.hpp"
 #include "support/torch_writer.hpp"
 #include <algorithm>
 #include <chrono>
@@ -30,10 +29,8 @@ inline std::uint64_t setting(const char* name, std::uint64_t usual) {
   return *number;
 }
 
-/// How many altered inputs a reader gets, half of `usual` in a sanitizer's build; under the label `long` a million.
-inline std::size_t mutations(std::size_t usual) {
-  return setting("DYNOFA_FUZZ_MUTATIONS", dynofa_test::unless_sanitized(usual, usual / 2));
-}
+/// How many altered inputs a reader gets; under the label `long` a million.
+inline std::size_t mutations(std::size_t usual) { return setting("DYNOFA_FUZZ_MUTATIONS", usual); }
 /// Another one for every DYNOFA_FUZZ_SEED.
 inline std::uint64_t seed(std::uint64_t usual) { return usual + (setting("DYNOFA_FUZZ_SEED", 0) << 8); }
 

@@ -7,7 +7,6 @@
 #include <doctest/doctest.h>
 
 #include "backends/cuda/emulated_level.hpp"
-#include "support/sanitized.hpp"
 #include "support/tiny_space.hpp"
 #include <algorithm>
 #include <array>
@@ -128,8 +127,7 @@ TEST_CASE("convolutions of every shape: odd sizes, strides, channels that fill n
   const auto kernel = [](int n) { return convolution_kernels[std::size_t(n) % std::size(convolution_kernels)]; };
   int n = 0;
   for (const shape_case& c : cases) {
-    for (int i = 0; i < unless_sanitized(2, 1); ++i, ++n)
-      compare_shape(c, kernel(n), 2 + n % 3, 1 + n % 4, precision::fp16);
+    for (int i = 0; i < 2; ++i, ++n) compare_shape(c, kernel(n), 2 + n % 3, 1 + n % 4, precision::fp16);
     compare_shape(c, kernel(n), 2 + n / 2 % 3, 1 + n % 3, precision::fp32);
   }
 }
@@ -139,7 +137,6 @@ TEST_CASE("ResNet-50D: dense convolutions, bottlenecks and pooling, in batches a
   random_stream random(5, "archs");
   for (const auto& [batch, r, multiprocessors] : {std::tuple{1, 40, 16}, std::tuple{2, 33, 4}, std::tuple{1, 25, 132}})
     for (const precision values : {precision::fp32, precision::fp16}) {
-      if (unless_sanitized(false, (values == precision::fp32) == (batch == 1))) continue;
       arch a = random_arch(net->space, random);
       a.d[0] = net->space.stages[0].depths.max(); // with the residual convolution
       a.r = static_cast<std::uint16_t>(r);
@@ -178,12 +175,10 @@ TEST_CASE("named maps lie where a whole run left them, of every block before the
 }
 
 TEST_CASE("the suite's bottlenecks, down to a single pixel") {
-  int n = 0;
   for (const auto& network : conformance::suite::of_bottlenecks(std::array{13, 8}).networks)
     for (const precision values : {precision::fp32, precision::fp16})
-      if (unless_sanitized(0, n++ % 3) == 0)
-        compare(std::make_shared<const supernet>(random_supernet(network.of.space, 3)), network.of, values,
-                {96 * 1024, 16}, nullptr);
+      compare(std::make_shared<const supernet>(random_supernet(network.of.space, 3)), network.of, values,
+              {96 * 1024, 16}, nullptr);
 }
 
 TEST_CASE("a NaN stays NaN through bottlenecks and pooling, and shows in the logits of its image alone") {

@@ -166,7 +166,7 @@ struct cuda {
     const block& named = level.plan.blocks.at(b);
     const auto channels = static_cast<std::size_t>(named.out_channels);
     const bool half = open->values == cuda_detail::precision::fp16;
-    return {.data = schedule_of(level, space).map_of(b) +
+    return {.data = arena(space) + space.layout.maps + cuda_detail::map_offset(level.plan, b, open->values) +
                     n * static_cast<std::size_t>(named.out_values()) * cuda_detail::value_bytes(open->values),
             .type = half ? feature_map::element::f16 : feature_map::element::f32,
             .on_device = true,

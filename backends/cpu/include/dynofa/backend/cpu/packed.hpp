@@ -60,10 +60,13 @@ struct packed_supernet {
                                                  : number_format::fp32}
       , half{format != number_format::fp32}
       , source_{net.fingerprint()} {
-    lay_out(net);                 // once to count …
+    std::vector<bool> in_tiles(layout.units.size());
+    for (const block& b : make_plan(space, largest(space)).blocks)
+      in_tiles[static_cast<std::size_t>(b.unit)] = winograd::suits(b);
+    lay_out(net, in_tiles);       // once to count …
     data = aligned_bytes{cursor}; // … and once to write
     writing = true;
-    lay_out(net);
+    lay_out(net, in_tiles);
   }
 
 private:
@@ -117,9 +120,6 @@ private:
     return p;
   }
 
-  /// As many values per row, 3×3 taps to an input, when they have been transformed.
-  static int of_taps(int columns) { return columns / winograd::taps * winograd::positions; }
-
   /// The same of [out][in][taps], tap by tap.
   panels pack_convolution(const std::vector<float>& from, const weight_extent& use, int depth, int taps) {
     const int inputs = use.columns / taps;
@@ -131,11 +131,11 @@ private:
     return p;
   }
 
-  void lay_out(const supernet& net) {
+  /// `in_tiles`: units that may be worked out by Winograd's tiles at the largest resolution.
+  void lay_out(const supernet& net, const std::vector<bool>& in_tiles) {
     cursor = 0;
     arrays.resize(net.weights.size());
     transformed.resize(net.weights.size());
-    const std::vector<bool> suited = winograd::suited_units(space, layout.units);
     for (std::size_t i = 0; i < arrays.size(); ++i) {
       const weight_array& w = layout.weights[i];
       const weight_extent& use = part.weights[i];
@@ -144,12 +144,14 @@ private:
       const int depth = sums_inputs ? (use.columns + 3) / 4 * 4 : use.columns; // the kernels' step
       if (w.shape.size() == 4) {
         arrays[i] = pack_convolution(net.weights[i], use, depth, static_cast<int>(w.shape[2] * w.shape[3]));
-        if (suited[static_cast<std::size_t>(w.unit)])
-          transformed[i] = pack_convolution(writing ? winograd::transformed(net.weights[i]) : std::vector<float>{},
-                                            {use.rows, of_taps(use.columns), of_taps(use.pitch)}, of_taps(depth),
-                                            winograd::positions);
-      } else
+        if (!in_tiles[static_cast<std::size_t>(w.unit)]) continue;
+        const int columns = use.columns / winograd::taps * winograd::positions;
+        const auto tiles =
+            writing ? winograd::transformed(detail::prefix_of(net.weights[i], use)) : std::vector<float>{};
+        transformed[i] = pack_convolution(tiles, {use.rows, columns, columns}, columns, winograd::positions);
+      } else {
         arrays[i] = pack(net.weights[i], use, depth, format_of(w));
+      }
     }
   }
 };

@@ -1,9 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu/kernel_table.hpp"
 #include "dynofa/core/block.hpp"
-#include "dynofa/space/description.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -20,21 +18,9 @@ inline constexpr int taps = 9;
 /// Maps so small that the transformed weights, 16/9 as many, take longer to come from memory than is saved.
 inline constexpr int least_size = 10;
 
-/// Whether a dense convolution of outputs of this size is worked out this way.
-constexpr bool suits(const block& b, int out_size) {
-  return b.has_dense() && b.kernel == 3 && b.stride == 1 && out_size >= least_size;
-}
-constexpr bool suits(const block& b) { return suits(b, b.out_size); }
-
-/// The same of every unit of a space, at its largest resolution.
-inline std::vector<bool> suited_units(const space_description& space, const std::vector<block>& units) {
-  std::vector<bool> suited;
-  int size = space.resolutions.max();
-  for (const block& unit : units) {
-    size = (size + unit.stride - 1) / unit.stride;
-    suited.push_back(suits(unit, size));
-  }
-  return suited;
+/// Whether a block's dense convolution is worked out this way.
+constexpr bool suits(const block& b) {
+  return b.has_dense() && b.kernel == 3 && b.stride == 1 && b.out_size >= least_size;
 }
 
 /// weights [convolution][3][3] → [convolution][4][4]: G g Gᵀ.
@@ -58,7 +44,7 @@ inline std::vector<float> transformed(const std::vector<float>& weights) {
   return result;
 }
 
-/// Tiles across an image, and how many rows of them `rows` of outputs are.
+/// Tiles across so many columns of outputs, or down so many rows.
 constexpr int tiles_of(int outputs) { return (outputs + 1) / 2; }
 
 /// Where the transformed tiles of a band lie: [position][channel blocks][tile][16], positions `step` floats apart.
