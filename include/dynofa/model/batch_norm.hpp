@@ -2,6 +2,7 @@
 #include "dynofa/core/error.hpp"
 #include "dynofa/core/finite.hpp"
 #include "dynofa/model/plan.hpp"
+#include "dynofa/model/ranges.hpp"
 #include "dynofa/model/supernet.hpp"
 
 #include <algorithm>
@@ -13,15 +14,19 @@
 namespace dynofa {
 
 /// Running mean and (biased) variance of every batch norm of one architecture, concatenated in the order of
-/// `plan::norms`: 10 456 … 25 416 channels for w = 1.2. Good for one architecture at one resolution.
+/// `plan::norms`: 10 456 … 25 416 channels for w = 1.2. Good for one architecture at one resolution. With them the
+/// ranges of its activations, where int8 was prepared.
 struct bn_statistics {
   std::vector<float> mean, var;
+  activation_ranges ranges = {};
   friend bool operator==(const bn_statistics&, const bn_statistics&) = default;
 };
 
-/// What a kernel's epilogue applies after a convolution: y = x · scale + shift, per channel, in the same order.
+/// What a kernel's epilogue applies after a convolution: y = x · scale + shift, per channel, in the same order. And the
+/// ranges by which int8 levels make bytes of what comes out.
 struct scale_shift {
   std::vector<float> scale, shift;
+  activation_ranges ranges = {};
 };
 
 /// The super-network's own running statistics, cut to the architecture. Right for the largest sub-network, wrong for
@@ -61,12 +66,14 @@ inline std::string norm_channel(const plan& p, std::size_t at) {
 }
 
 /// Throws errc::mismatch unless `s` has the length that `p` needs, errc::bad_file, with norm and channel, unless
-/// everything in it is finite and no variance is negative. `where` says whose they are.
+/// everything in it is finite and no variance is negative; for ranges what `check_ranges` throws. `where` says whose
+/// they are.
 inline void check_statistics(const plan& p, const bn_statistics& s, std::string_view where = "batch-norm statistics") {
   const auto wanted = static_cast<std::size_t>(p.norm_values());
   if (s.mean.size() != wanted || s.var.size() != wanted)
     throw error(errc::mismatch, where, text(wanted, " channels for ", p.arch),
                 text(s.mean.size(), " means and ", s.var.size(), " variances"));
+  check_ranges(p, s.ranges, where);
   if (are_sound(s)) return;
   for (std::size_t i = 0; i < wanted; ++i)
     if (!std::isfinite(s.mean[i]) || !std::isfinite(s.var[i]) || s.var[i] < 0)
@@ -91,6 +98,7 @@ inline void check_bind(const char* where, const space_description& packed, const
 inline scale_shift fold(const supernet& net, const plan& p, const bn_statistics& s) {
   check_statistics(p, s);
   scale_shift f;
+  f.ranges = s.ranges;
   f.scale.reserve(s.mean.size());
   f.shift.reserve(s.mean.size());
   std::size_t at = 0;
