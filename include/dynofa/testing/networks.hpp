@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/backend/reference.hpp"
+#include "dynofa/backend/reference_int8.hpp"
 #include "dynofa/core/random.hpp"
 #include "dynofa/model/random_supernet.hpp"
 
@@ -97,6 +98,53 @@ inline double difference(std::span<const float> got, std::span<const float> want
 /// Scales and shifts from the checkpoint's own statistics, which differ from channel to channel.
 inline scale_shift norms_of(const supernet& net, const plan& p) { return fold(net, p, stored_statistics(net, p)); }
 
+/// The lowest and highest value of everything that an int8 level keeps as bytes, of one image.
+inline activation_ranges ranges_of(const supernet& net, const plan& p, const scale_shift& norms,
+                                   std::span<const float> image) {
+  namespace plain = backend::plain;
+  using backend::image_tensor;
+  const backend::reference judge;
+  auto net_ptr = std::make_shared<const supernet>(net);
+  auto level = judge.bind(judge.pack(net_ptr), p, norms);
+  level.plan.batch = 1;
+  auto space = judge.make_workspace(std::span(&level.plan, 1));
+  activation_ranges ranges;
+  const auto see = [&](const image_tensor& x, bool per_channel) {
+    const std::size_t channels = per_channel ? x.shape(2) : 1, at = ranges.low.size();
+    ranges.low.resize(at + channels), ranges.high.resize(at + channels);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      float &low = ranges.low[at + i % channels], &high = ranges.high[at + i % channels];
+      low = std::min(low, x.data()[i]), high = std::max(high, x.data()[i]);
+    }
+  };
+  std::vector<float> in(image.begin(), image.begin() + static_cast<std::ptrdiff_t>(p.blocks[0].in_values()));
+  for (std::size_t i = 0; i < p.blocks.size(); ++i) {
+    const block& b = p.blocks[i];
+    image_tensor x =
+        image_tensor::from_shape({std::size_t(b.in_size), std::size_t(b.in_size), std::size_t(b.in_channels)});
+    std::copy(in.begin(), in.end(), x.begin());
+    const auto normalise = [&](int n) {
+      const auto& of = p.norms[static_cast<std::size_t>(p.first_norm(i) + n)];
+      const auto first = static_cast<std::size_t>(of.offset), count = static_cast<std::size_t>(of.channels);
+      plain::normalise(x, std::span(norms.scale).subspan(first, count), std::span(norms.shift).subspan(first, count),
+                       b.act);
+    };
+    if (b.kind == block_kind::inverted_residual || b.kind == block_kind::final_expand) see(x, false);
+    if (b.kind == block_kind::inverted_residual) {
+      x = plain::pointwise(x, net, b, weight_role::expand);
+      normalise(0), see(x, true);
+      x = plain::depthwise(x, net.array(b, weight_role::depthwise), b.kernel, b.stride);
+      normalise(1);
+      if (b.se_channels > 0) see(x, true), plain::squeeze_excite(x, net, b);
+      see(x, false);
+    }
+    std::vector<float> out(static_cast<std::size_t>(b.out_values()));
+    judge.run_block(level, space, i, in, out);
+    in = std::move(out);
+  }
+  return ranges;
+}
+
 /// A sub-network, and what the reference makes of it: judged once, however many backends are compared.
 struct truth {
   plan of;
@@ -104,9 +152,17 @@ struct truth {
   std::vector<std::vector<float>> tensors; ///< the images, then every block's output
 
   truth(const supernet_ptr& net, const plan& p)
+      : truth{net, p, norms_of(*net, p), backend::reference{}} {}
+  /// As an int8 level, by the integer rule.
+  static truth in_bytes(const supernet_ptr& net, const plan& p) {
+    scale_shift norms = norms_of(*net, p);
+    norms.ranges = ranges_of(*net, p, norms, normals(static_cast<std::size_t>(p.blocks[0].in_values()), 7));
+    return {net, p, std::move(norms), backend::reference_int8{}};
+  }
+  template <class Judge>
+  truth(const supernet_ptr& net, const plan& p, scale_shift given, const Judge& judge)
       : of{p}
-      , norms{norms_of(*net, p)} {
-    const backend::reference judge;
+      , norms{std::move(given)} {
     auto level = judge.bind(judge.pack(net), p, norms);
     auto space = judge.make_workspace(std::span(&p, 1));
     const auto batch = static_cast<std::size_t>(p.batch);

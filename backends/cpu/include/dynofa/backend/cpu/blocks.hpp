@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/backend/cpu/bottleneck.hpp"
+#include "dynofa/backend/cpu/byte_residual.hpp"
 #include "dynofa/backend/cpu/front.hpp"
 #include "dynofa/backend/cpu/head.hpp"
 #include "dynofa/backend/cpu/image_run.hpp"
@@ -21,6 +22,12 @@ public:
   /// `in`: interleaved float pixels for the stem, float vectors for feature mix and classifier, else blocked Values.
   /// `out`: float vectors from final expand on, else blocked Values.
   void run(const step& s, const void* in, void* out) const {
+    if constexpr (std::is_same_v<Value, float>)
+      if (s.bytes) {
+        const byte_residual in_bytes{*this};
+        return s.b.kind == block_kind::final_expand ? in_bytes.final_expand(s, floats(in), floats(out))
+                                                    : in_bytes.run(s, floats(in), floats(out));
+      }
     switch (s.b.kind) {
     case block_kind::stem: return stem(s, floats(in), values(out));
     case block_kind::separable:
@@ -47,6 +54,8 @@ public:
 
   /// The first three blocks as one, image → output of the third.
   void run_front(const step& stem, const step& separable, const step& third, const float* image, void* out) const {
+    if constexpr (std::is_same_v<Value, float>)
+      if (third.bytes) return byte_residual{*this}.run_front(stem, separable, third, image, floats(out));
     inverted_residual<Value, Weight>{*this}.run_front(stem, separable, third, image, values(out));
   }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/backend/cpu/byte_level.hpp"
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/tiling.hpp"
 #include "dynofa/backend/cpu/workspace.hpp"
@@ -29,9 +30,11 @@ struct step {
   const void *se_reduce, *se_expand;
   std::size_t se_reduce_panel, se_expand_panel;
   const float *se_reduce_bias, *se_expand_bias, *output_bias;
+  const float *se_reduce_steps, *se_expand_steps, *project_steps; ///< of weights in bytes, else null
   const float *scale[4], *shift[4];
-  std::size_t map;       ///< of a named map: where it starts in the maps of one image, in floats
-  const void* following; ///< the weights that the next step reads first, or null
+  std::size_t map;        ///< of a named map: where it starts in the maps of one image, in floats
+  const byte_step* bytes; ///< of an int8 level's blocks that multiply bytes, else null
+  const void* following;  ///< the weights that the next step reads first, or null
 };
 
 constexpr epilogue epilogue_of(activation a) {
@@ -50,12 +53,13 @@ struct bound_level {
   std::shared_ptr<const packed_supernet> weights;
   aligned_bytes norms; ///< per batch norm: scale, shift; zeros in the padding keep padded channels at zero
   std::vector<step> steps;
+  byte_level in_bytes;           ///< of an int8 level
   bool fused_front = false;      ///< the first three blocks run as one
   std::size_t after_pooling = 0; ///< the first step that works on vectors
   std::size_t map_floats = 0;    ///< of all named maps of one image
 
   std::size_t bytes() const {
-    return norms.size() + steps.size() * sizeof(step) + plan.blocks.size() * sizeof(block) +
+    return norms.size() + in_bytes.bytes() + steps.size() * sizeof(step) + plan.blocks.size() * sizeof(block) +
            plan.norms.size() * sizeof(plan::norm) + plan.first_norms.size() * sizeof(std::int32_t) + sizeof(*this);
   }
 
@@ -75,15 +79,23 @@ struct bound_level {
           (weights->format == number_format::bf16 && b.project_act != activation::identity))
         throw error(errc::unsupported, "cpu backend bind", "activations that its stores compute",
                     text("another in unit ", b.unit));
-      if (weights->format == number_format::bf16 && b.has_dense())
-        throw error(errc::unsupported, "cpu backend bind", "fp32 or fp16 weights for k×k convolutions", "bf16");
+      if ((weights->format == number_format::bf16 || weights->format == number_format::int8) && b.has_dense())
+        throw error(errc::unsupported, "cpu backend bind", "fp32 or fp16 weights for k×k convolutions",
+                    weights->format == number_format::bf16 ? "bf16" : "int8");
     }
+    if (weights->format == number_format::int8) in_bytes = byte_binding::of(*weights, plan, affine, c);
     std::size_t total = 0;
-    for (const auto& n : plan.norms) total += 2 * static_cast<std::size_t>(padded(n.channels));
+    for (std::size_t i = 0; i < plan.blocks.size(); ++i)
+      for (int n = 0; !is_in_bytes(i) && n < plan.blocks[i].norm_count(); ++n)
+        total += 2 * static_cast<std::size_t>(padded(plan.blocks[i].norm_channels(n)));
     norms = aligned_bytes{total * sizeof(float)};
     float* at = norms.as<float>();
     for (std::size_t i = 0; i < plan.blocks.size(); ++i) {
       step& s = steps.emplace_back(make_step(plan.blocks[i], c));
+      if (is_in_bytes(i)) {
+        s.bytes = &in_bytes.steps[i];
+        continue;
+      }
       for (int n = 0; n < s.b.norm_count(); ++n) {
         const auto& norm = plan.norms[static_cast<std::size_t>(plan.first_norm(i) + n)];
         for (const auto& [values, to] :
@@ -98,11 +110,15 @@ struct bound_level {
       steps[i].following = steps[i + 1].expand ? steps[i + 1].expand : steps[i + 1].project;
     for (step& s : steps)
       if (s.b.output > 0) s.map = map_floats, map_floats += arena_sizes::map_of(s.b);
-    fused_front = front_is_fused(plan, c);
+    fused_front = front_is_fused(plan, c) && (!steps[2].bytes || steps[2].bytes->tiles.banded);
     after_pooling = plan.pooling_block() + 1;
   }
 
 private:
+  bool is_in_bytes(std::size_t block) const {
+    return block < in_bytes.steps.size() && in_bytes.steps[block].output.scale;
+  }
+
   step make_step(const block& b, const caches& c) const {
     step s{};
     s.b = b;
@@ -116,18 +132,19 @@ private:
     for (const weight_array& array : w.layout.weights_of(b.unit)) {
       const packed_supernet::panels& p = w.arrays[w.layout.index_of(array)];
       const float* const data = w.floats(p);
+      const float* const steps_of = w.steps(p);
       switch (array.role()) {
       case weight_role::expand: s.expand = data, s.expand_panel = p.step; break;
       case weight_role::depthwise:
         if (array.kernel == b.kernel) s.depthwise = data;
         break;
-      case weight_role::se_reduce: s.se_reduce = data, s.se_reduce_panel = p.step; break;
+      case weight_role::se_reduce: s.se_reduce = data, s.se_reduce_panel = p.step, s.se_reduce_steps = steps_of; break;
       case weight_role::se_reduce_bias: s.se_reduce_bias = data; break;
-      case weight_role::se_expand: s.se_expand = data, s.se_expand_panel = p.step; break;
+      case weight_role::se_expand: s.se_expand = data, s.se_expand_panel = p.step, s.se_expand_steps = steps_of; break;
       case weight_role::se_expand_bias: s.se_expand_bias = data; break;
       case weight_role::output:
         if (b.kind != block_kind::convolution) {
-          s.project = data, s.project_panel = p.step;
+          s.project = data, s.project_panel = p.step, s.project_steps = steps_of;
           break;
         }
         [[fallthrough]];

@@ -103,14 +103,14 @@ void run_block_by(const Runner& runner, const bound_level& level, arena& space, 
 }
 
 inline number_format number_format_of(const std::string& name) {
-  constexpr const char* names[] = {"fp32", "fp16", "lossless", "bf16"}; // in the order of the enumeration
+  constexpr const char* names[] = {"fp32", "fp16", "lossless", "bf16", "int8"}; // in the order of the enumeration
   const auto* const found = std::find(std::begin(names), std::end(names), name);
   if (found == std::end(names))
-    throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless or bf16", name);
+    throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless, bf16 or int8", name);
   return static_cast<number_format>(found - std::begin(names));
 }
 inline const char* format_suffix(number_format f) {
-  constexpr const char* suffixes[] = {"", " fp16 weights", " lossless weights", " bf16"};
+  constexpr const char* suffixes[] = {"", " fp16 weights", " lossless weights", " bf16", " int8"};
   return suffixes[static_cast<int>(f)];
 }
 

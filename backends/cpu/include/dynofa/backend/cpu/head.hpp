@@ -72,7 +72,7 @@ public:
   /// in [K] → out [C]
   void product(const step& s, const float* in, float* out) const {
     execution_.parallel([&](int thread) {
-      matvec(in, s.b.in_channels, s.project, s.project_panel, s.output_bias, out,
+      matvec(in, s.b.in_channels, s.project, s.project_panel, s.project_steps, s.output_bias, out,
              share::of(s.out_blocks, thread, execution_.threads()), s.act);
     });
   }
@@ -91,8 +91,10 @@ public:
       , images_{static_cast<std::size_t>(l.plan.batch)}
       , first_{l.after_pooling} {}
 
-  /// Batches that the workspace was not made for stay with one image at a time.
-  bool serves() const { return images_ > 1 && images_ <= arena_.sizes.batch; }
+  /// Batches that the workspace was not made for stay with one image at a time, and weights in bytes too.
+  bool serves() const {
+    return images_ > 1 && images_ <= arena_.sizes.batch && level_.weights->format != number_format::int8;
+  }
   std::size_t steps() const { return level_.steps.size() - first_; }
 
   /// The pooled vector of image n.

@@ -4,6 +4,7 @@
 #include "dynofa/backend/cpu/workspace.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 // What the blocks of an image have in common.
@@ -74,14 +75,18 @@ protected:
     do_it(stored);
   }
 
-  /// Panels `of` of out [C] = weights × in [k] + bias, which may be null; the weights are halves if the level's are.
-  void matvec(const float* in, int k, const void* weights, std::size_t panel, const float* bias, float* out, share of,
-              epilogue act) const {
+  /// Panels `of` of out [C] = weights × in [k] + bias, which may be null. The weights are halves if the level's are,
+  /// and bytes if there are `steps`.
+  void matvec(const float* in, int k, const void* weights, std::size_t panel, const float* steps, const float* bias,
+              float* out, share of, epilogue act) const {
     const bool half = level_.weights->half;
-    const std::size_t start = static_cast<std::size_t>(of.begin) * panel * (half ? sizeof(float16) : sizeof(float));
-    (half ? kernels_.matvec_half
-          : kernels_.matvec)({in, k, static_cast<const std::byte*>(weights) + start, panel,
-                              bias ? bias + at(of.begin) : nullptr, out + at(of.begin), of.end - of.begin, act});
+    const std::size_t size = steps ? sizeof(std::int8_t) : half ? sizeof(float16) : sizeof(float);
+    const std::size_t start = static_cast<std::size_t>(of.begin) * panel * size;
+    (steps  ? kernels_.matvec_bytes
+     : half ? kernels_.matvec_half
+            : kernels_.matvec)({in, k, static_cast<const std::byte*>(weights) + start, panel,
+                                bias ? bias + at(of.begin) : nullptr, out + at(of.begin), of.end - of.begin, act,
+                                steps ? steps + at(of.begin) : nullptr});
   }
 
   const execution& execution_;

@@ -271,12 +271,12 @@ private:
     for (const arena::per_thread& t : arena_.own)
       for (std::size_t c = 0; c < channels; ++c) arena_.pooled[c] += t.sums[c] * per_pixel;
     execution_.parallel([&](int thread) {
-      matvec(arena_.pooled, s.b.mid_channels, s.se_reduce, s.se_reduce_panel, s.se_reduce_bias, arena_.hidden,
+      matvec(arena_.pooled, s.b.mid_channels, s.se_reduce, s.se_reduce_panel, nullptr, s.se_reduce_bias, arena_.hidden,
              share::of(blocks_of(s.b.se_channels), thread, threads), s.se_act);
     });
     execution_.parallel([&](int thread) {
       const share p = share::of(s.mid_blocks, thread, threads);
-      matvec(arena_.hidden, s.b.se_channels, s.se_expand, s.se_expand_panel, s.se_expand_bias, arena_.gate, p,
+      matvec(arena_.hidden, s.b.se_channels, s.se_expand, s.se_expand_panel, nullptr, s.se_expand_bias, arena_.gate, p,
              s.se_gate);
       if (!gates_weights(s))
         for (int c = p.begin; c < p.end; ++c)

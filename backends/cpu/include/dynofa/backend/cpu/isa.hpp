@@ -8,6 +8,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 // A program of many units may compile the kernels once: cpu.cpp is one of them, and the others define
@@ -16,7 +19,9 @@
 #include "dynofa/backend/cpu/isa_avx2.hpp"
 #include "dynofa/backend/cpu/isa_avx512.hpp"
 #include "dynofa/backend/cpu/isa_avx512_bf16.hpp"
+#include "dynofa/backend/cpu/isa_avx512_vnni.hpp"
 #include "dynofa/backend/cpu/isa_neon.hpp"
+#include "dynofa/backend/cpu/isa_neon_dot.hpp"
 #include "dynofa/backend/cpu/isa_portable.hpp"
 #endif
 #ifndef DYNOFA_CPU_KERNELS_HERE
@@ -33,7 +38,8 @@ struct isa {
 /// What a processor, and its operating system, lets a program use; on x86-64 only.
 struct processor_features {
   bool avx2 = false, fma = false, f16c = false;
-  bool avx512f = false, avx512bw = false, avx512vl = false, avx512dq = false, avx512bf16 = false;
+  bool avx512f = false, avx512bw = false, avx512vl = false, avx512dq = false, avx512bf16 = false, avx512vnni = false;
+  bool dot_products = false; ///< of AArch64
 };
 
 inline processor_features query_features() {
@@ -43,9 +49,11 @@ inline processor_features query_features() {
   f.avx2 = __builtin_cpu_supports("avx2"), f.fma = __builtin_cpu_supports("fma");
   f.avx512f = __builtin_cpu_supports("avx512f"), f.avx512bw = __builtin_cpu_supports("avx512bw");
   f.avx512vl = __builtin_cpu_supports("avx512vl"), f.avx512dq = __builtin_cpu_supports("avx512dq");
-  f.avx512bf16 = __builtin_cpu_supports("avx512bf16");
+  f.avx512bf16 = __builtin_cpu_supports("avx512bf16"), f.avx512vnni = __builtin_cpu_supports("avx512vnni");
   unsigned a = 0, b = 0, c = 0, d = 0; // clang 14 does not know "f16c"
   f.f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+#elif defined(__aarch64__) && defined(__linux__)
+  f.dot_products = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #endif
   return f;
 }
@@ -61,12 +69,19 @@ DYNOFA_CPU_KERNELS_HERE std::vector<isa> isas_of([[maybe_unused]] const processo
 #if defined(__x86_64__)
   const bool avx2_too = f.avx2 && f.fma && f.f16c;
   if (avx2_too && f.avx512f && f.avx512bw && f.avx512vl && f.avx512dq) {
-    if (f.avx512bf16) found.push_back({"avx512", &avx512_bf16::kernels});
+    static constexpr kernel_table bytes = avx512_vnni::with_bytes(avx512::kernels),
+                                  bytes_and_bf16 = avx512_vnni::with_bytes(avx512_bf16::kernels);
+    if (f.avx512bf16)
+      found.push_back({"avx512", f.avx512vnni ? &bytes_and_bf16 : &avx512_bf16::kernels});
+    else if (f.avx512vnni)
+      found.push_back({"avx512", &bytes});
     found.push_back({found.empty() ? "avx512" : "avx512f", &avx512::kernels});
   }
   if (avx2_too) found.push_back({"avx2", &avx2::kernels});
 #elif defined(__aarch64__)
-  found.push_back({"neon", &neon::kernels});
+  static constexpr kernel_table with_dot_products = neon_dot::with_bytes(neon::kernels);
+  if (f.dot_products) found.push_back({"neon", &with_dot_products});
+  found.push_back({found.empty() ? "neon" : "neonv8", &neon::kernels});
 #endif
   found.push_back({"portable", &portable::kernels});
   return found;

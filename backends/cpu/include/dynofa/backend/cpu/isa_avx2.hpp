@@ -41,6 +41,44 @@ inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
+using ints = std::int32_t __attribute__((vector_size(32)));
+inline constexpr int input_offset = 0;
+inline constexpr int byte_quads = 1; // 4 × 2 sums
+inline constexpr int depthwise_quads = 1;
+/// Pairs of 16-bit products: see avx512.
+inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
+  const __m256i a = (__m256i)u, b = (__m256i)w;
+  const __m256i even =
+      _mm256_madd_epi16(_mm256_and_si256(a, _mm256_set1_epi16(255)), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
+  sum += (ints)even + (ints)_mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
+}
+/// Four registers of codes as floats → in each 128-bit lane four channels of four pixels, [pixel][channel].
+inline __attribute__((always_inline)) __m256i rounded_codes(const vec* r) {
+  const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(r[0]), _mm256_cvtps_epi32(r[1]));
+  const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(r[2]), _mm256_cvtps_epi32(r[3]));
+  return _mm256_packus_epi16(low, high);
+}
+inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {
+  const __m256i turn = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_shuffle_epi8(rounded_codes(r), turn));
+}
+/// Pixels are 16 bytes apart; these are eight channels of each.
+inline __attribute__((always_inline)) void store_pixels(std::uint8_t* to, const vec* r, int count) {
+  const __m256i turn = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i pixels = _mm256_permutevar8x32_epi32(rounded_codes(r), turn);
+  const __m128i low = _mm256_castsi256_si128(pixels), high = _mm256_extracti128_si256(pixels, 1);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), low);
+  if (count > 1) _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 16), _mm_unpackhi_epi64(low, low));
+  if (count > 2) _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 32), high);
+  if (count > 3) _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 48), _mm_unpackhi_epi64(high, high));
+}
+inline __attribute__((always_inline)) vec load_signed(const std::int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline __attribute__((always_inline)) vec load_unsigned(const std::uint8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+
 #include "dynofa/backend/cpu/kernels.inl"
 
 } // namespace dynofa::backend::cpu_detail::avx2

@@ -12,6 +12,7 @@
 #pragma GCC push_options
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" // g++ 12 about its own _mm512_undefined_ps
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")
 #endif
 
@@ -44,6 +45,42 @@ inline __attribute__((always_inline)) vec max(vec a, vec b) { return _mm512_max_
 inline __attribute__((always_inline)) vec min(vec a, vec b) { return _mm512_min_ps(a, b); }
 inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+using ints = std::int32_t __attribute__((vector_size(64)));
+inline constexpr int input_offset = 0;
+inline constexpr int byte_quads = 2; // 8 × 3 sums
+inline constexpr int depthwise_quads = 4;
+/// Without VNNI: pairs of 16-bit products. VPMADDUBSW would overflow, 255 · 127 · 2 > 32767.
+inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
+  const __m512i a = (__m512i)u, b = (__m512i)w;
+  const __m512i even =
+      _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(255)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
+  sum += (ints)even + (ints)_mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8));
+}
+/// Four registers of codes as floats → in each 128-bit lane four channels of four pixels, [pixel][channel].
+inline __attribute__((always_inline)) __m512i rounded_codes(const vec* r) {
+  const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(r[0]), _mm512_cvtps_epi32(r[1]));
+  const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(r[2]), _mm512_cvtps_epi32(r[3]));
+  return _mm512_packus_epi16(low, high);
+}
+inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {
+  const __m512i turn = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  _mm512_storeu_si512(to, _mm512_shuffle_epi8(rounded_codes(r), turn));
+}
+inline __attribute__((always_inline)) void store_pixels(std::uint8_t* to, const vec* r, int count) {
+  const __m512i turn = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i pixels = _mm512_permutexvar_epi32(turn, rounded_codes(r));
+  if (count == 4)
+    _mm512_storeu_si512(to, pixels);
+  else
+    _mm512_mask_storeu_epi32(to, static_cast<__mmask16>((1u << 4 * count) - 1), pixels);
+}
+inline __attribute__((always_inline)) vec load_signed(const std::int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+inline __attribute__((always_inline)) vec load_unsigned(const std::uint8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 
 #include "dynofa/backend/cpu/kernels.inl"

@@ -28,6 +28,46 @@ inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
   return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
 
+using ints = std::int32_t __attribute__((vector_size(16)));
+inline constexpr int input_offset = 128; // products of signed bytes only
+inline constexpr int byte_quads = 1;     // 4 × 4 sums
+inline constexpr int depthwise_quads = 3;
+inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
+  const int8x16_t a = (int8x16_t)((uint8x16_t)u ^ vdupq_n_u8(128)), b = (int8x16_t)w;
+  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));
+  sum += (ints)vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(a, b)));
+}
+/// Four registers of codes as floats → four channels of four pixels, [pixel][channel]. Narrowing cuts off; a NaN
+/// becomes 0.
+inline __attribute__((always_inline)) uint8x16_t rounded_codes(const vec* r) {
+  const uint16x8_t low = vqmovn_high_u32(vqmovn_u32(vcvtnq_u32_f32(r[0])), vcvtnq_u32_f32(r[1]));
+  const uint16x8_t high = vqmovn_high_u32(vqmovn_u32(vcvtnq_u32_f32(r[2])), vcvtnq_u32_f32(r[3]));
+  return vqmovn_high_u16(vqmovn_u16(low), high);
+}
+inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {
+  static constexpr std::uint8_t turn[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+  vst1q_u8(to, vqtbl1q_u8(rounded_codes(r), vld1q_u8(turn)));
+}
+/// Pixels are 16 bytes apart; these are four channels of each.
+inline __attribute__((always_inline)) void store_pixels(std::uint8_t* to, const vec* r, int count) {
+  const uint32x4_t pixels = vreinterpretq_u32_u8(rounded_codes(r));
+  const auto put = [](std::uint8_t* at, std::uint32_t four) { __builtin_memcpy(at, &four, sizeof(four)); };
+  put(to, vgetq_lane_u32(pixels, 0));
+  if (count > 1) put(to + 16, vgetq_lane_u32(pixels, 1));
+  if (count > 2) put(to + 32, vgetq_lane_u32(pixels, 2));
+  if (count > 3) put(to + 48, vgetq_lane_u32(pixels, 3));
+}
+inline __attribute__((always_inline)) vec load_signed(const std::int8_t* p) {
+  std::uint32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))))));
+}
+inline __attribute__((always_inline)) vec load_unsigned(const std::uint8_t* p) {
+  std::uint32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four))))));
+}
+
 #include "dynofa/backend/cpu/kernels.inl"
 
 } // namespace dynofa::backend::cpu_detail::neon

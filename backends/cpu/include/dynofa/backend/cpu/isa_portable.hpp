@@ -6,6 +6,7 @@
 namespace dynofa::backend::cpu_detail::portable {
 
 typedef float vec __attribute__((vector_size(16)));
+typedef std::uint32_t four_words __attribute__((vector_size(16)));
 inline constexpr int lanes = 4;
 // 16 registers on the smallest machine that matters: 3 × 4 sums, the weights as operands from memory and one broadcast
 // input. Without fused multiply-add, 20 % more than 6 × 2.
@@ -27,7 +28,6 @@ inline __attribute__((always_inline)) vec min(vec a, vec b) { return a < b ? a :
 /// float, which would be slow.
 inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
   typedef std::uint16_t four_halves __attribute__((vector_size(8)));
-  typedef std::uint32_t four_words __attribute__((vector_size(16)));
   four_halves h;
   __builtin_memcpy(&h, p, sizeof(h));
   const four_words w = __builtin_convertvector(h, four_words), exponent = w & 0x7c00u;
@@ -37,6 +37,43 @@ inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
   const vec least = {0x1p-14f, 0x1p-14f, 0x1p-14f, 0x1p-14f};
   const four_words fraction = (four_words)((vec)one_up - least);
   return (vec)((subnormal & fraction) | (~subnormal & magnitude) | (w & 0x8000u) << 16);
+}
+
+typedef std::int32_t ints __attribute__((vector_size(16)));
+inline constexpr int input_offset = 0;
+inline constexpr int byte_quads = 1; // 4 × 4 sums
+inline constexpr int depthwise_quads = 1;
+/// Products of a code and a weight, 255 · 127 at most, fit 16 bits.
+inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
+  typedef std::int16_t eight __attribute__((vector_size(16)));
+  typedef std::uint16_t eight_codes __attribute__((vector_size(16)));
+  const ints even = (ints)((eight)((eight_codes)u & 255) * ((eight)((eight_codes)w << 8) >> 8));
+  const ints odd = (ints)((eight)((eight_codes)u >> 8) * ((eight)w >> 8));
+  sum += (even >> 16) + (odd >> 16) + ((ints)((four_words)even << 16) >> 16) + ((ints)((four_words)odd << 16) >> 16);
+}
+/// Codes as floats → codes, in 0 … 255. Adding 1.5 · 2^23 rounds to even.
+inline __attribute__((always_inline)) ints rounded_codes(vec r) {
+  const vec above = r > zero() ? r : zero(); // NaN becomes 0
+  return (ints)(min(above, broadcast(255.f)) + broadcast(12582912.f)) & 255;
+}
+inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {
+  const ints codes = rounded_codes(r[0]) | rounded_codes(r[1]) << 8 | rounded_codes(r[2]) << 16 |
+                     (ints)((four_words)rounded_codes(r[3]) << 24);
+  __builtin_memcpy(to, &codes, sizeof(codes));
+}
+/// Pixels are 16 bytes apart; these are four channels of each.
+inline __attribute__((always_inline)) void store_pixels(std::uint8_t* to, const vec* r, int count) {
+  typedef std::uint8_t four_bytes __attribute__((vector_size(4)));
+  for (int i = 0; i < count; ++i) {
+    const four_bytes codes = __builtin_convertvector(rounded_codes(r[i]), four_bytes);
+    __builtin_memcpy(to + 16 * i, &codes, sizeof(codes));
+  }
+}
+inline __attribute__((always_inline)) vec load_signed(const std::int8_t* p) {
+  return vec{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
+}
+inline __attribute__((always_inline)) vec load_unsigned(const std::uint8_t* p) {
+  return vec{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
 }
 
 #include "dynofa/backend/cpu/kernels.inl"

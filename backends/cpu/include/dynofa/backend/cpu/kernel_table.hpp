@@ -52,6 +52,52 @@ struct pointwise_of {
 using pointwise_args = pointwise_of<float, float>;
 using pointwise_half_args = pointwise_of<float, float, float16>;
 
+/// A 1×1 convolution of bytes over consecutive pixels: in [k][pixels] → sums Σ (in − zero)·weight.
+struct byte_product {
+  const std::uint8_t* in;     ///< first pixel of channel block 0
+  std::size_t in_plane;       ///< bytes from one channel block to the next
+  const std::int8_t* weights; ///< panels [panel][k/4][16][4]
+  std::size_t panel;
+  int k;                           ///< input channels, a multiple of 4
+  int zero;                        ///< the code of zero
+  const std::int32_t* weight_sums; ///< [panels·16], of each output's weights
+  const void* ahead;               ///< as pointwise_of
+  std::size_t ahead_step;
+};
+/// out [panels·16][pixels] = act(sum · scale + shift) (+ residual)
+struct byte_product_to_floats {
+  byte_product product;
+  float* out;
+  std::size_t out_plane;
+  const float *scale, *shift;
+  const float* residual; ///< or null; only with `identity`
+  std::size_t residual_plane;
+  epilogue act;
+};
+/// One row of a depthwise convolution's input, in codes: out [panels][1 + pixels/4 + 1][16][4]. `bytes.inl` says what
+/// a quad is.
+struct byte_product_to_quads {
+  byte_product product;
+  std::uint8_t* out;
+  std::size_t out_plane;
+  const float *scale, *shift, *bend, *zero; ///< per output, in codes
+  epilogue act;
+};
+/// As depthwise_args: in rows of quads → out [rows][16] bytes.
+struct depthwise_bytes_args {
+  const std::uint8_t* in; ///< rows with a quad of zero codes on both sides
+  const std::int32_t* row_offset;
+  int in_rows;
+  std::uint8_t* out;
+  int out_width;
+  const std::int8_t* weights;                   ///< [kernel][kernel / 4, rounded up][16][4]
+  const std::uint8_t* zero_in;                  ///< [16][4], the code of zero four times
+  const float *scale, *shift, *bend, *zero_out; ///< [16]
+  float* sum; ///< [16], or null: the sum of all codes before they are rounded is added
+  int y0, y1;
+  epilogue act;
+};
+
 /// k×k depthwise convolution of one block of 16 channels, rows [y0, y1).
 struct depthwise_args {
   const float* in;                ///< rows with kernel/2 zero pixels on both sides
@@ -137,6 +183,7 @@ struct matvec_args {
   float* out;
   int panels;
   epilogue act;
+  const float* scale = nullptr; ///< of bytes: what each output's sum is multiplied by
 };
 
 /// Batch norm of one block of 16 channels: out [pixels][16] = act(in · scale + shift) (+ residual); `out` may be `in`.
@@ -198,6 +245,16 @@ struct kernel_table {
   void (*gram)(const gram_args&);
   /// out[16] = Σ a[k][16]·b[k][16]; k a multiple of 4
   void (*dot)(const float* a, const float* b, int k, float* out);
+
+  // The int8 levels (bytes.inl).
+  void (*product_to_floats)(const byte_product_to_floats&, int panels, int pixels) = nullptr;
+  void (*product_to_quads)(const byte_product_to_quads&, int panels, int pixels) = nullptr;
+  void (*depthwise_bytes[3][2])(const depthwise_bytes_args&) = {};
+  /// codes of in [blocks][16]
+  void (*to_bytes)(const float* in, std::uint8_t* out, int blocks, float inverse, float zero) = nullptr;
+  /// data [pixels][16] = data · factor[16] + shift[16]
+  void (*rescale_bytes)(std::uint8_t* data, const float* factor, const float* shift, int pixels) = nullptr;
+  void (*matvec_bytes)(const matvec_args&) = nullptr;
 };
 
 } // namespace dynofa::backend::cpu_detail

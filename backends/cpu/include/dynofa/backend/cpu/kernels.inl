@@ -280,9 +280,10 @@ void widen(const From* in, float* out, int blocks) {
   for (int i = 0; i < blocks * lane_block; i += lanes) store(out + i, load(in + i));
 }
 
+#include "dynofa/backend/cpu/bytes.inl"
 #include "dynofa/backend/cpu/statistics.inl"
 
-inline constexpr kernel_table kernels{
+inline constexpr kernel_table kernels = with_bytes({
     &pointwise<float, float, float>,
     &pointwise<float, float, float16>,
     {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
@@ -309,4 +310,4 @@ inline constexpr kernel_table kernels{
     &normalise,
     &gram,
     &dot,
-};
+});

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/backend/cpu/aligned.hpp"
+#include "dynofa/backend/cpu/byte_tiling.hpp"
 #include "dynofa/backend/cpu/tiling.hpp"
 #include "dynofa/model/plan.hpp"
 
@@ -30,6 +31,7 @@ struct arena_sizes {
   std::size_t front = 0;   ///< per thread: rows of the first two blocks
   std::size_t tiles = 0;   ///< per thread: inputs of Winograd's products …
   std::size_t sums = 0;    ///< … and what they give
+  std::size_t codes = 0;   ///< an int8 level's block input in bytes, four to a float
   std::size_t maps = 0;    ///< named maps of all images of a run: they live to its end, what lies between does not
   std::size_t batch = 1;   ///< images of the largest plan: their vectors go through the head together
 
@@ -49,6 +51,13 @@ struct arena_sizes {
     if (b.kind == block_kind::final_expand)
       most(ring, in_area * chunk), most(scaled, static_cast<std::size_t>(b.in_channels) * chunk);
     if (b.projects_shortcut()) most(mid, out_area * wide(b.in_channels));
+    if (b.kind == block_kind::inverted_residual || b.kind == block_kind::final_expand)
+      most(codes, in_area * wide(b.in_channels) / 4);
+    if (b.kind == block_kind::inverted_residual) { // of int8 levels, which share the workspace
+      const byte_tiling t = byte_tiling::of(b, c);
+      most(ring, t.ring_bytes / 4), most(band, t.band_bytes / 4);
+      if (t.band_bytes == 0) most(mid, out_area * wide(b.mid_channels) / 4);
+    }
     if (b.mid_channels > 0 || b.has_dense()) {
       const tiling t = tiling::of(b, c);
       most(ring, t.room());
@@ -101,6 +110,7 @@ struct arena {
   int threads = 1;
   aligned_bytes data;
   float *image[2] = {}, *maps = nullptr, *mid = nullptr, *pooled = nullptr, *hidden = nullptr, *gate = nullptr;
+  std::uint8_t* codes = nullptr;
   float *batch_vectors[2] = {}, *ones = nullptr, *zeros = nullptr; ///< of a batch's head (head.hpp)
 
   struct per_thread {
@@ -126,6 +136,7 @@ struct arena {
       for (float*& i : image) i = take(sizes.image);
       maps = take(sizes.maps);
       mid = take(sizes.mid);
+      codes = reinterpret_cast<std::uint8_t*>(take(sizes.codes));
       pooled = take(sizes.vectors), hidden = take(sizes.vectors), gate = take(sizes.vectors);
       if (sizes.batch > 1)
         for (float*& t : batch_vectors) t = take(sizes.vectors * sizes.batch);

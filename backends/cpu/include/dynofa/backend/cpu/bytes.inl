@@ -1,0 +1,389 @@
+// The kernels of int8 levels, once for every instruction set: included inside a namespace that defines, besides what
+// kernels.inl wants,
+//   ints                      a register of `lanes` 32-bit integers
+//   dot(sum, u, w)            sum += in each lane the four products of unsigned bytes of u and signed bytes of w
+//   input_offset              what `dot` subtracts from every byte of u: 128 where it can only multiply signed ones
+//   store_quad, store_pixels  four pixels of `lanes` codes, given as floats that are to be rounded
+//   load_signed               `lanes` signed bytes as floats
+//   byte_quads                how many quads a tile of a 1×1 convolution holds, times tile_vectors registers
+//   depthwise_quads           how many quads of output one depthwise strip holds
+//
+// A quad is four neighbouring pixels of 16 channels, [16][4] bytes: the four bytes of a lane are four taps of one
+// channel, which one dot product takes. Rows of a depthwise input are quads with one of padding on both sides, and the
+// bytes of a 1×1 convolution's input lie as its floats would, [C/16][pixels][16]: there a lane takes four channels.
+//
+// Sums are exact integers. What follows is float, rounded to even and cut off at 0 and 255; on instruction sets with
+// fused multiply-add every code is that of the reference.
+// No include guard: it is included once per instruction set, and once more where it has dot products of its own.
+
+inline constexpr int quad = 4; // pixels
+
+DYNOFA_CPU_FN ints load_ints(const void* p) {
+  ints i;
+  __builtin_memcpy(&i, p, sizeof(i));
+  return i;
+}
+/// The same four bytes in every lane.
+DYNOFA_CPU_FN ints four_bytes(const std::uint8_t* p) {
+  std::int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return ints{} + four;
+}
+DYNOFA_CPU_FN vec to_floats(ints i) { return __builtin_convertvector(i, vec); }
+
+/// Where register v of a group starts in panels of four inputs together, and in quads.
+DYNOFA_CPU_FN constexpr std::size_t byte_offset(int v, std::size_t plane) {
+  return static_cast<std::size_t>(v / vectors_per_block) * plane +
+         static_cast<std::size_t>(v % vectors_per_block * lanes * 4);
+}
+
+/// A code before it is rounded. Scale and shift are in codes already; bend: of h-swish a sixth of a code's value, of
+/// ReLU6 six in codes.
+template <epilogue Act>
+DYNOFA_CPU_FN vec code_value(ints sum, vec scale, vec shift, vec bend, vec zero_code) {
+  const vec y = fma(to_floats(sum), scale, shift);
+  if constexpr (Act == epilogue::relu)
+    return add(max(zero(), y), zero_code);
+  else if constexpr (Act == epilogue::relu6)
+    return add(min(bend, max(zero(), y)), zero_code);
+  else if constexpr (Act == epilogue::h_swish)
+    return fma(y, min(broadcast(1.f), max(zero(), fma(y, bend, broadcast(.5f)))), zero_code);
+  else
+    return add(y, zero_code);
+}
+
+/// acc = Σ (in − zero) · weight of P pixels × V registers of outputs.
+template <int P, int V>
+DYNOFA_CPU_FN void multiply_bytes(const byte_product& g, ints (&acc)[P][V], const std::uint8_t* in, int first,
+                                  const std::int8_t* ahead) {
+  const std::int8_t* weights = g.weights + byte_offset(first, g.panel);
+  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+    const ints start = load_ints(g.weight_sums + (first + v) * lanes) * (input_offset - g.zero);
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) acc[p][v] = start;
+  }
+  for (int k = g.k;;) {
+    const std::uint8_t* a = in;
+    for (const std::uint8_t* const end = in + (k < lane_block ? k : lane_block); a != end; a += 4) {
+      ints w[V];
+      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] = load_ints(weights + byte_offset(v, g.panel));
+      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
+        const ints b = four_bytes(a + p * lane_block);
+        DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) dot(acc[p][v], b, w[v]);
+      }
+      __builtin_prefetch(ahead, 0, 2);
+      weights += 4 * lane_block;
+      ahead += 4 * lane_block;
+    }
+    k -= lane_block;
+    if (k <= 0) break;
+    in += g.in_plane;
+  }
+}
+
+/// Calls tile<P>(…) for the number of pixels it is given.
+template <template <int, int> class Tile, int V, int P = 1>
+struct byte_tiles {
+  static auto of(int pixels) -> decltype(&Tile<P, V>::run) {
+    if constexpr (P < byte_quads * quad)
+      return pixels == P ? &Tile<P, V>::run : byte_tiles<Tile, V, P + 1>::of(pixels);
+    else
+      return &Tile<P, V>::run;
+  }
+};
+
+/// What the next tile's group will read, a panel per tile.
+template <int V>
+DYNOFA_CPU_FN const std::int8_t* bytes_ahead(const byte_product& g, int first, int vectors, int tile) {
+  const bool more = first + V < vectors;
+  const std::int8_t* ahead =
+      more ? g.weights + byte_offset(first + V, g.panel) : static_cast<const std::int8_t*>(g.ahead);
+  constexpr int panels = (V + vectors_per_block - 1) / vectors_per_block;
+  return ahead && tile < panels ? ahead + static_cast<std::size_t>(tile) * (more ? g.panel : g.ahead_step)
+                                : g.weights + byte_offset(first, g.panel);
+}
+
+template <int P, int V>
+struct float_tile {
+  static void run(const byte_product_to_floats& g, const std::uint8_t* in, int first, int pixel,
+                  const std::int8_t* ahead) {
+    ints sums[P][V];
+    multiply_bytes<P, V>(g.product, sums, in, first, ahead);
+    vec acc[P][V];
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) acc[p][v] =
+        to_floats(sums[p][v]);
+    float* const out = g.out + register_offset(first, g.out_plane) + pixel * lane_block;
+    const float *const scale = g.scale + first * lanes, *const shift = g.shift + first * lanes;
+    if (g.residual)
+      return store_tile_plus<P, V, epilogue::identity>(
+          acc, out, g.out_plane, scale, shift,
+          g.residual + register_offset(first, g.residual_plane) + pixel * lane_block, g.residual_plane);
+    store_tile(acc, out, g.out_plane, scale, shift, g.act);
+  }
+};
+
+template <int V>
+void product_to_floats_group(const byte_product_to_floats& g, int first, int vectors, int pixels) {
+  constexpr int most = byte_quads * quad;
+  const int tiles = (pixels + most - 1) / most, size = pixels / tiles, larger = pixels % tiles;
+  const auto small = byte_tiles<float_tile, V>::of(size),
+             large = larger ? byte_tiles<float_tile, V>::of(size + 1) : small;
+  for (int t = 0, pixel = 0; t < tiles; pixel += t < larger ? size + 1 : size, ++t)
+    (t < larger ? large : small)(g, g.product.in + pixel * lane_block, first, pixel,
+                                 bytes_ahead<V>(g.product, first, vectors, t));
+}
+
+template <int P, int V>
+struct quad_tile {
+  static void run(const byte_product_to_quads& g, const std::uint8_t* in, int first, int pixel,
+                  const std::int8_t* ahead) {
+    ints acc[P][V];
+    multiply_bytes<P, V>(g.product, acc, in, first, ahead);
+    std::uint8_t* const out = g.out + byte_offset(first, g.out_plane) + (pixel + quad) * lane_block;
+    if (g.act == epilogue::h_swish) return store<epilogue::h_swish>(g, acc, out, first);
+    if (g.act == epilogue::relu) return store<epilogue::relu>(g, acc, out, first);
+    if (g.act == epilogue::relu6) return store<epilogue::relu6>(g, acc, out, first);
+    store<epilogue::identity>(g, acc, out, first);
+  }
+
+private:
+  template <epilogue Act>
+  static DYNOFA_CPU_FN void store(const byte_product_to_quads& g, const ints (&acc)[P][V], std::uint8_t* out,
+                                  int first) {
+    DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+      const int c = (first + v) * lanes;
+      const vec scale = load(g.scale + c), shift = load(g.shift + c), bend = load(g.bend + c), z = load(g.zero + c);
+      DYNOFA_CPU_UNROLL for (int p = 0; p < P; p += quad) {
+        vec r[quad];
+        DYNOFA_CPU_UNROLL for (int i = 0; i < quad; ++i) r[i] =
+            p + i < P ? code_value<Act>(acc[p + i < P ? p + i : 0][v], scale, shift, bend, z) : z;
+        store_quad(out + byte_offset(v, g.out_plane) + p * lane_block, r);
+      }
+    }
+  }
+};
+
+template <int V>
+void product_to_quads_group(const byte_product_to_quads& g, int first, int vectors, int pixels) {
+  constexpr int most = byte_quads * quad;
+  const auto whole = &quad_tile<most, V>::run, rest = byte_tiles<quad_tile, V>::of(pixels % most);
+  int pixel = 0, t = 0;
+  for (; pixel + most <= pixels; pixel += most, ++t)
+    whole(g, g.product.in + pixel * lane_block, first, pixel, bytes_ahead<V>(g.product, first, vectors, t));
+  if (pixel < pixels)
+    rest(g, g.product.in + pixel * lane_block, first, pixel, bytes_ahead<V>(g.product, first, vectors, t));
+  // Zero has a code of its own in every channel: the quads on both sides hold it.
+  const int behind = (pixels + quad - 1) / quad + 1;
+  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+    const vec z = load(g.zero + (first + v) * lanes), side[quad] = {z, z, z, z};
+    std::uint8_t* const out = g.out + byte_offset(first + v, g.out_plane);
+    store_quad(out, side), store_quad(out + behind * quad * lane_block, side);
+  }
+}
+
+/// do_it<V>(first register) over `panels`, in groups as `pointwise` makes them.
+#define DYNOFA_CPU_GROUPS(panels, group)                                                                               \
+  const int vectors = (panels)*vectors_per_block;                                                                      \
+  for (int v = 0; v < vectors;) {                                                                                      \
+    const int left = vectors - v;                                                                                      \
+    if constexpr (tile_vectors == 3) {                                                                                 \
+      if (left == 1)                                                                                                   \
+        group<1>(g, v, vectors, pixels), v += 1;                                                                       \
+      else if (left == 2 || left == 4)                                                                                 \
+        group<2>(g, v, vectors, pixels), v += 2;                                                                       \
+      else                                                                                                             \
+        group<3>(g, v, vectors, pixels), v += 3;                                                                       \
+    } else {                                                                                                           \
+      group<tile_vectors>(g, v, vectors, pixels), v += tile_vectors;                                                   \
+    }                                                                                                                  \
+  }
+
+inline void product_to_floats(const byte_product_to_floats& g, int panels, int pixels) {
+  DYNOFA_CPU_GROUPS(panels, product_to_floats_group)
+}
+inline void product_to_quads(const byte_product_to_quads& g, int panels, int pixels) {
+  DYNOFA_CPU_GROUPS(panels, product_to_quads_group)
+}
+#undef DYNOFA_CPU_GROUPS
+
+/// The taps of a k×k kernel, shifted by up to three pixels: output x of a quad reads so many bytes further on.
+template <int K>
+struct shifted_taps {
+  static constexpr int windows(int shift) { return (shift + K + 3) / 4; }
+  ints of[K][4][3]; ///< [row][shift][window]
+
+  DYNOFA_CPU_FN void make(const std::int8_t* weights, int lane) {
+    using words = std::uint32_t __attribute__((vector_size(lanes * 4)));
+    constexpr int quads = (K + 3) / 4;
+    DYNOFA_CPU_UNROLL for (int ky = 0; ky < K; ++ky) {
+      const std::int8_t* const row = weights + ky * quads * quad * lane_block + lane * 4;
+      const words low = (words)load_ints(row), high = quads > 1 ? (words)load_ints(row + quad * lane_block) : words{};
+      of[ky][0][0] = (ints)low, of[ky][0][1] = (ints)high;
+      DYNOFA_CPU_UNROLL for (int s = 1; s < 4; ++s) {
+        of[ky][s][0] = (ints)(low << (8 * s));
+        of[ky][s][1] = (ints)(low >> (32 - 8 * s) | high << (8 * s));
+        of[ky][s][2] = (ints)(high >> (32 - 8 * s));
+      }
+    }
+  }
+};
+
+template <epilogue Act, int T>
+DYNOFA_CPU_FN void code_values(vec (&r)[T], const ints (&sums)[T], vec scale, vec shift, vec bend, vec zero_code) {
+  DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) r[t] = code_value<Act>(sums[t], scale, shift, bend, zero_code);
+}
+
+/// Q quads of output pixels of one row stay in registers.
+template <int K, int S, int Q>
+void depthwise_bytes_strip(const depthwise_bytes_args& g, const shifted_taps<K>& taps, const ints* row_zeros, int x,
+                           int lane) {
+  constexpr int T = Q * quad, windows_in = (T - 1) * S / quad + 3, before = quad - K / 2;
+  const vec scale = load(g.scale + lane), shift = load(g.shift + lane), bend = load(g.bend + lane),
+            z = load(g.zero_out + lane);
+  vec sum = zero();
+  const int wanted = g.out_width - x < T ? g.out_width - x : T;
+  std::uint8_t* out = g.out + x * lane_block + lane;
+  for (int y = g.y0; y < g.y1; ++y, out += g.out_width * lane_block) {
+    const int top = y * S - K / 2;
+    const int first = top < 0 ? -top : 0, last = g.in_rows - top < K ? g.in_rows - top : K;
+    ints start{};
+    for (int ky = first; ky < last; ++ky) start -= row_zeros[ky];
+    ints acc[T];
+    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = start;
+    for (int ky = first; ky < last; ++ky) {
+      const std::uint8_t* const row = g.in + g.row_offset[top + ky] + x * S * lane_block + lane * 4;
+      ints in[windows_in];
+      DYNOFA_CPU_UNROLL for (int i = 0; i < windows_in; ++i) in[i] = load_ints(row + i * quad * lane_block);
+      DYNOFA_CPU_UNROLL for (int o = 0; o < quad; ++o) { // outputs that read alike, S · 4 pixels apart
+        const int at = before + o * S;
+        DYNOFA_CPU_UNROLL for (int j = 0; j < 3; ++j) if (j < shifted_taps<K>::windows(at % 4)) {
+          const ints w = taps.of[ky][at % 4][j];
+          DYNOFA_CPU_UNROLL for (int q = 0; q < Q; ++q) dot(acc[q * quad + o], in[q * S + at / 4 + j], w);
+        }
+      }
+    }
+    vec r[T];
+    if (g.act == epilogue::h_swish)
+      code_values<epilogue::h_swish>(r, acc, scale, shift, bend, z);
+    else if (g.act == epilogue::relu)
+      code_values<epilogue::relu>(r, acc, scale, shift, bend, z);
+    else if (g.act == epilogue::relu6)
+      code_values<epilogue::relu6>(r, acc, scale, shift, bend, z);
+    else
+      code_values<epilogue::identity>(r, acc, scale, shift, bend, z);
+    if (g.sum) {
+      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) if (t < wanted) sum = add(sum, r[t]);
+    }
+    DYNOFA_CPU_UNROLL for (int q = 0; q < Q; ++q) if (q * quad < wanted)
+        store_pixels(out + q * quad * lane_block, r + q * quad, wanted - q * quad < quad ? wanted - q * quad : quad);
+  }
+  if (g.sum) store(g.sum + lane, add(load(g.sum + lane), sum));
+}
+
+template <int K>
+using depthwise_bytes_function = void (*)(const depthwise_bytes_args&, const shifted_taps<K>&, const ints*, int, int);
+
+template <int K, int S, int Q = 1>
+struct depthwise_bytes_strips {
+  static depthwise_bytes_function<K> of(int quads) {
+    if constexpr (Q < depthwise_quads)
+      return quads == Q ? &depthwise_bytes_strip<K, S, Q> : depthwise_bytes_strips<K, S, Q + 1>::of(quads);
+    else
+      return &depthwise_bytes_strip<K, S, Q>;
+  }
+};
+
+template <int K, int S>
+void depthwise_bytes(const depthwise_bytes_args& g) {
+  const int quads = (g.out_width + quad - 1) / quad, strips = (quads + depthwise_quads - 1) / depthwise_quads;
+  const int size = quads / strips, larger = quads % strips;
+  const auto small = depthwise_bytes_strips<K, S>::of(size);
+  const auto large = larger ? depthwise_bytes_strips<K, S>::of(size + 1) : small;
+  for (int lane = 0; lane < lane_block; lane += lanes) {
+    shifted_taps<K> taps;
+    taps.make(g.weights, lane);
+    ints row_zeros[K]; // what a row of zero codes would sum up to
+    const ints z = load_ints(g.zero_in + lane * 4);
+    for (int ky = 0; ky < K; ++ky) {
+      row_zeros[ky] = ints{};
+      for (int j = 0; j < (K + 3) / 4; ++j) dot(row_zeros[ky], z, taps.of[ky][0][j]);
+    }
+    for (int t = 0, x = 0; t < strips; x += (t < larger ? size + 1 : size) * quad, ++t)
+      (t < larger ? large : small)(g, taps, row_zeros, x, lane);
+  }
+}
+
+/// Floats [blocks][16] → codes.
+inline void to_bytes(const float* in, std::uint8_t* out, int blocks, float inverse, float zero_code) {
+  const vec scale = broadcast(inverse), z = broadcast(zero_code), most = broadcast(255.f);
+  for (int b = 0; b < blocks; b += quad, in += quad * lane_block, out += quad * lane_block) {
+    const int count = blocks - b < quad ? blocks - b : quad;
+    for (int lane = 0; lane < lane_block; lane += lanes) {
+      vec r[quad];
+      DYNOFA_CPU_UNROLL for (int i = 0; i < quad; ++i) r[i] =
+          min(most, fma(load(in + (i < count ? i : 0) * lane_block + lane), scale, z));
+      store_pixels(out + lane, r, count);
+    }
+  }
+}
+
+/// Codes [pixels][16] → codes of another range: in · factor[16] + shift[16], in place.
+inline void rescale_bytes(std::uint8_t* data, const float* factor, const float* shift, int pixels) {
+  for (int lane = 0; lane < lane_block; lane += lanes) {
+    const vec f = load(factor + lane), s = load(shift + lane);
+    for (int p = 0; p < pixels; p += quad) {
+      const int count = pixels - p < quad ? pixels - p : quad;
+      std::uint8_t* const at = data + p * lane_block + lane;
+      vec r[quad];
+      DYNOFA_CPU_UNROLL for (int i = 0; i < quad; ++i) r[i] =
+          fma(load_unsigned(at + (i < count ? i : 0) * lane_block), f, s);
+      store_pixels(at, r, count);
+    }
+  }
+}
+
+/// As matvec: weights are [panel][k][16] signed bytes, sums are multiplied by `scale`.
+template <int V, int Sums>
+void matvec_bytes_group(const matvec_args& g, int first) {
+  const auto* const weights = static_cast<const std::int8_t*>(g.weights);
+  vec acc[V][Sums];
+  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) DYNOFA_CPU_UNROLL for (int j = 0; j < Sums; ++j) acc[v][j] = zero();
+  int k = 0;
+  for (; k + Sums <= g.k; k += Sums) {
+    DYNOFA_CPU_UNROLL for (int j = 0; j < Sums; ++j) {
+      const vec b = broadcast(g.in[k + j]);
+      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v)
+          accumulate(acc[v][j], b, load_signed(weights + register_offset(first + v, g.panel) + (k + j) * lane_block));
+    }
+  }
+  for (; k < g.k; ++k) {
+    const vec b = broadcast(g.in[k]);
+    DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v)
+        accumulate(acc[v][0], b, load_signed(weights + register_offset(first + v, g.panel) + k * lane_block));
+  }
+  DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+    vec sum = acc[v][0];
+    DYNOFA_CPU_UNROLL for (int j = 1; j < Sums; ++j) sum = add(sum, acc[v][j]);
+    const int c = (first + v) * lanes;
+    sum = fma(sum, load(g.scale + c), g.bias ? load(g.bias + c) : zero());
+    store(g.out + c, activate(sum, g.act));
+  }
+}
+inline void matvec_bytes(const matvec_args& g) {
+  const int vectors = g.panels * vectors_per_block;
+  int v = 0;
+  for (; v + 4 <= vectors; v += 4) matvec_bytes_group<4, 4>(g, v);
+  for (; v < vectors; ++v) matvec_bytes_group<1, 8>(g, v);
+}
+
+/// Fills a table's kernels of int8 levels.
+constexpr kernel_table with_bytes(kernel_table k) {
+  k.product_to_floats = &product_to_floats;
+  k.product_to_quads = &product_to_quads;
+  k.depthwise_bytes[0][0] = &depthwise_bytes<3, 1>, k.depthwise_bytes[0][1] = &depthwise_bytes<3, 2>;
+  k.depthwise_bytes[1][0] = &depthwise_bytes<5, 1>, k.depthwise_bytes[1][1] = &depthwise_bytes<5, 2>;
+  k.depthwise_bytes[2][0] = &depthwise_bytes<7, 1>, k.depthwise_bytes[2][1] = &depthwise_bytes<7, 2>;
+  k.to_bytes = &to_bytes;
+  k.rescale_bytes = &rescale_bytes;
+  k.matvec_bytes = &matvec_bytes;
+  return k;
+}

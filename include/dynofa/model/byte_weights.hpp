@@ -1,0 +1,47 @@
+#pragma once
+#include "dynofa/model/layout.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+// Weights of int8 levels: signed bytes, symmetric, one scale per output channel. The scale is that of the full row of
+// the super-network's array, so it is right for every prefix and a sub-network adds nothing. Batch norm is never folded
+// in: it differs from level to level, and would spread a row's weights by what does not belong to them.
+
+namespace dynofa {
+
+inline constexpr float largest_byte_weight = 127.f;
+
+/// What one step of a row's codes is worth: the largest weight has code ±127.
+inline float byte_step(std::span<const float> row) {
+  float most = 0;
+  for (const float w : row) most = std::max(most, std::abs(w));
+  return most / largest_byte_weight;
+}
+/// To nearest, to even on ties; |w| is at most 127 steps.
+inline std::int8_t byte_weight(float w, float step) {
+  return step > 0 ? static_cast<std::int8_t>(std::clamp(std::nearbyint(w / step), -127.f, 127.f)) : std::int8_t{0};
+}
+
+/// The rows and columns of an array that a block reads, as bytes, with each row's step.
+struct byte_rows {
+  std::vector<std::int8_t> codes; ///< [rows][columns]
+  std::vector<float> steps;       ///< [rows]
+
+  byte_rows(const std::vector<float>& from, const weight_extent& read) {
+    codes.reserve(read.size());
+    const auto pitch = static_cast<std::size_t>(read.pitch);
+    for (std::size_t o = 0; o < static_cast<std::size_t>(read.rows); ++o) {
+      const std::span row = std::span(from).subspan(o * pitch, pitch);
+      steps.push_back(byte_step(row));
+      for (const float w : row.first(static_cast<std::size_t>(read.columns)))
+        codes.push_back(byte_weight(w, steps.back()));
+    }
+  }
+};
+
+} // namespace dynofa
