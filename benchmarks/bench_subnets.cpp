@@ -5,10 +5,12 @@
 // Rows subnet/NAME/cpu/threads:N for N of 1, 2 and 4, as far as there are cores, with counters median_ms and min_ms
 // over single images, the compute floor (2 · MACs over the FMA peak measured in this run) and the ratio of the minimum
 // to it.
-// `/bf16` multiplies bf16 in all 1×1 convolutions, `/fp16_weights` keeps weights in half precision, `/cold` walks over
-// 64 MB between images. FILE may be slimmable.json, the published slimmable networks, which run with random weights;
-// beside their latency stands the accuracy of their papers. Every row is compared with the reference backend first.
+// `/bf16` multiplies bf16 in all 1×1 convolutions, `/int8` bytes in all but the first two blocks, with the ranges of
+// the image that is timed; `/fp16_weights` keeps weights in half precision, `/cold` walks over 64 MB between images.
+// FILE may be slimmable.json, the published slimmable networks, which run with random weights; beside their latency
+// stands the accuracy of their papers. Every row is compared with the reference backend first.
 #include "dynofa/core/parallel_for.hpp"
+#include "dynofa/testing/networks.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -32,20 +34,34 @@ void run(benchmark::State& state, const named_network& network, const options& o
   const supernet_ptr& net = network.net();
   const std::vector<float> image = random_values(image_values(network.arch.r), network.arch.r);
   // One answer of the reference per network, whatever the number of rows.
-  static std::map<std::string, std::vector<float>> answers;
-  std::vector<float>& wanted = answers[network.name];
-  if (wanted.empty()) {
-    session judge(backend::reference{}, net);
-    auto level = network.load(judge);
-    wanted = judge.run(level, image);
+  struct answer {
+    scale_shift norms;
+    std::vector<float> logits;
+  };
+  static std::map<std::string, answer> answers;
+  const bool is_int8 = o.weights == "int8";
+  answer& wanted = answers[network.name + (is_int8 ? "/int8" : "")];
+  const plan p = network.plan_of();
+  if (wanted.logits.empty()) {
+    wanted.norms = conformance::norms_of(*net, p);
+    if (is_int8) wanted.norms.ranges = conformance::ranges_of(*net, p, wanted.norms, image);
+    const auto ask = [&](auto judge) {
+      session judging(judge, net);
+      wanted.logits = judging.run(judging.bind(p, wanted.norms), image);
+    };
+    if (is_int8)
+      ask(backend::reference_int8{});
+    else
+      ask(backend::reference{});
   }
 
   session runner(backend::cpu{.isa = o.isa, .threads = o.threads, .weights = o.weights}, net);
-  auto level = network.load(runner);
+  auto level = runner.bind(p, wanted.norms);
   std::vector<float> logits = runner.run(level, image);
-  if (const auto fault = difference(logits, wanted,
+  if (const auto fault = difference(logits, wanted.logits,
                                     o.weights == "fp32"   ? 5e-4
                                     : o.weights == "fp16" ? 1e-2
+                                    : o.weights == "int8" ? 1e-1
                                                           : 1e-1);
       !fault.empty())
     return state.SkipWithError(fault.c_str());
@@ -71,7 +87,7 @@ void run(benchmark::State& state, const named_network& network, const options& o
 }
 
 std::string weights_of(std::string_view extra) {
-  return extra == "/bf16" ? "bf16" : extra == "/fp16_weights" ? "fp16" : "fp32";
+  return extra == "/bf16" ? "bf16" : extra == "/int8" ? "int8" : extra == "/fp16_weights" ? "fp16" : "fp32";
 }
 
 } // namespace
@@ -84,10 +100,12 @@ static int program(int argc, char** argv) {
   const std::string isa = take_option(argc, argv, "--isa");
   const std::string subnets = take_option(argc, argv, "--subnets");
   for (const auto& network : networks(subnets))
-    for (const char* extra : {"", "/bf16", "/fp16_weights", "/cold"})
+    for (const char* extra : {"", "/bf16", "/int8", "/fp16_weights", "/cold"})
       for (int threads : {1, 2, 4}) {
         if (threads > hardware_threads()) continue; // such rows would time the scheduler
-        if (std::string_view(extra) == "/bf16" && network.name.starts_with("resnet")) continue; // there is none
+        const bool is_plain = std::string_view(extra) == "" || std::string_view(extra) == "/cold";
+        if (!is_plain && std::string_view(extra) != "/fp16_weights" && network.name.starts_with("resnet"))
+          continue; // there is none
         const options o{isa, threads, weights_of(extra), std::string_view(extra) == "/cold"};
         benchmark::RegisterBenchmark(text("subnet/", network.name, "/cpu/threads:", threads, extra).c_str(),
                                      [=](benchmark::State& state) { run(state, network, o); })

@@ -243,7 +243,7 @@ private:
       const auto part = backend_.pack(suite_.net, std::span(&small, 1));
       expect(part->bytes() < packed_->bytes(), "bytes() of weights packed for one plan",
              text("less than the ", packed_->bytes(), " of all"), text(part->bytes()));
-      const truth t(suite_.net, small);
+      const truth t = suite_.judged(small);
       std::vector<float> answers[2];
       for (int i : {0, 1}) {
         judged_level l{&t, backend_.bind(i == 0 ? packed_ : part, small, t.norms), {}};

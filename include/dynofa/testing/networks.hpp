@@ -183,8 +183,9 @@ class suite {
 public:
   /// Every block of MobileNetV3 that the library knows: odd and even image sizes down to a single pixel, batches of 1
   /// and 3. Costs a second of the reference backend.
-  static suite of_every_block(std::span<const int> sizes = default_sizes) {
+  static suite of_every_block(std::span<const int> sizes = default_sizes, bool in_bytes = false) {
     suite s{std::make_shared<const supernet>(random_supernet(every_block(), 3))};
+    s.in_bytes = in_bytes;
     s.add_varied(sizes);
     s.add(varied_arch(s.net->space, sizes[sizes.size() / 2], 1), 3);
     return s;
@@ -199,7 +200,8 @@ public:
   explicit suite(supernet_ptr of)
       : net{std::move(of)} {}
   /// One more sub-network; its resolution may be any.
-  void add(const arch& a, int batch = 1) { networks.emplace_back(net, make_plan(net->space, a, batch, true)); }
+  void add(const arch& a, int batch = 1) { networks.push_back(judged(make_plan(net->space, a, batch, true))); }
+  truth judged(const plan& p) const { return in_bytes ? truth::in_bytes(net, p) : truth(net, p); }
   /// At each size sub-networks that start with each kernel: together they have all variants of every block.
   void add_varied(std::span<const int> sizes) {
     for (const std::size_t first : {0u, 1u, 2u})
@@ -208,6 +210,7 @@ public:
 
   static constexpr int default_sizes[] = {97, 64, 23, 8}, bottleneck_sizes[] = {53, 8};
   supernet_ptr net;
+  bool in_bytes = false; ///< int8 levels, judged by the integer rule
   std::vector<truth> networks;
 };
 

@@ -28,10 +28,14 @@ TEST_CASE("running an image allocates nothing") {
   suite.add(conformance::varied_arch(suite.net->space, 64, 1)); // two levels, one of them of two images
   suite.add(conformance::varied_arch(suite.net->space, 23, 2), 2);
   CHECK(allocations.load() > before_all); // the hooks count
-  for (const char* weights : {"fp32", "fp16", "bf16"})
+  conformance::suite in_bytes(suite.net);
+  in_bytes.in_bytes = true;
+  in_bytes.add(conformance::varied_arch(suite.net->space, 64, 1));
+  in_bytes.add(conformance::varied_arch(suite.net->space, 23, 2), 2);
+  for (const std::string weights : {"fp32", "fp16", "bf16", "int8"})
     for (int threads : {1, 2, 3}) {
       const auto report = conformance::judge(
-          backend::cpu{.threads = threads, .weights = weights}, suite,
+          backend::cpu{.threads = threads, .weights = weights}, weights == "int8" ? in_bytes : suite,
           {.block_tolerance = 1, .logits_tolerance = 1, .allocations = [] { return allocations.load(); }});
       for (const std::string& finding : report.findings) FAIL_CHECK(finding);
     }

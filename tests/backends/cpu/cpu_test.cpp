@@ -217,7 +217,7 @@ TEST_CASE("levels of both formats share a backend and a workspace") {
   b.run(exact, space, image, second);
   CHECK(first == second);
   CHECK(first != other);
-  CHECK_THROWS_WITH_AS((void)b.pack(net, "bf8"), "cpu backend weights: expected fp32, fp16, lossless or bf16, got bf8",
+  CHECK_THROWS_WITH_AS((void)b.pack(net, "bf8"), "cpu backend weights: expected fp32, fp16, lossless, bf16 or int8, got bf8",
                        error);
 }
 
@@ -240,7 +240,7 @@ TEST_CASE("wrong requests are sentences") {
   CHECK_THROWS_WITH_AS((void)backend::cpu{.isa = "mmx"}.threads, doctest::Contains("cpu backend isa: expected"), error);
   CHECK_THROWS_WITH_AS((void)backend::cpu{.threads = 0}.threads, "cpu backend threads: expected 1 … 256, got 0", error);
   CHECK_THROWS_WITH_AS((void)backend::cpu{.weights = "int3"}.threads,
-                       "cpu backend weights: expected fp32, fp16, lossless or bf16, got int3", error);
+                       "cpu backend weights: expected fp32, fp16, lossless, bf16 or int8, got int3", error);
 }
 
 TEST_CASE("names, and an executor of the caller") {
