@@ -14,6 +14,7 @@
 
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
+#include "support/some_ranges.hpp"
 #include "support/tiny_space.hpp"
 #include <chrono>
 #include <cmath>
@@ -121,6 +122,76 @@ TEST_CASE("the committed family is read and written back to the same bytes") {
   const std::filesystem::path committed = DYNOFA_SOURCE_DIR "/examples/assets/tinyimagenet.dynofa";
   save_family(folder.path() / "f", load_family(committed));
   CHECK(read_text(folder.path() / "f") == read_text(committed));
+}
+
+TEST_CASE("ranges come back bit for bit, with the level that has them") {
+  const scratch_folder folder;
+  const auto path = folder.path() / "f.dynofa";
+  const family without = some_family(3);
+  family with(without.net(), without.preprocessing(), without.classes());
+  for (family_level level : without.levels()) {
+    if (with.levels().size() != 1) level.statistics.ranges = some_ranges(make_plan(with.space(), level.arch));
+    with.add(level);
+  }
+  save_family(path, with);
+  const family back = load_family(path);
+  CHECK(back.levels() == with.levels());
+  CHECK(back.levels()[1].statistics.ranges.empty());
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(with.level_bytes(i) ==
+          without.level_bytes(i) + (i == 1 ? 0 : 8 * range_count(make_plan(with.space(), with.levels()[i].arch))));
+  const std::string first = read_text(path);
+  save_family(path, back);
+  CHECK(read_text(path) == first);
+}
+
+TEST_CASE("ranges that cannot be are one sentence, in memory and in a file") {
+  const scratch_folder folder;
+  const auto path = folder.path() / "f.dynofa";
+  const auto net = tiny_supernet();
+  family f = some_family(0, net);
+  family_level level = some_level(*net, 5, 100);
+  const activation_ranges good = level.statistics.ranges = some_ranges(make_plan(net->space, level.arch));
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), -1.f}) {
+    level.statistics.ranges.high[3] = bad;
+    CHECK(sentence([&] {
+            f.add(level);
+          }).starts_with("family level, activation range 3: expected low ≤ 0 ≤ high and a finite width, got "));
+  }
+  level.statistics.ranges = good;
+  level.statistics.ranges.low.pop_back();
+  CHECK(sentence([&] { f.add(level); }).find("activation ranges for") != std::string::npos);
+  level.statistics.ranges = good;
+  f.add(level);
+  save_family(path, f);
+  const std::string whole = read_text(path);
+  const auto said = [](const std::string& content) {
+    const std::string fitting = sealed(content);
+    return sentence([&] { (void)read_family({std::as_bytes(std::span(fitting)), nullptr}, "file"); });
+  };
+  CHECK(said(whole) == "(no error)");
+
+  // a file that another program wrote
+  const file_bytes bytes{std::as_bytes(std::span(whole)), nullptr};
+  const auto with_value = [&](float value) {
+    const tensor t = read_safetensors(bytes, "f").tensors.at("level.0.range_high");
+    std::string altered = whole;
+    std::memcpy(&altered[static_cast<std::size_t>(t.bytes.data() - bytes.bytes.data()) + 3 * sizeof value], &value,
+                sizeof value);
+    return said(altered);
+  };
+  CHECK(with_value(std::nanf("")) == "file, tensor level.0.range_high: expected finite values, got NaN at [3]");
+  CHECK(with_value(-1) ==
+        text("file, family level, activation range 3: expected low ≤ 0 ≤ high and a finite width, got ", good.low[3],
+             " to -1"));
+  CHECK(said(replaced(whole, "level.0.range_low", "level.0.range_lov")) ==
+        "file: expected a tensor level.0.range_low, got none");
+  CHECK(said(replaced(whole, "level.0.range_high", "level.0.range_hihg")) ==
+        "file: expected a tensor level.0.range_high, got none");
+  const std::string shape = text("[", good.low.size(), "]"), other = text("[", good.low.size() - 1, "]");
+  const auto at = whole.find(shape, whole.find("\"level.0.range_low\""));
+  REQUIRE(at != whole.npos);
+  CHECK(said(std::string(whole).replace(at, shape.size(), other)) != "(no error)"); // the bytes do not fit
 }
 
 TEST_CASE("halves where they lose nothing") {

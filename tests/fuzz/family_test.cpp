@@ -8,6 +8,7 @@
 #include "fuzz/parts.hpp"
 #include "support/fuzz.hpp"
 #include "support/scratch_folder.hpp"
+#include "support/some_ranges.hpp"
 #include "support/tiny_space.hpp"
 
 namespace dynofa_test::fuzz_family {
@@ -20,8 +21,11 @@ namespace {
 family small_family(const space_description& space) {
   const auto net = std::make_shared<const supernet>(random_supernet(space, 7));
   family f(net, data::exact_preprocessing(), {{"n1", "cat"}, {"n2", "dog"}, {"n3", "caf\u00e9"}});
-  for (const arch& a : {smallest(net->space), largest(net->space)})
-    f.add({a, stored_statistics(*net, a), {100, 50, 70}, {{"here", 1, 2, 0.5, 10}}});
+  for (const arch& a : {smallest(net->space), largest(net->space)}) {
+    bn_statistics statistics = stored_statistics(*net, a);
+    if (f.levels().empty()) statistics.ranges = some_ranges(make_plan(net->space, a));
+    f.add({a, statistics, {100, 50, 70}, {{"here", 1, 2, 0.5, 10}}});
+  }
   set_provenance(f, {{"origin", "a test"}});
   set_inputs(f, {{"seed", "1"}});
   latency_table table;

@@ -11,6 +11,7 @@
 #include "fuzz/parts.hpp"
 #include "support/fuzz.hpp"
 #include "support/scratch_folder.hpp"
+#include "support/some_ranges.hpp"
 #include "support/tiny_space.hpp"
 #include <limits>
 
@@ -154,8 +155,11 @@ TEST_CASE("statistics of batch norm") {
   const supernet net = random_supernet(space, 7);
   const plan p = make_plan(space, smallest(space));
   const auto rule = data::imagenet_preprocessing();
-  save_statistics(folder.path() / "s", {net.hash(), p.arch, rule, 2000, stored_statistics(net, p)});
-  alter_parts("statistics", {read_text(folder.path() / "s")}, 1'000, 6,
+  bn_statistics with_ranges = stored_statistics(net, p);
+  save_statistics(folder.path() / "s", {net.hash(), p.arch, rule, 2000, with_ranges});
+  with_ranges.ranges = some_ranges(p);
+  save_statistics(folder.path() / "ranges", {net.hash(), p.arch, rule, 2000, with_ranges});
+  alter_parts("statistics", {read_text(folder.path() / "s"), read_text(folder.path() / "ranges")}, 2'000, 6,
               [&](const auto& f) { check_statistics(p, load_statistics(f, net, p.arch, rule).statistics); });
 }
 

@@ -110,6 +110,26 @@ concept calibration_batch = requires(C& c, std::size_t i, int count, std::span<c
   { c.bytes() } -> std::convertible_to<std::size_t>;
 };
 
+/// Some channels of some pixels of one picture's activations: value c of pixel p is `values[p · pitch + c]`.
+struct activation_part {
+  const float* values = nullptr;
+  int pixels = 0;
+  std::size_t pitch = 0;
+  int first = 0, channels = 0; ///< which channels of the tensor: so many from `first` on
+};
+
+/// A batch that also shows what lies between its convolutions:
+///
+///  * `observe(b, where, n, visit)`: byte tensor `where` of block b of picture n, in parts that together are the tensor
+///    → visit(part) for each, in any order. The input can be seen after `convolve(b, 0, count)`, the expanded tensor
+///    after `normalise(b, 0, …)`, the others after `normalise(b, 1, …)`; each until the next convolution. Several
+///    threads may observe different pictures.
+template <class C>
+concept observing_batch = calibration_batch<C> &&
+    requires(const C& c, std::size_t i, byte_tensor::place where, void (*visit)(const activation_part&)) {
+  c.observe(i, where, i, visit);
+};
+
 } // namespace backend
 
 /// A backend on which batch norm can be calibrated: `open_calibration(backend, packed, plan, capacity)`, found in the
@@ -119,6 +139,15 @@ template <class B>
 concept calibrating_backend = inference_backend<B> &&
     requires(const B& backend, const std::shared_ptr<const typename B::packed>& packed, const plan& p, int capacity) {
   { open_calibration(backend, packed, p, capacity) } -> backend::calibration_batch;
+};
+
+/// A backend that shows the activations of which int8 levels make bytes: `open_observer(backend, packed, plan,
+/// capacity)`, in the same header, makes an `observing_batch`. Apart from `open_calibration`, since keeping whole
+/// tensors may cost what calibration saves by fusing them.
+template <class B>
+concept observing_backend = inference_backend<B> &&
+    requires(const B& backend, const std::shared_ptr<const typename B::packed>& packed, const plan& p, int capacity) {
+  { open_observer(backend, packed, p, capacity) } -> backend::observing_batch;
 };
 
 } // namespace dynofa

@@ -50,7 +50,10 @@ public:
     for (std::size_t n = 0; n < active_; ++n) {
       picture& p = images_[n];
       plain::normalise(p.now, scale, shift, block.norm_act(i));
-      if (block.se_channels > 0 && i + 2 == block.norm_count()) plain::squeeze_excite(p.now, *net_, block);
+      if (block.se_channels > 0 && i + 2 == block.norm_count()) {
+        p.ungated = p.now;
+        plain::squeeze_excite(p.now, *net_, block);
+      }
       if (!is_last) continue;
       if (block.residual) p.now += p.input;
       if (block.projects_shortcut()) p.now += p.branch;
@@ -69,15 +72,26 @@ public:
     }
     std::copy_n(x.begin(), out.size(), out.begin());
   }
+  template <class Visit>
+  void observe(std::size_t, byte_tensor::place where, std::size_t n, Visit&& visit) const {
+    const picture& p = images_[n];
+    const image_tensor& x = where == byte_tensor::place::input     ? p.input
+                            : where == byte_tensor::place::ungated ? p.ungated
+                                                                   : p.now;
+    const auto channels = static_cast<int>(x.shape(2));
+    visit(activation_part{x.data(), static_cast<int>(x.shape(0) * x.shape(1)), x.shape(2), 0, channels});
+  }
   std::size_t bytes() const {
     std::size_t total = 0;
-    for (const picture& p : images_) total += 4 * (p.now.size() + p.input.size() + p.branch.size());
+    for (const picture& p : images_) total += 4 * (p.now.size() + p.input.size() + p.branch.size() + p.ungated.size());
     return total;
   }
 
 private:
   struct picture {
-    image_tensor now, input, branch; ///< branch: of a bottleneck, while its shortcut is convolved
+    image_tensor now, input;
+    image_tensor branch;  ///< of a bottleneck, while its shortcut is convolved
+    image_tensor ungated; ///< before squeeze-excite, of the last block that has one
   };
   supernet_ptr net_;
   plan plan_;
@@ -99,6 +113,11 @@ inline reference_calibration open_calibration(const reference&, const std::share
                                               const plan& p, int capacity) {
   return {packed->net, p, capacity};
 }
+inline reference_calibration open_observer(const reference&, const std::shared_ptr<const reference::packed>& packed,
+                                           const plan& p, int capacity) {
+  return {packed->net, p, capacity};
+}
 } // namespace dynofa::backend
 
 static_assert(dynofa::calibrating_backend<dynofa::backend::reference>);
+static_assert(dynofa::observing_backend<dynofa::backend::reference>);

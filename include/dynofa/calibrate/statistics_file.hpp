@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace dynofa {
 
@@ -24,20 +25,27 @@ struct bound_statistics {
   bn_statistics statistics;
 };
 
-/// Writes a safetensors file ("mean", "var"; the rest as metadata) that readers see whole or not at all.
+/// Writes a safetensors file ("mean", "var", with ranges "range_low" and "range_high"; the rest as metadata) that
+/// readers see whole or not at all.
 inline void save_statistics(const std::filesystem::path& path, const bound_statistics& s) {
-  const auto n = static_cast<std::int64_t>(s.statistics.mean.size());
-  write_safetensors(
-      path, {{"mean", tensor::of_floats(s.statistics.mean, {n})}, {"var", tensor::of_floats(s.statistics.var, {n})}},
-      {{"dynofa.statistics", "1"},
-       {"dynofa.supernet_hash", in_base(16, s.supernet_hash)},
-       {"dynofa.arch", nlohmann::json(s.arch).dump()},
-       {"dynofa.preprocessing", nlohmann::json(s.preprocessing).dump()},
-       {"dynofa.images", text(s.images)}});
+  state_dict tensors;
+  const auto put = [&](const char* name, const std::vector<float>& values) {
+    tensors[name] = tensor::of_floats(values, {static_cast<std::int64_t>(values.size())});
+  };
+  put("mean", s.statistics.mean), put("var", s.statistics.var);
+  if (const activation_ranges& ranges = s.statistics.ranges; !ranges.empty())
+    put("range_low", ranges.low), put("range_high", ranges.high);
+  write_safetensors(path, tensors,
+                    {{"dynofa.statistics", "1"},
+                     {"dynofa.supernet_hash", in_base(16, s.supernet_hash)},
+                     {"dynofa.arch", nlohmann::json(s.arch).dump()},
+                     {"dynofa.preprocessing", nlohmann::json(s.preprocessing).dump()},
+                     {"dynofa.images", text(s.images)}});
 }
 
 /// Reads statistics for `a` on `net` with images prepared by `rule`. Throws errc::mismatch, with what the file is for,
-/// if that is another super-network, architecture, resolution or preprocessing; errc::bad_file for anything malformed.
+/// if that is another super-network, architecture, resolution or preprocessing; errc::bad_file for anything malformed;
+/// errc::missing_key for ranges of which there are only lows or only highs.
 inline bound_statistics load_statistics(const std::filesystem::path& path, const supernet& net, const arch& a,
                                         const data::preprocessing& rule) {
   const safetensors_file file = read_safetensors(path);
@@ -76,6 +84,8 @@ inline bound_statistics load_statistics(const std::filesystem::path& path, const
     return found->second.to_floats();
   };
   s.statistics = {floats("mean"), floats("var")};
+  if (file.tensors.contains("range_low") || file.tensors.contains("range_high"))
+    s.statistics.ranges = {floats("range_low"), floats("range_high")};
   check_statistics(wanted, s.statistics, where);
   return s;
 }

@@ -53,9 +53,10 @@ public:
   std::map<std::string, family_section> sections = {{"provenance", {"{}", {}}}};
 
   /// Bytes that one more level costs in memory and file, besides some hundred for its description: a mean and a
-  /// variance per batch-norm channel, in fp32. 82–185 KiB for w = 1.2.
+  /// variance per batch-norm channel, in fp32, 82–185 KiB for w = 1.2, and two floats per activation range.
   std::size_t level_bytes(std::size_t i) const {
-    return 4 * (levels_.at(i).statistics.mean.size() + levels_.at(i).statistics.var.size());
+    const bn_statistics& s = levels_.at(i).statistics;
+    return 4 * (s.mean.size() + s.var.size() + s.ranges.low.size() + s.ranges.high.size());
   }
 
   /// Throws errc::invalid_arch, errc::mismatch (length of the statistics, an architecture that is there already),

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <string>
 
-// A family as one file: safetensors with the super-network ("supernet.…"), per level "level.N.mean" and ".var", per
-// section "NAME.…" and metadata "dynofa.NAME", and the rest as JSON in the metadata. "dynofa.checksum" is XXH3-128 of
-// the whole file with zeros in its own place.
+// A family as one file: safetensors with the super-network ("supernet.…"), per level "level.N.mean" and ".var", where
+// ranges were recorded ".range_low" and ".range_high", per section "NAME.…" and metadata "dynofa.NAME", and the rest as
+// JSON in the metadata. "dynofa.checksum" is XXH3-128 of the whole file with zeros in its own place.
 
 namespace dynofa {
 

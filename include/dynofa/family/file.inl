@@ -109,6 +109,7 @@ public:
     if (!widen(t, out)) expect_finite(where_, name, out, shape);
     ++taken_;
   }
+  bool has(const std::string& name) const { return tensors_.contains(name); }
   /// The tensors of a section, "SECTION.…", as copies of their own under the rest of their names.
   state_dict take_section(const std::string& section) {
     state_dict found;
@@ -170,9 +171,11 @@ DYNOFA_RUNTIME_HERE void save_family(const std::filesystem::path& path, const fa
   auto levels = nlohmann::json::array(), classes = nlohmann::json::array();
   for (std::size_t i = 0; i < f.levels().size(); ++i) {
     const bn_statistics& s = f.levels()[i].statistics;
-    const auto n = static_cast<std::int64_t>(s.mean.size());
-    tensors[text("level.", i, ".mean")] = tensor::of_floats(s.mean, {n});
-    tensors[text("level.", i, ".var")] = tensor::of_floats(s.var, {n});
+    const auto put = [&](const char* name, const std::vector<float>& values) {
+      tensors[text("level.", i, '.', name)] = tensor::of_floats(values, {static_cast<std::int64_t>(values.size())});
+    };
+    put("mean", s.mean), put("var", s.var);
+    if (!s.ranges.empty()) put("range_low", s.ranges.low), put("range_high", s.ranges.high);
     levels.push_back(describe(f.levels()[i]));
   }
   for (const auto& c : f.classes()) classes.push_back({{"wnid", c.id}, {"name", c.name}});
@@ -240,10 +243,15 @@ DYNOFA_RUNTIME_HERE family read_family(const file_bytes& file, const std::string
     const auto levels = json("dynofa.levels");
     detail::json_field(levels, "levels").each(max_levels, [&](const detail::json_field& field) {
       family_level level = read_level(field);
-      const auto n = make_plan(net->space, level.arch).norm_values();
+      const plan p = make_plan(net->space, level.arch);
       const std::string name = text("level.", f.levels().size());
-      in.take(name + ".mean", {n}, level.statistics.mean);
-      in.take(name + ".var", {n}, level.statistics.var);
+      in.take(name + ".mean", {p.norm_values()}, level.statistics.mean);
+      in.take(name + ".var", {p.norm_values()}, level.statistics.var);
+      if (in.has(name + ".range_low") || in.has(name + ".range_high")) {
+        const auto ranges = static_cast<std::int64_t>(range_count(p));
+        in.take(name + ".range_low", {ranges}, level.statistics.ranges.low);
+        in.take(name + ".range_high", {ranges}, level.statistics.ranges.high);
+      }
       f.add(std::move(level));
     });
     for (const auto& [key, value] : parts.metadata)

@@ -21,15 +21,20 @@ inline void add_moments(const kernel_table& kernels, const float* x, int pixels,
   }
 }
 
-inline void squeeze_excite(const kernel_table& kernels, bool half, const step& s, float* x, std::size_t plane, float* a,
-                           float* b) {
-  const int pixels = s.b.out_size * s.b.out_size;
+/// Squeeze-excite's gates in a, where the means of the channels were.
+inline void gates_of_means(const kernel_table& kernels, bool half, const step& s, float* a, float* b) {
   const auto matvec = half ? kernels.matvec_half : kernels.matvec;
-  for (int c = 0; c < s.mid_blocks; ++c)
-    kernels.mean(x + static_cast<std::size_t>(c) * plane, pixels, a + floats_of(c));
   matvec(
       {a, s.b.mid_channels, s.se_reduce, s.se_reduce_panel, s.se_reduce_bias, b, blocks_of(s.b.se_channels), s.se_act});
   matvec({b, s.b.se_channels, s.se_expand, s.se_expand_panel, s.se_expand_bias, a, s.mid_blocks, s.se_gate});
+}
+
+inline void squeeze_excite(const kernel_table& kernels, bool half, const step& s, float* x, std::size_t plane, float* a,
+                           float* b) {
+  const int pixels = s.b.out_size * s.b.out_size;
+  for (int c = 0; c < s.mid_blocks; ++c)
+    kernels.mean(x + static_cast<std::size_t>(c) * plane, pixels, a + floats_of(c));
+  gates_of_means(kernels, half, s, a, b);
   for (int c = 0; c < s.mid_blocks; ++c)
     kernels.scale_pixels(x + static_cast<std::size_t>(c) * plane, a + floats_of(c), pixels);
 }

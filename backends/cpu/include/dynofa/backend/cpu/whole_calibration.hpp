@@ -84,7 +84,7 @@ public:
 
   std::size_t bytes() const { return memory_.bytes(); }
 
-private:
+protected: // what an observer reads
   using scratch = whole_memory::scratch;
   static constexpr int finished_pixels = 256; ///< that stay in L1 from one kernel to the next
 
