@@ -20,8 +20,9 @@ namespace cpu_detail {
 /// weights in bf16.
 inline cpu::bound raw_level(const cpu& backend, const std::shared_ptr<const packed_supernet>& weights, const plan& p) {
   if (p.batch != 1) throw error(errc::invalid_argument, "cpu calibration", "a plan for one image", text(p.batch));
-  if (weights->format == number_format::bf16)
-    throw error(errc::invalid_argument, "cpu calibration", "weights in fp32 or fp16", "bf16");
+  if (weights->format == number_format::bf16 || weights->format == number_format::int8)
+    throw error(errc::invalid_argument, "cpu calibration", "weights in fp32 or fp16",
+                weights->format == number_format::bf16 ? "bf16" : "int8");
   const auto values = static_cast<std::size_t>(p.norm_values());
   return backend.bind(weights, p, {std::vector<float>(values, 1.f), std::vector<float>(values, 0.f)});
 }
