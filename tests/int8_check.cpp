@@ -25,12 +25,12 @@
 namespace {
 
 constexpr const char* help =
-    R"(int8_check FAMILY IMAGES CALIB [--random N] [--seed S] [--limit N] [--calibration N] [--rule RULE] [--threads N]
+    R"(int8_check FAMILY IMAGES CALIB [--only WORD] [--random N] [--seed S] [--limit N] [--calibration N] [--rule RULE] [--threads N]
 
 What int8 costs the levels of FAMILY, its smallest and largest sub-networks, two between them, and N (20) random ones:
 top-1 on the labelled folder IMAGES against fp32, on the same images, with McNemar's counts. Batch norm of those that are
 no levels is calibrated with CALIB first, then the ranges of all are recorded with it. RULE: least_square_error (the
-default), min_max or percentile. Then memory, and whether the kernels follow the integer rule.)";
+default), min_max or percentile. WORD: only those whose name has it, such as "level 5". Then memory, and whether the kernels follow the integer rule.)";
 
 using namespace dynofa;
 using support::check, support::fixed;
@@ -115,11 +115,12 @@ void check_memory(const backend::cpu& one, const family& f, const std::vector<ca
 
 /// The kernels beside the integer rule as plain loops, on real images.
 void check_exactness(const family& f, const candidate& c, const image_source& source) {
-  session judge(backend::reference_int8{}, f.net());
-  auto wanted = judge.load(c.level.arch, c.level.statistics);
   std::vector<float> image(image_values(c.level.arch.r));
   for (const auto& isa : backend::cpu_detail::available_isas()) {
-    session kernels(backend::cpu{.isa = std::string(isa.name), .weights = "int8"}, f.net());
+    const backend::cpu b{.isa = std::string(isa.name), .weights = "int8"};
+    session kernels(b, f.net());
+    session judge(backend::reference_int8{.rule = b.execution->byte_rule()}, f.net());
+    auto wanted = judge.load(c.level.arch, c.level.statistics);
     auto level = kernels.load(c.level.arch, c.level.statistics);
     double worst = 0;
     for (std::size_t n = 0; n < 4; ++n) {
@@ -137,7 +138,7 @@ void check_exactness(const family& f, const candidate& c, const image_source& so
 static int program(int argc, char** argv) {
   if (support::printed_help(argc, argv, help)) return 0;
   std::vector<std::string> names;
-  std::string rule = "least_square_error";
+  std::string rule = "least_square_error", only;
   int threads = hardware_threads(), limit = 0, random = 20, calibration = 2000;
   std::uint64_t seed = 1;
   for (int i = 1; i < argc; ++i) {
@@ -155,6 +156,8 @@ static int program(int argc, char** argv) {
       seed = static_cast<std::uint64_t>(number(0, 1e9));
     else if (i + 1 < argc && arg == "--rule")
       rule = argv[++i];
+    else if (i + 1 < argc && arg == "--only")
+      only = argv[++i];
     else
       names.push_back(arg);
   }
@@ -173,7 +176,6 @@ static int program(int argc, char** argv) {
     std::vector<candidate> candidates;
     for (std::size_t i = 0; i < f.levels().size(); ++i)
       candidates.push_back({text("level ", i), {f.levels()[i].arch, f.levels()[i].statistics}, 0.4});
-    const std::size_t of_family = candidates.size();
     arch middle = largest(f.space());
     for (std::size_t i = 0; i < middle.ks.size(); ++i) middle.ks[i] = 5, middle.e[i] = decimal(4);
     for (auto& d : middle.d) d = 3;
@@ -187,16 +189,17 @@ static int program(int argc, char** argv) {
     random_stream stream(seed, "int8_check");
     for (int i = 0; i < random; ++i)
       candidates.push_back({text("random ", i), {conform(f.space(), random_arch(f.space(), stream)), {}}, 0.5});
+    std::erase_if(candidates, [&](const candidate& c) { return c.name.find(only) == std::string::npos; });
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       evaluated_level& l = candidates[i].level;
       std::cerr << "  preparing " << candidates[i].name << '\n';
-      if (i >= of_family)
+      if (l.statistics.mean.empty())
         l.statistics = calibrate(all, f.net(), std::span(&l.arch, 1), source,
                                  {.images = calibration, .threads = threads, .report_every = 0}, packed)[0]
                            .statistics;
-      l.statistics.ranges =
-          record_ranges(all, f.net(), l.arch, l.statistics, source,
-                        {.images = calibration, .rule = rule_named(rule), .threads = threads}, packed);
+      l.statistics.ranges = record_ranges(
+          all, f.net(), l.arch, l.statistics, source,
+          {.images = calibration, .batch = 16 * threads, .rule = rule_named(rule), .threads = threads}, packed);
     }
     std::stable_sort(candidates.begin(), candidates.end(),
                      [](const auto& a, const auto& b) { return a.level.arch.r < b.level.arch.r; });
@@ -222,6 +225,7 @@ static int program(int argc, char** argv) {
     std::vector<candidate> levels;
     for (const candidate& c : candidates)
       if (c.name.starts_with("level")) levels.push_back(c);
+    if (levels.empty()) return;
     check_memory(one, f, levels);
     check_exactness(f, levels.front(), source);
   });

@@ -51,21 +51,25 @@ TEST_CASE("weights keep their sign and order, and pairs of neighbours fit 16-bit
     std::vector<float> row(static_cast<std::size_t>(8 + random.below(200)));
     for (float& w : row) w = static_cast<float>(random.normal() * (n % 3 == 0 ? 1e-3 : 10));
     if (n % 5 == 0) std::fill(row.begin(), row.end(), row[0]); // the worst: all alike
-    const float step = byte_step(row);
+    const auto rule = n % 2 == 0 ? byte_weight_rule::pairs : byte_weight_rule::full;
+    const float step = byte_step(row, rule);
     int before = 0;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const int code = byte_weight(row[i], step);
       CHECK(std::abs(static_cast<float>(code) * step - row[i]) <= step * 0.5001f);
-      CHECK((std::abs(code) <= 127 && 255 * std::abs(code + (code * before > 0 ? before : 0)) <= 32767));
+      CHECK(std::abs(code) <= 127);
+      if (rule == byte_weight_rule::pairs) CHECK(255 * std::abs(code + (code * before > 0 ? before : 0)) <= 32767);
       before = code;
     }
   }
   CHECK(byte_weight(1.f, 0.f) == 0);
   const std::vector<float> from{1, 2, 3, 4, 5, 6, 7, 8};
-  const byte_rows rows(from, {2, 3, 4}); // three of each row's four
+  const byte_rows rows(from, {2, 3, 4}, byte_weight_rule::pairs), full(from, {2, 3, 4}); // three of each row's four
   CHECK(rows.steps == std::vector<float>{7.f / 127, 15.f / 127});
+  CHECK(full.steps == std::vector<float>{4.f / 127, 8.f / 127});
   CHECK(rows.codes.size() == 6);
   CHECK(rows.codes[0] == 18); // 127 / 7
+  CHECK(full.codes[0] == 32); // 127 / 4
 }
 
 TEST_CASE("a line from a sum to a code is batch norm, activation and rounding in floats") {

@@ -55,8 +55,11 @@ inline sum_image integer_depthwise(const byte_image& in, const byte_rows& weight
 /// multiply bytes (model/byte_rule.hpp); squeeze-excite, feature mix and classifier multiply floats by bytes; stem,
 /// separable block and the residual stream are the reference backend's. Levels need activation ranges.
 struct reference_int8 : timed_by_host<reference_int8> {
+  byte_weight_rule rule = byte_weight_rule::full; ///< `pairs`: as instruction sets without dot products of bytes do
+
   struct packed {
     supernet_ptr net;
+    byte_weight_rule rule;
     std::uint64_t source() const { return net->fingerprint(); }
     std::size_t bytes() const { return 0; }
   };
@@ -73,7 +76,7 @@ struct reference_int8 : timed_by_host<reference_int8> {
 
   std::string name() const { return "reference int8"; }
   std::shared_ptr<const packed> pack(supernet_ptr net) const {
-    return std::make_shared<const packed>(packed{std::move(net)});
+    return std::make_shared<const packed>(packed{std::move(net), rule});
   }
   bound bind(std::shared_ptr<const packed> weights, const plan& p, scale_shift norms) const {
     check_bind("reference int8 bind", weights->net->space, p, norms);
@@ -117,7 +120,7 @@ private:
   static byte_rows weights_of(const bound& level, const block& b, weight_role role) {
     const supernet& net = *level.weights->net;
     const std::size_t i = net.layout.find(b, role).value();
-    return byte_rows(net.weights[i], net.layout.weights[i].extent_in(b));
+    return byte_rows(net.weights[i], net.layout.weights[i].extent_in(b), level.weights->rule);
   }
   /// Codes of a tensor, one for each channel that has its own.
   static std::vector<byte_code> codes_of(const bound& level, std::size_t b, byte_tensor::place where) {

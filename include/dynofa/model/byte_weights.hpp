@@ -16,14 +16,21 @@ namespace dynofa {
 
 inline constexpr float largest_byte_weight = 127.f;
 
-/// What one step of a row's codes is worth: no weight, and no two neighbours of one sign together, are more than 127
-/// steps. So the sum of two neighbours' products, 255 · 128 with their rounding, fits 16 bits, which is what AVX2 adds
-/// pairs of products in. A row loses a third of a bit to that, not the whole one that seven-bit weights cost.
-inline float byte_step(std::span<const float> row) {
+/// What bounds the codes of a row.
+enum class byte_weight_rule : std::uint8_t {
+  full,  ///< the largest weight has code ±127
+  pairs, ///< nor are two neighbours of one sign together more than 128: the sum of their products, 255 · 128, fits the
+         ///< 16 bits in which AVX2 adds pairs of products. A row loses a third of a bit to that where seven-bit weights
+         ///< would cost a whole one
+};
+
+/// What one step of a row's codes is worth.
+inline float byte_step(std::span<const float> row, byte_weight_rule rule) {
   float most = 0;
   for (std::size_t i = 0; i < row.size(); ++i) {
     most = std::max(most, std::abs(row[i]));
-    if (i > 0 && row[i] * row[i - 1] > 0) most = std::max(most, std::abs(row[i] + row[i - 1]));
+    if (rule == byte_weight_rule::pairs && i > 0 && row[i] * row[i - 1] > 0)
+      most = std::max(most, std::abs(row[i] + row[i - 1]));
   }
   return most / largest_byte_weight;
 }
@@ -37,12 +44,12 @@ struct byte_rows {
   std::vector<std::int8_t> codes; ///< [rows][columns]
   std::vector<float> steps;       ///< [rows]
 
-  byte_rows(const std::vector<float>& from, const weight_extent& read) {
+  byte_rows(const std::vector<float>& from, const weight_extent& read, byte_weight_rule rule = byte_weight_rule::full) {
     codes.reserve(read.size());
     const auto pitch = static_cast<std::size_t>(read.pitch);
     for (std::size_t o = 0; o < static_cast<std::size_t>(read.rows); ++o) {
       const std::span row = std::span(from).subspan(o * pitch, pitch);
-      steps.push_back(byte_step(row));
+      steps.push_back(byte_step(row, rule));
       for (const float w : row.first(static_cast<std::size_t>(read.columns)))
         codes.push_back(byte_weight(w, steps.back()));
     }

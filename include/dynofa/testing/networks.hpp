@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -154,10 +155,10 @@ struct truth {
   truth(const supernet_ptr& net, const plan& p)
       : truth{net, p, norms_of(*net, p), backend::reference{}} {}
   /// As an int8 level, by the integer rule.
-  static truth in_bytes(const supernet_ptr& net, const plan& p) {
+  static truth in_bytes(const supernet_ptr& net, const plan& p, byte_weight_rule rule) {
     scale_shift norms = norms_of(*net, p);
     norms.ranges = ranges_of(*net, p, norms, normals(static_cast<std::size_t>(p.blocks[0].in_values()), 7));
-    return {net, p, std::move(norms), backend::reference_int8{}};
+    return {net, p, std::move(norms), backend::reference_int8{.rule = rule}};
   }
   template <class Judge>
   truth(const supernet_ptr& net, const plan& p, scale_shift given, const Judge& judge)
@@ -183,7 +184,8 @@ class suite {
 public:
   /// Every block of MobileNetV3 that the library knows: odd and even image sizes down to a single pixel, batches of 1
   /// and 3. Costs a second of the reference backend.
-  static suite of_every_block(std::span<const int> sizes = default_sizes, bool in_bytes = false) {
+  static suite of_every_block(std::span<const int> sizes = default_sizes,
+                              std::optional<byte_weight_rule> in_bytes = {}) {
     suite s{std::make_shared<const supernet>(random_supernet(every_block(), 3))};
     s.in_bytes = in_bytes;
     s.add_varied(sizes);
@@ -201,7 +203,7 @@ public:
       : net{std::move(of)} {}
   /// One more sub-network; its resolution may be any.
   void add(const arch& a, int batch = 1) { networks.push_back(judged(make_plan(net->space, a, batch, true))); }
-  truth judged(const plan& p) const { return in_bytes ? truth::in_bytes(net, p) : truth(net, p); }
+  truth judged(const plan& p) const { return in_bytes ? truth::in_bytes(net, p, *in_bytes) : truth(net, p); }
   /// At each size sub-networks that start with each kernel: together they have all variants of every block.
   void add_varied(std::span<const int> sizes) {
     for (const std::size_t first : {0u, 1u, 2u})
@@ -210,7 +212,7 @@ public:
 
   static constexpr int default_sizes[] = {97, 64, 23, 8}, bottleneck_sizes[] = {53, 8};
   supernet_ptr net;
-  bool in_bytes = false; ///< int8 levels, judged by the integer rule
+  std::optional<byte_weight_rule> in_bytes; ///< int8 levels, judged by the integer rule
   std::vector<truth> networks;
 };
 

@@ -13,8 +13,10 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dynofa_test::backends_cpu_int8 {
@@ -25,7 +27,23 @@ using namespace dynofa::backend::cpu_detail;
 
 namespace {
 
-suite in_bytes(std::span<const int> sizes) { return suite::of_every_block(sizes, true); }
+byte_weight_rule rule_of(const std::string& isa) { return backend::cpu{.isa = isa}.execution->byte_rule(); }
+
+/// Suites for instruction sets by their rule of weights, made once.
+class suites {
+public:
+  explicit suites(std::vector<int> sizes)
+      : sizes_{std::move(sizes)} {}
+  const suite& of(const std::string& isa) {
+    auto& made = made_[static_cast<std::size_t>(rule_of(isa))];
+    if (!made) made = suite::of_every_block(sizes_, rule_of(isa));
+    return *made;
+  }
+
+private:
+  std::vector<int> sizes_;
+  std::optional<suite> made_[2];
+};
 
 /// The backend as it would be on a machine with another L2: small ones cut images into bands of rows.
 struct with_l2 : backend::cpu {
@@ -48,15 +66,18 @@ options tolerance(const std::string& isa) {
 } // namespace
 
 TEST_CASE("int8 levels follow the integer rule on every instruction set, to the last code") {
-  const int sizes[] = {97, 64, 23, 8}, few[] = {64, 23};
-  const suite whole = in_bytes(sizes), small = in_bytes(few);
+#ifdef DYNOFA_EMULATED
+  suites whole({64, 8}), small({23});
+#else
+  suites whole({97, 64, 23, 8}), small({64, 23});
+#endif
   for (const std::string& isa : isas())
     for (const int threads : {1, 2, 3}) {
       const backend::cpu b{.isa = isa, .threads = threads, .weights = "int8"};
       CHECK(b.name().find("int8") != std::string::npos);
       for (const std::size_t l2 : {std::size_t{2} << 20, std::size_t{48} << 10}) {
         if (threads > 1 && l2 > (1 << 20)) continue;
-        const report r = judge(with_l2{b, l2}, threads == 1 ? whole : small, tolerance(isa));
+        const report r = judge(with_l2{b, l2}, (threads == 1 ? whole : small).of(isa), tolerance(isa));
         CAPTURE(b.name());
         for (const std::string& finding : r.findings) FAIL_CHECK(finding);
         CHECK(r.runs_batches);
@@ -66,11 +87,9 @@ TEST_CASE("int8 levels follow the integer rule on every instruction set, to the 
 
 TEST_CASE("the front in one and its blocks one by one give the same codes") {
   // 120 pixels: the first three blocks run row by row as one where the cache is small
-  const suite s = [] {
-    const int sizes[] = {120};
-    return in_bytes(sizes);
-  }();
+  suites all({120});
   for (const std::string& isa : isas()) {
+    const suite& s = all.of(isa);
     const with_l2 fused{backend::cpu{.isa = isa, .weights = "int8"}, 64 << 10},
         apart{backend::cpu{.isa = isa, .weights = "int8"}, 64 << 20};
     for (const truth& t : s.networks) {
@@ -90,9 +109,9 @@ TEST_CASE("the front in one and its blocks one by one give the same codes") {
 }
 
 TEST_CASE("int8 stays near fp32, and is a quarter of its weights") {
-  const int sizes[] = {64};
-  const suite s = in_bytes(sizes);
+  suites all({64});
   const backend::cpu b;
+  const suite& s = all.of(b.isa_name());
   const auto floats = b.pack(s.net), bytes = b.pack(s.net, "int8");
   CHECK(double(bytes->bytes()) < 0.36 * double(floats->bytes())); // depthwise kernels and narrow rows are padded
   for (const truth& t : s.networks) {
@@ -107,6 +126,21 @@ TEST_CASE("int8 stays near fp32, and is a quarter of its weights") {
   }
 }
 
+TEST_CASE("an instruction set that adds pairs of products wants weights whose pairs fit") {
+  const auto net = std::make_shared<const supernet>(random_supernet(every_block(), 3));
+  const plan p = make_plan(net->space, varied_arch(net->space, 64, 1));
+  for (const std::string& from : isas())
+    for (const std::string& to : isas()) {
+      const backend::cpu packs{.isa = from, .weights = "int8"}, binds{.isa = to, .weights = "int8"};
+      const truth t = truth::in_bytes(net, p, rule_of(from));
+      const auto packed = packs.pack(net);
+      if (rule_of(from) == byte_weight_rule::full && rule_of(to) == byte_weight_rule::pairs)
+        CHECK_THROWS_AS((void)binds.bind(packed, p, t.norms), error);
+      else
+        CHECK(binds.bind(packed, p, t.norms).bytes() > 0);
+    }
+}
+
 TEST_CASE("sums of products are exact integers, with the largest codes and weights there are") {
   constexpr int k = 32, pixels = 13, panels = 4;
   aligned_bytes in(k / lane_block * pixels * lane_block), weights(panels * k * lane_block),
@@ -118,7 +152,7 @@ TEST_CASE("sums of products are exact integers, with the largest codes and weigh
     random_stream random{static_cast<std::uint64_t>(seed), "bytes"};
     for (std::size_t i = 0; i < in.size(); ++i)
       codes[i] = seed == 0 ? 255 : static_cast<std::uint8_t>(random.below(256));
-    // neighbours of one sign are at most 128 together
+    // neighbours of one sign are at most 128 together, as byte_weight_rule::pairs has them
     for (std::size_t i = 0; i < weights.size(); ++i)
       w[i] = static_cast<std::int8_t>(seed == 0   ? i % 2 ? 64 : 64
                                       : seed == 1 ? i % 2 ? -127 : 127
@@ -202,8 +236,8 @@ TEST_CASE("floats become codes and codes other codes as the rule says, whatever 
 TEST_CASE("an int8 level wants ranges that can be, and says so in one sentence") {
   const auto net = std::make_shared<const supernet>(random_supernet(every_block(), 3));
   const plan p = make_plan(net->space, varied_arch(net->space, 64, 1));
-  const truth good = truth::in_bytes(net, p);
   const backend::cpu b{.weights = "int8"};
+  const truth good = truth::in_bytes(net, p, b.execution->byte_rule());
   const auto packed = b.pack(net);
   const auto refused = [&](auto change) {
     scale_shift norms = good.norms;

@@ -2,6 +2,7 @@
 // kernels.inl wants,
 //   ints                      a register of `lanes` 32-bit integers
 //   dot(sum, u, w)            sum += in each lane the four products of unsigned bytes of u and signed bytes of w
+//   adds_pairs                whether it adds pairs of products in 16 bits
 //   input_offset              what `dot` subtracts from every byte of u: 128 where it can only multiply signed ones
 //   store_quad, store_pixels  four pixels of `lanes` codes, given as floats that are to be rounded
 //   load_signed               `lanes` signed bytes as floats
@@ -377,6 +378,7 @@ inline void matvec_bytes(const matvec_args& g) {
 
 /// Fills a table's kernels of int8 levels.
 constexpr kernel_table with_bytes(kernel_table k) {
+  k.adds_pairs = adds_pairs;
   k.product_to_floats = &product_to_floats;
   k.product_to_quads = &product_to_quads;
   k.depthwise_bytes[0][0] = &depthwise_bytes<3, 1>, k.depthwise_bytes[0][1] = &depthwise_bytes<3, 2>;

@@ -128,18 +128,24 @@ DYNOFA_CPU_KERNELS_HERE std::string cpu::name() const {
 DYNOFA_CPU_KERNELS_HERE int cpu::thread_count() const { return execution->threads(); }
 DYNOFA_CPU_KERNELS_HERE std::string cpu::isa_name() const { return std::string(execution->isa_name()); }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net) const {
-  return std::make_shared<const packed>(*net, execution->format());
+  return std::make_shared<const packed>(*net, execution->format(), execution->byte_rule());
 }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
                                                                      const std::string& format) const {
-  return std::make_shared<const packed>(*net, cpu_detail::number_format_of(format));
+  return std::make_shared<const packed>(*net, cpu_detail::number_format_of(format), execution->byte_rule());
 }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
                                                                      std::span<const plan> plans) const {
-  return std::make_shared<const packed>(*net, execution->format(), supernet_part::of(*net, plans));
+  return std::make_shared<const packed>(*net, execution->format(), supernet_part::of(*net, plans),
+                                        execution->byte_rule());
 }
 DYNOFA_CPU_KERNELS_HERE cpu::bound cpu::bind(const std::shared_ptr<const packed>& weights_of, const plan& p,
                                              const scale_shift& norms) const {
+  if (weights_of->format == cpu_detail::number_format::int8 && execution->kernels().adds_pairs &&
+      weights_of->byte_rule != byte_weight_rule::pairs)
+    throw error(errc::mismatch, "cpu backend bind, int8",
+                text("weights packed by a backend of ", execution->isa_name()),
+                "those of an instruction set with other dot products");
   return bound{weights_of, p, norms, execution->cache_sizes()};
 }
 DYNOFA_CPU_KERNELS_HERE cpu::workspace cpu::make_workspace(std::span<const plan> plans) const {

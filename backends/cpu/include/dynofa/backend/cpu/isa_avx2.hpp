@@ -42,10 +42,11 @@ inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
 }
 
 using ints = std::int32_t __attribute__((vector_size(32)));
+inline constexpr bool adds_pairs = true;
 inline constexpr int input_offset = 0;
 inline constexpr int byte_quads = 1; // 4 × 2 sums
 inline constexpr int depthwise_quads = 2;
-/// Pairs of products fit 16 bits: `byte_step` sees to it.
+/// Pairs of products fit 16 bits: byte_weight_rule::pairs sees to it.
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   sum += (ints)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)u, (__m256i)w), _mm256_set1_epi16(1));
 }

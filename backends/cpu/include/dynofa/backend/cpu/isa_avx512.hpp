@@ -48,10 +48,11 @@ inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
 }
 
 using ints = std::int32_t __attribute__((vector_size(64)));
+inline constexpr bool adds_pairs = true;
 inline constexpr int input_offset = 0;
 inline constexpr int byte_quads = 2; // 8 × 3 sums
 inline constexpr int depthwise_quads = 4;
-/// Without VNNI. Pairs of products fit 16 bits: `byte_step` sees to it.
+/// Without VNNI. Pairs of products fit 16 bits: byte_weight_rule::pairs sees to it.
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   sum += (ints)_mm512_madd_epi16(_mm512_maddubs_epi16((__m512i)u, (__m512i)w), _mm512_set1_epi16(1));
 }

@@ -43,6 +43,7 @@ using avx512::vec;
 using avx512::vectors_per_block;
 using avx512::zero;
 
+inline constexpr bool adds_pairs = false;
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
 #if defined(__clang__)
   sum = (ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)w);

@@ -29,6 +29,7 @@ inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
 }
 
 using ints = std::int32_t __attribute__((vector_size(16)));
+inline constexpr bool adds_pairs = false;
 inline constexpr int input_offset = 128; // products of signed bytes only
 inline constexpr int byte_quads = 1;     // 4 × 4 sums
 inline constexpr int depthwise_quads = 3;

@@ -16,6 +16,7 @@ namespace dynofa::backend::cpu_detail::neon_dot {
 using neon::accumulate;
 using neon::activate;
 using neon::add;
+using neon::adds_pairs;
 using neon::broadcast;
 using neon::byte_quads;
 using neon::depthwise_quads;

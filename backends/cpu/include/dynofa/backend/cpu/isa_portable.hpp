@@ -40,6 +40,7 @@ inline __attribute__((always_inline)) vec load_half(const std::uint16_t* p) {
 }
 
 typedef std::int32_t ints __attribute__((vector_size(16)));
+inline constexpr bool adds_pairs = false;
 inline constexpr int input_offset = 0;
 inline constexpr int byte_quads = 1; // 4 × 4 sums
 inline constexpr int depthwise_quads = 1;

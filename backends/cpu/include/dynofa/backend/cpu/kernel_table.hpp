@@ -247,6 +247,7 @@ struct kernel_table {
   void (*dot)(const float* a, const float* b, int k, float* out);
 
   // The int8 levels (bytes.inl).
+  bool adds_pairs = false; ///< of products in 16 bits: weights follow byte_weight_rule::pairs
   void (*product_to_floats)(const byte_product_to_floats&, int panels, int pixels) = nullptr;
   void (*product_to_quads)(const byte_product_to_quads&, int panels, int pixels) = nullptr;
   void (*depthwise_bytes[3][2])(const depthwise_bytes_args&) = {};

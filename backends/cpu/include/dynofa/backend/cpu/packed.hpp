@@ -43,6 +43,7 @@ struct packed_supernet {
   network_layout layout; ///< of the space
   supernet_part part;    ///< what is here of each array
   number_format format = number_format::fp32;
+  byte_weight_rule byte_rule = byte_weight_rule::full; ///< of int8
   bool half = false;          ///< squeeze-excite, feature mix and classifier are stored in half precision: not fp32
   std::vector<panels> arrays; ///< as layout.weights
   std::vector<panels>
@@ -54,16 +55,18 @@ struct packed_supernet {
   const float* floats(const panels& p) const { return data.as<const float>(p.start); }
   const float* steps(const panels& p) const { return p.steps ? data.as<const float>(p.steps) : nullptr; }
 
-  packed_supernet(const supernet& net, number_format stored)
-      : packed_supernet{net, stored, supernet_part::all(net)} {}
+  explicit packed_supernet(const supernet& net, number_format stored, byte_weight_rule rule = byte_weight_rule::full)
+      : packed_supernet{net, stored, supernet_part::all(net), rule} {}
   /// Only what some plans read. Throws errc::unsupported for weights beyond half precision where they are to be halves.
-  packed_supernet(const supernet& net, number_format stored, supernet_part wanted)
+  packed_supernet(const supernet& net, number_format stored, supernet_part wanted,
+                  byte_weight_rule rule = byte_weight_rule::full)
       : space{net.space}
       , layout{net.layout}
       , part{std::move(wanted)}
       , format{stored != number_format::lossless ? stored
                : are_halves(net)                 ? number_format::fp16
                                                  : number_format::fp32}
+      , byte_rule{rule}
       , half{format != number_format::fp32 && format != number_format::int8}
       , source_{net.fingerprint()} {
     std::vector<bool> in_tiles(layout.units.size());
@@ -156,7 +159,7 @@ private:
     const auto panels_here = static_cast<std::size_t>(blocks_of(use.rows));
     p.steps = cursor + (panels_here * p.step + 63) / 64 * 64;
     if (writing) {
-      const byte_rows rows(from, use);
+      const byte_rows rows(from, use, byte_rule);
       auto* const codes = data.as<std::int8_t>(cursor);
       for (int o = 0; o < use.rows; ++o) {
         const std::size_t row =
