@@ -1,9 +1,9 @@
 // The networks of bench_subnets as ONNX files, to measure another run time beside dynofa (peers/onnxruntime.mjs).
 //
-//   export_networks FOLDER [--subnets FILE.json] [--only NAME] [--format int8]
+//   export_networks FOLDER [--subnets FILE.json] [--only NAME] [--format fp32|int8]
 //
 // NAME.onnx each, or of those whose name begins with NAME: the same random super-network, stored statistics, batch norm
-// folded. int8: NAME.int8.onnx, with the ranges of one random image; networks with dense k×k convolutions have none.
+// folded. int8: with the ranges of one random image, and without the networks that have dense k×k convolutions.
 #include "dynofa/core/output.hpp"
 #include "dynofa/family/onnx.hpp"
 #include "dynofa/report/program.hpp"
@@ -33,7 +33,7 @@ static int program(int argc, char** argv) {
   for (const named_network& n : networks(subnets)) {
     if (!n.name.starts_with(only)) continue;
     const supernet& net = *n.net();
-    const std::filesystem::path file = folder / (n.name + (in_bytes ? ".int8.onnx" : ".onnx"));
+    const std::filesystem::path file = folder / (n.name + ".onnx");
     bn_statistics statistics = stored_statistics(net, n.arch);
     if (in_bytes) {
       const plan p = make_plan(net.space, n.arch);

@@ -275,7 +275,7 @@ inline std::string to_onnx(const supernet& net, const arch& a, const bn_statisti
   return detail::onnx_graph(net, p, folded, format).model(batch);
 }
 
-/// Writes a level as an ONNX file (22 MB for the paper's smallest network, TODO in int8); see `to_onnx`.
+/// Writes a level as an ONNX file (22 MB for the paper's smallest network, 6 MB in int8); see `to_onnx`.
 inline void export_onnx(const std::filesystem::path& path, const supernet& net, const arch& a,
                         const bn_statistics& statistics, int batch = 0, onnx_format format = onnx_format::fp32) {
   replace_file(path, to_onnx(net, a, statistics, batch, format));

@@ -14,15 +14,13 @@
 // weights with one positive step per output channel, into which batch norm goes.
 //
 // ONNX Runtime 1.30 turns DequantizeLinear → Conv → [Relu →] QuantizeLinear into one integer convolution. It does so
-// for pairs with a step per channel too, but has no such convolution, and fails when it runs. Hence two forms of a
-// block:
+// for pairs with a step per channel too, but has no such convolution, and fails when it runs. Hence two forms.
 //
-// * Behind ReLU, where zero is code 0 in every channel, the expansion computes codes itself. Its rows are divided by
-// the
-//   steps of their channels, and the pair has the one step 1. The convolutions around it run on integers.
-// * Elsewhere pairs have steps per channel. Then something stands between any convolution and one of its pairs:
-// h-swish,
-//   or the addition of the shift.
+// Behind ReLU, where zero is code 0 in every channel, the expansion computes codes itself: its rows are divided by the
+// steps of their channels, and the pair behind it has the one step 1. Both convolutions can run on integers.
+//
+// Elsewhere that pair has steps per channel. Then h-swish stands between convolutions and pairs, or the addition of the
+// shift, which keeps ONNX Runtime from joining them.
 
 namespace dynofa::detail {
 
@@ -83,8 +81,8 @@ public:
       if (step < 0)
         for (auto& c : codes) c = static_cast<std::int8_t>(-c);
       if (step == 0) std::ranges::fill(codes, std::int8_t{0});
-      // ONNX Runtime keeps the shift as an int32 in units of both steps. A row of zeros may have any step: one that
-      // fits.
+      // ONNX Runtime keeps the shift as an int32 in units of both steps. Any step is right for a row of zeros, and this
+      // one leaves the shift 20 bits.
       r.steps[o] = step != 0 ? std::abs(step) : add != 0 ? std::max(least, std::abs(add) * 0x1p-20f / step_in) : 1.f;
       r.shift[o] = add;
       r.adds_apart |= !(std::abs(add) < 0x1p30f * (r.steps[o] * step_in));
