@@ -50,7 +50,7 @@ void run(benchmark::State& state, const named_network& network, const options& o
       wanted.logits = judging.run(judging.bind(p, wanted.norms), image);
     };
     if (is_int8)
-      ask(backend::reference_int8{.rule = backend::cpu{.isa = o.isa}.execution->byte_rule()});
+      ask(backend::reference_int8::by(backend::cpu{.isa = o.isa}.byte_rule()));
     else
       ask(backend::reference{});
   }

@@ -119,7 +119,7 @@ void check_exactness(const family& f, const candidate& c, const image_source& so
   for (const auto& isa : backend::cpu_detail::available_isas()) {
     const backend::cpu b{.isa = std::string(isa.name), .weights = "int8"};
     session kernels(b, f.net());
-    session judge(backend::reference_int8{.rule = b.execution->byte_rule()}, f.net());
+    session judge(backend::reference_int8::by(b.byte_rule()), f.net());
     auto wanted = judge.load(c.level.arch, c.level.statistics);
     auto level = kernels.load(c.level.arch, c.level.statistics);
     double worst = 0;

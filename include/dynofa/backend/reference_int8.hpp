@@ -55,7 +55,13 @@ inline sum_image integer_depthwise(const byte_image& in, const byte_rows& weight
 /// multiply bytes (model/byte_rule.hpp); squeeze-excite, feature mix and classifier multiply floats by bytes; stem,
 /// separable block and the residual stream are the reference backend's. Levels need activation ranges.
 struct reference_int8 : timed_by_host<reference_int8> {
-  byte_weight_rule rule = byte_weight_rule::full; ///< `pairs`: as instruction sets without dot products of bytes do
+  byte_weight_rule rule = byte_weight_rule::full;
+  /// The judge of a backend that packs weights by this rule.
+  static reference_int8 by(byte_weight_rule rule) {
+    reference_int8 judge;
+    judge.rule = rule;
+    return judge;
+  }
 
   struct packed {
     supernet_ptr net;
@@ -80,13 +86,7 @@ struct reference_int8 : timed_by_host<reference_int8> {
   }
   bound bind(std::shared_ptr<const packed> weights, const plan& p, scale_shift norms) const {
     check_bind("reference int8 bind", weights->net->space, p, norms);
-    if (norms.ranges.empty())
-      throw error(errc::mismatch, "reference int8 bind", "a level with activation ranges, as record_ranges makes them",
-                  text("one without, ", p.arch));
-    check_ranges(p, norms.ranges, "reference int8 bind");
-    for (const block& b : p.blocks)
-      if (b.has_dense())
-        throw error(errc::unsupported, "reference int8 bind", "depthwise k×k convolutions", "one of all channels");
+    require_byte_level("reference int8 bind", p, norms.ranges);
     return {std::move(weights), p, std::move(norms)};
   }
   workspace make_workspace(std::span<const plan> plans) const {
@@ -122,13 +122,8 @@ private:
     const std::size_t i = net.layout.find(b, role).value();
     return byte_rows(net.weights[i], net.layout.weights[i].extent_in(b), level.weights->rule);
   }
-  /// Codes of a tensor, one for each channel that has its own.
   static std::vector<byte_code> codes_of(const bound& level, std::size_t b, byte_tensor::place where) {
-    std::vector<byte_code> codes;
-    for (const byte_tensor& t : byte_tensors(level.plan))
-      for (std::size_t c = 0; t.block == b && t.where == where && c < static_cast<std::size_t>(t.ranges); ++c)
-        codes.push_back(byte_code::of(level.norms.ranges.low[t.offset + c], level.norms.ranges.high[t.offset + c]));
-    return codes;
+    return byte_codes(level.plan, level.norms.ranges, b, where);
   }
   static byte_image coded(const std::vector<float>& x, int size, int channels, const byte_code& by) {
     byte_image q = byte_image::from_shape({std::size_t(size), std::size_t(size), std::size_t(channels)});

@@ -1,5 +1,6 @@
 #pragma once
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -28,9 +29,9 @@ public:
     return *this;
   }
   protobuf_writer& message(std::uint32_t field, const protobuf_writer& value) { return string(field, value.bytes_); }
-  /// Little-endian floats as one byte string.
-  protobuf_writer& raw(std::uint32_t field, std::span<const float> values) {
-    return string(field, {reinterpret_cast<const char*>(values.data()), values.size_bytes()});
+  /// Little-endian numbers as one byte string.
+  protobuf_writer& raw(std::uint32_t field, std::span<const std::byte> values) {
+    return string(field, {reinterpret_cast<const char*>(values.data()), values.size()});
   }
   const std::string& bytes() const { return bytes_; }
 

@@ -5,12 +5,36 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
+#include <vector>
 
 // How an int8 level goes from an exact sum of products to the next code. Reference and kernels take the numbers from
 // here, so that they agree to the bit.
 
 namespace dynofa {
+
+/// The codes of a tensor in block `b` of a plan: one, or one for each channel; none where it stays in floats.
+inline std::vector<byte_code> byte_codes(const plan& p, const activation_ranges& r, std::size_t b,
+                                         byte_tensor::place where) {
+  std::vector<byte_code> codes;
+  for (const byte_tensor& t : byte_tensors(p))
+    for (std::size_t c = 0; t.block == b && t.where == where && c < static_cast<std::size_t>(t.ranges); ++c)
+      codes.push_back(byte_code::of(r.low[t.offset + c], r.high[t.offset + c]));
+  return codes;
+}
+
+/// Throws errc::unsupported where `p` has dense k×k convolutions, which the rule does not know; errc::mismatch unless a
+/// level has activation ranges, and those of `p`; errc::bad_file for ranges that cannot be.
+inline void require_byte_level(std::string_view where, const plan& p, const activation_ranges& r) {
+  for (const block& b : p.blocks)
+    if (b.has_dense()) throw error(errc::unsupported, where, "depthwise k×k convolutions", "one of all channels");
+  if (r.empty())
+    throw error(errc::mismatch, where, "a level with activation ranges, as record_ranges makes them",
+                text("one without, ", p.arch));
+  check_ranges(p, r, where);
+}
 
 /// From a sum Σ (code − zero) · weight code of one output channel to that channel's code: batch norm, activation and
 /// both scales in one line and one bend.

@@ -155,10 +155,10 @@ struct truth {
   truth(const supernet_ptr& net, const plan& p)
       : truth{net, p, norms_of(*net, p), backend::reference{}} {}
   /// As an int8 level, by the integer rule.
-  static truth in_bytes(const supernet_ptr& net, const plan& p, byte_weight_rule rule) {
+  static truth in_bytes(const supernet_ptr& net, const plan& p, byte_weight_rule rule = byte_weight_rule::full) {
     scale_shift norms = norms_of(*net, p);
     norms.ranges = ranges_of(*net, p, norms, normals(static_cast<std::size_t>(p.blocks[0].in_values()), 7));
-    return {net, p, std::move(norms), backend::reference_int8{.rule = rule}};
+    return {net, p, std::move(norms), backend::reference_int8::by(rule)};
   }
   template <class Judge>
   truth(const supernet_ptr& net, const plan& p, scale_shift given, const Judge& judge)

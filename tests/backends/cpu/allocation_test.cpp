@@ -29,7 +29,7 @@ TEST_CASE("running an image allocates nothing") {
   suite.add(conformance::varied_arch(suite.net->space, 23, 2), 2);
   CHECK(allocations.load() > before_all); // the hooks count
   conformance::suite in_bytes(suite.net);
-  in_bytes.in_bytes = backend::cpu{}.execution->byte_rule();
+  in_bytes.in_bytes = backend::cpu{}.byte_rule();
   in_bytes.add(conformance::varied_arch(suite.net->space, 64, 1));
   in_bytes.add(conformance::varied_arch(suite.net->space, 23, 2), 2);
   for (const std::string weights : {"fp32", "fp16", "bf16", "int8"})

@@ -27,7 +27,7 @@ using namespace dynofa::backend::cpu_detail;
 
 namespace {
 
-byte_weight_rule rule_of(const std::string& isa) { return backend::cpu{.isa = isa}.execution->byte_rule(); }
+byte_weight_rule rule_of(const std::string& isa) { return backend::cpu{.isa = isa}.byte_rule(); }
 
 /// Suites for instruction sets by their rule of weights, made once.
 class suites {
@@ -237,7 +237,7 @@ TEST_CASE("an int8 level wants ranges that can be, and says so in one sentence")
   const auto net = std::make_shared<const supernet>(random_supernet(every_block(), 3));
   const plan p = make_plan(net->space, varied_arch(net->space, 64, 1));
   const backend::cpu b{.weights = "int8"};
-  const truth good = truth::in_bytes(net, p, b.execution->byte_rule());
+  const truth good = truth::in_bytes(net, p, b.byte_rule());
   const auto packed = b.pack(net);
   const auto refused = [&](auto change) {
     scale_shift norms = good.norms;

@@ -40,7 +40,10 @@ struct cpu {
                                 ///< already, as in families and super-networks that were saved in fp16, else as "fp32":
                                 ///< the answers are those of "fp32" to the bit; or "bf16": that, and all 1×1
                                 ///< convolutions multiply bf16 weights and activations (relative error of each 2^-8)
-                                ///< and add in fp32, half the memory and, with AVX512-BF16, twice the rate
+                                ///< and add in fp32, half the memory and, with AVX512-BF16, twice the rate; or "int8":
+                                ///< a quarter of the memory and about 2.5 times the rate of fp32 with AVX512-VNNI, for
+                                ///< levels with activation ranges (calibrate/record_ranges.hpp); weights and
+                                ///< activations of inverted residuals are bytes
   executor threads_of = {};     ///< run on these threads instead of a pool of our own
   std::shared_ptr<const cpu_detail::execution> execution = start(isa, threads, threads_of, weights); ///< leave it out
 
@@ -52,6 +55,7 @@ struct cpu {
   std::string name() const;
   std::string isa_name() const; ///< the one in use
   int thread_count() const;
+  byte_weight_rule byte_rule() const; ///< by which int8 weights are packed
   /// The super-network in panels. Cost: one pass over the weights.
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const;
   /// The same in another number format: "fp32", "fp16", "lossless" or "bf16".

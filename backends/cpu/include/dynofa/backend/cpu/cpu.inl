@@ -126,18 +126,20 @@ DYNOFA_CPU_KERNELS_HERE std::string cpu::name() const {
               execution->threads() == 1 ? " thread" : " threads", built);
 }
 DYNOFA_CPU_KERNELS_HERE int cpu::thread_count() const { return execution->threads(); }
+DYNOFA_CPU_KERNELS_HERE byte_weight_rule cpu::byte_rule() const {
+  return execution->kernels().adds_pairs ? byte_weight_rule::pairs : byte_weight_rule::full;
+}
 DYNOFA_CPU_KERNELS_HERE std::string cpu::isa_name() const { return std::string(execution->isa_name()); }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net) const {
-  return std::make_shared<const packed>(*net, execution->format(), execution->byte_rule());
+  return std::make_shared<const packed>(*net, execution->format(), byte_rule());
 }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
                                                                      const std::string& format) const {
-  return std::make_shared<const packed>(*net, cpu_detail::number_format_of(format), execution->byte_rule());
+  return std::make_shared<const packed>(*net, cpu_detail::number_format_of(format), byte_rule());
 }
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
                                                                      std::span<const plan> plans) const {
-  return std::make_shared<const packed>(*net, execution->format(), supernet_part::of(*net, plans),
-                                        execution->byte_rule());
+  return std::make_shared<const packed>(*net, execution->format(), supernet_part::of(*net, plans), byte_rule());
 }
 DYNOFA_CPU_KERNELS_HERE cpu::bound cpu::bind(const std::shared_ptr<const packed>& weights_of, const plan& p,
                                              const scale_shift& norms) const {

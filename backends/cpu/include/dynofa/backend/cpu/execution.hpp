@@ -45,7 +45,6 @@ public:
   int threads() const { return threads_; }
   const caches& cache_sizes() const { return caches_; }
   number_format format() const { return format_; } ///< of what is packed without a word
-  byte_weight_rule byte_rule() const { return kernels().adds_pairs ? byte_weight_rule::pairs : byte_weight_rule::full; }
 
   /// f(i) for i in 0 … threads − 1; with one thread a plain call. What one of several throws is thrown here, after all
   /// have ended.
