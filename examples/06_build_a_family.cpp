@@ -33,7 +33,7 @@ static int program(int argc, char** argv) {
   int threads = hardware_threads(), rounds = 3;
   std::size_t levels = 18, samples = 80;
   double seconds = 60;
-  bool quick = false, skip_bad = false;
+  bool quick = false, skip_bad = false, int8 = false;
   checkpoint_options told;
   const auto haste = [&] { quick = true, samples = 10, rounds = 1, levels = 4, seconds = 3; };
   app.add_flag_callback("--quick", haste, "less of everything, to see how it goes; other options go before");
@@ -47,6 +47,7 @@ static int program(int argc, char** argv) {
   app.add_option("--rounds", rounds, "times that measured candidates guide the search");
   app.add_option("--levels", levels, "candidates of the last round")->check(CLI::PositiveNumber);
   app.add_option("--profile-seconds", seconds, "time for the profile")->check(CLI::PositiveNumber);
+  app.add_flag("--int8", int8, "levels in int8: they are profiled, measured and chosen so, and run in fp32 too");
   app.add_flag("--skip-bad-pictures", skip_bad, "leave out those that cannot be read, and count them");
   app.add_option("--threads", threads, "cores to use")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
@@ -65,13 +66,15 @@ static int program(int argc, char** argv) {
                                 {"preprocessing", c.preprocessing.to_string()},
                                 {"calibration images", fingerprint(calibration, threads)},
                                 {"labelled images", fingerprint(validation, threads)}};
-  const backend::cpu one_core{}, all_cores{.threads = threads};
+  const std::string format = int8 ? "int8" : "fp32";
+  const backend::cpu one_core{.weights = format}, one_in_floats{}, all_cores{.threads = threads};
   guided_search search({.samples = samples, .rounds = rounds, .levels = levels, .quick = quick}, c.net->space, folder,
                        sources, given, {{"device", device_name(one_core)}, {"profile seconds", text(seconds)}});
   const calibration_options full{.images = 2000, .threads = threads};
   named_inputs made_from = sources;
   made_from["calibration"] = text(std::min<std::size_t>(calibration.size(), std::size_t(full.images)),
                                   " training images, batches of ", full.batch, ", variance within batches");
+  if (int8) made_from["number format"] = format;
   family f = resume_family(folder / "candidates.dynofa", made_from, c);
 
   std::cout << "1. profile" << std::endl;
@@ -88,10 +91,14 @@ static int program(int argc, char** argv) {
   std::cout << "2. learn what accuracy depends on, and search with it" << std::endl;
   validation.keep_decoded(std::size_t{1} << 30);
   accuracy_setup<backend::cpu> setup{c.net,      c.preprocessing, decoded_source(calibration, c.preprocessing, threads),
-                                     validation, all_cores,       one_core};
-  const std::vector<arch> chosen = search.run(setup, latency, threads);
+                                     validation, all_cores,       one_in_floats};
+  const std::vector<arch> chosen = search.run(setup, latency, threads); // int8 loses a twentieth of a point
 
   std::cout << "3. calibrate and evaluate the candidates" << std::endl;
+  if (int8) {
+    setup.evaluating = one_core, setup.packed_levels = one_core.pack(c.net);
+    setup.ranges = range_options{.images = full.images, .threads = threads};
+  }
   for (const arch& a : chosen) {
     if (std::ranges::count(f.levels(), a, &family_level::arch)) continue;
     std::cout << "  " << a << std::endl;
@@ -102,6 +109,7 @@ static int program(int argc, char** argv) {
   std::cout << "4. the front of measured values" << std::endl;
   const std::string device = remeasure_latencies(f, one_core, quick ? 5 : 60);
   const std::size_t dropped = f.keep_front(device);
+  if (int8) remeasure_latencies(f, one_in_floats, quick ? 5 : 60); // where bytes are no quicker
   made_from["origin"] = c.origin, made_from["made_by"] = "examples/06_build_a_family";
   set_provenance(f, made_from);
   set_table(f, profile.table());

@@ -64,6 +64,35 @@ TEST_CASE("a measured level is what calibrating and evaluating it one by one giv
   }
 }
 
+TEST_CASE("levels that are measured in int8 have ranges, and run in both formats from a file") {
+  const support::scratch_folder folder;
+  const auto net = support::tiny_supernet();
+  const data::image_folder images = pictures_in(folder.path(), classes_of(*net));
+  const auto rule = data::exact_preprocessing();
+  accuracy_setup<backend::cpu> with{net, rule, decoded_source(images, rule, 1), images, {}, {.weights = "int8"}};
+  with.packed = with.calibrating.pack(net);
+  with.packed_levels = with.evaluating.pack(net);
+  with.ranges = range_options{.images = 4};
+  const std::vector<arch> archs = {largest(net->space), smallest(net->space)};
+  family f(net, rule, {});
+  for (family_level& level : measure_accuracies(with, archs, {.images = 4, .batch = 2}, {})) {
+    const plan p = make_plan(net->space, level.arch);
+    CHECK(level.statistics.ranges.low.size() == range_count(p));
+    CHECK(level.accuracy.images == 6);
+    f.add(std::move(level));
+  }
+  save_family(folder.path() / "bytes.dynofa", f);
+  const family back = load_family(folder.path() / "bytes.dynofa");
+  const std::vector<float> image(image_values(f.levels()[0].arch.r), .3f);
+  for (const char* format : {"fp32", "int8"}) {
+    const auto logits = [&](const family& of) {
+      session runner(backend::cpu{.weights = format}, of.net());
+      return runner.run(runner.load(of.levels()[0].arch, of.levels()[0].statistics), image);
+    };
+    CHECK(logits(back) == logits(f));
+  }
+}
+
 TEST_CASE("a family of ResNets: calibrated and evaluated on the CPU, written, read back, the same logits") {
   const support::scratch_folder folder;
   const auto net = support::odd_resnet();

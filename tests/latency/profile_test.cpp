@@ -1,4 +1,5 @@
 // Profiling with a backend whose clock is a formula: what the profiler should find is known exactly.
+#include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/latency/extremes.hpp"
 #include "dynofa/latency/profile.hpp"
@@ -258,6 +259,13 @@ TEST_CASE("a quick profile interpolates and says how well") {
     const arch a = random_arch(space, random);
     CHECK(model(a) == doctest::Approx(sum_of(space, a)).epsilon(0.05));
   }
+}
+
+TEST_CASE("int8 is profiled without any calibration") {
+  profiler profile(backend::cpu{.weights = "int8"}, support::tiny_supernet(),
+                   {.resolutions = {32}, .seconds_per_resolution = 0});
+  CHECK(profile.run());
+  CHECK_FALSE(profile.state().resolutions.at(32).keys.empty());
 }
 
 TEST_CASE("the reference backend is profiled as any other") {

@@ -1,10 +1,12 @@
 #pragma once
 #include "dynofa/calibrate/calibrate.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
+#include "dynofa/calibrate/record_ranges.hpp"
 #include "dynofa/family/level.hpp"
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -21,13 +23,18 @@ struct accuracy_setup {
   data::image_folder images;
   Backend calibrating, evaluating;
   std::shared_ptr<const typename Backend::packed> packed = evaluating.pack(net);
+  /// Set where levels are evaluated in int8: then `packed` is of `calibrating`'s format, `packed_levels` of
+  /// `evaluating`'s, and the ranges of every level are recorded behind its batch norm, on the same images.
+  std::optional<range_options> ranges = {};
+  std::shared_ptr<const typename Backend::packed> packed_levels = packed;
 };
 
 /// Told what `evaluate` says of each architecture, images without finite logits among it.
 using tell_result = std::function<void(const arch&, const evaluation_result&)>;
 
-/// Calibrates the batch norm of each architecture and counts how often it is right on the images: levels that lack
-/// nothing but a latency, in the order of `archs`. Throws what `calibrate` and `evaluate` throw.
+/// Calibrates the batch norm of each architecture, records its ranges where those are wanted, and counts how often it
+/// is right on the images: levels that lack nothing but a latency, in the order of `archs`. Throws what `calibrate` and
+/// `evaluate` throw.
 template <inference_backend Backend>
 std::vector<family_level> measure_accuracies(const accuracy_setup<Backend>& with, std::span<const arch> archs,
                                              const calibration_options& calibration,
@@ -35,8 +42,17 @@ std::vector<family_level> measure_accuracies(const accuracy_setup<Backend>& with
   std::vector<evaluated_level> levels;
   for (auto& c : calibrate(with.calibrating, with.net, archs, with.calibration, calibration, with.packed))
     levels.push_back({c.arch, std::move(c.statistics)});
+  if (with.ranges) {
+    if constexpr (observing_backend<Backend>)
+      for (evaluated_level& l : levels)
+        l.statistics.ranges = record_ranges(with.calibrating, with.net, l.arch, l.statistics, with.calibration,
+                                            *with.ranges, with.packed);
+    else
+      throw error(errc::unsupported, "measure accuracies", "a backend that shows a level's activations",
+                  with.calibrating.name());
+  }
   const auto results =
-      evaluate(with.evaluating, with.net, with.packed, levels, with.images, with.preprocessing, evaluation);
+      evaluate(with.evaluating, with.net, with.packed_levels, levels, with.images, with.preprocessing, evaluation);
   std::vector<family_level> measured;
   for (std::size_t i = 0; i < levels.size(); ++i) {
     if (tell) tell(levels[i].arch, results[i]);

@@ -167,8 +167,11 @@ private:
   void bind_carriers() {
     for (const auto& of : plan_.resolutions) {
       auto& levels = levels_.emplace_back();
-      for (const auto& c : of.carriers)
-        levels.push_back(runner_.bind(c.plan, fold(*net_, c.plan, stored_statistics(*net_, c.plan))));
+      for (const auto& c : of.carriers) {
+        scale_shift norms = fold(*net_, c.plan, stored_statistics(*net_, c.plan));
+        norms.ranges = timing_ranges(c.plan); // for backends that keep activations as bytes
+        levels.push_back(runner_.bind(c.plan, norms));
+      }
     }
     runner_.prepare();
     const auto largest = static_cast<std::size_t>(measured_.back());

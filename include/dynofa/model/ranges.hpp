@@ -66,6 +66,11 @@ inline std::size_t range_count(const plan& p) {
   return all.empty() ? 0 : all.back().offset + static_cast<std::size_t>(all.back().ranges);
 }
 
+/// Ranges for timing an int8 level that nobody has calibrated: what it computes takes as long, and means nothing.
+inline activation_ranges timing_ranges(const plan& p) {
+  return {std::vector<float>(range_count(p), -4.f), std::vector<float>(range_count(p), 4.f)};
+}
+
 /// How floats of one range become bytes: code = round(x / step + zero), to even on ties, within 0 … 255. Zero has a
 /// code of its own, so that padding and what ReLU cuts off are exact.
 struct byte_code {

@@ -217,8 +217,8 @@ TEST_CASE("levels of both formats share a backend and a workspace") {
   b.run(exact, space, image, second);
   CHECK(first == second);
   CHECK(first != other);
-  CHECK_THROWS_WITH_AS((void)b.pack(net, "bf8"), "cpu backend weights: expected fp32, fp16, lossless, bf16 or int8, got bf8",
-                       error);
+  CHECK_THROWS_WITH_AS((void)b.pack(net, "bf8"),
+                       "cpu backend weights: expected fp32, fp16, lossless, bf16 or int8, got bf8", error);
 }
 
 TEST_CASE("what it costs: packed weights and one more level") {

@@ -37,8 +37,12 @@ TEST_CASE("an instruction set is offered only where everything that its kernels 
     f.*lacking = false;
     CHECK(names(f) == "avx2 portable ");
   }
-  all.avx512bf16 = true;
-  CHECK(names(all) == "avx512 avx512f avx2 portable ");
+  for (const bool bf16 : {true, false})
+    for (const bool vnni : {true, false}) {
+      all.avx512bf16 = bf16, all.avx512vnni = vnni;
+      CHECK(names(all) == (bf16 || vnni ? "avx512 avx512f avx2 portable " : "avx512 avx2 portable "));
+      CHECK(isas_of(all).front().kernels->adds_pairs == !vnni);
+    }
 }
 #endif
 

@@ -94,6 +94,35 @@ TEST_CASE("a part holds what its plans read, in the same panels, and nothing of 
   CHECK(idle.size() == 7); // the second blocks of all stages but one
 }
 
+TEST_CASE("bytes of a part are those of the whole, scales of full rows too") {
+  const space_description d = every_block();
+  const supernet net = random_supernet(d, 22);
+  const plan p = make_plan(d, smallest(d));
+  using backend::cpu_detail::number_format;
+  for (const byte_weight_rule rule : {byte_weight_rule::full, byte_weight_rule::pairs}) {
+    const packed_supernet whole{net, number_format::int8, rule};
+    const packed_supernet some{net, number_format::int8, supernet_part::of(net, std::span(&p, 1)), rule};
+    CHECK(some.bytes() < whole.bytes());
+    int arrays_of_bytes = 0;
+    for (std::size_t n = 0; n < net.weights.size(); ++n) {
+      const weight_extent& use = some.part.weights[n];
+      if (use.rows == 0 || some.arrays[n].steps == 0) continue;
+      ++arrays_of_bytes;
+      const byte_rows rows(net.weights[n], use, rule);
+      for (int o = 0; o < use.rows; ++o) {
+        CHECK(some.steps(some.arrays[n])[o] == whole.steps(whole.arrays[n])[o]);
+        CHECK(some.steps(some.arrays[n])[o] == rows.steps[z(o)]);
+      }
+      // The front of the first panel, which has the same order whatever the panel's length.
+      const auto *const a = some.data.as<const std::int8_t>(some.arrays[n].start), *const b =
+                                                                                       whole.data.as<const std::int8_t>(
+                                                                                           whole.arrays[n].start);
+      for (int i = 0; i < use.columns / 8 * 8 && use.rows >= 16; ++i) CHECK(a[i * 16] == b[i * 16]);
+    }
+    CHECK(arrays_of_bytes > 30);
+  }
+}
+
 namespace {
 float& last_projection(supernet& net) {
   return net.array(net.layout.units[net.layout.units.size() - 4], weight_role::output).back();

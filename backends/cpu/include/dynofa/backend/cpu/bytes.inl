@@ -7,6 +7,7 @@
 //   store_quad, store_pixels  four pixels of `lanes` codes, given as floats that are to be rounded
 //   load_signed               `lanes` signed bytes as floats
 //   byte_quads                how many quads a tile of a 1×1 convolution holds, times tile_vectors registers
+//   DYNOFA_CPU_MULTIPLY_BLOCK where `multiply_block` is there already
 //   depthwise_quads           how many quads of output one depthwise strip holds
 //
 // A quad is four neighbouring pixels of 16 channels, [16][4] bytes: the four bytes of a lane are four taps of one
@@ -53,6 +54,25 @@ DYNOFA_CPU_FN vec code_value(ints sum, vec scale, vec shift, vec bend, vec zero_
     return add(y, zero_code);
 }
 
+#ifndef DYNOFA_CPU_MULTIPLY_BLOCK
+/// acc += in · weight over a block of 16 channels, or as many fours of it as `steps`.
+template <int P, int V>
+DYNOFA_CPU_FN void multiply_block(ints (&acc)[P][V], const std::uint8_t* in, const std::int8_t* weights,
+                                  std::size_t panel, int steps, const std::int8_t* ahead) {
+  for (const std::uint8_t* const end = in + 4 * steps; in != end; in += 4) {
+    ints w[V];
+    DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] = load_ints(weights + byte_offset(v, panel));
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
+      const ints b = four_bytes(in + p * lane_block);
+      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) dot(acc[p][v], b, w[v]);
+    }
+    __builtin_prefetch(ahead, 0, 2);
+    weights += 4 * lane_block;
+    ahead += 4 * lane_block;
+  }
+}
+#endif
+
 /// acc = Σ (in − zero) · weight of P pixels × V registers of outputs.
 template <int P, int V>
 DYNOFA_CPU_FN void multiply_bytes(const byte_product& g, ints (&acc)[P][V], const std::uint8_t* in, int first,
@@ -62,22 +82,12 @@ DYNOFA_CPU_FN void multiply_bytes(const byte_product& g, ints (&acc)[P][V], cons
     const ints start = load_ints(g.weight_sums + (first + v) * lanes) * (input_offset - g.zero);
     DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) acc[p][v] = start;
   }
-  for (int k = g.k;;) {
-    const std::uint8_t* a = in;
-    for (const std::uint8_t* const end = in + (k < lane_block ? k : lane_block); a != end; a += 4) {
-      ints w[V];
-      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] = load_ints(weights + byte_offset(v, g.panel));
-      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
-        const ints b = four_bytes(a + p * lane_block);
-        DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) dot(acc[p][v], b, w[v]);
-      }
-      __builtin_prefetch(ahead, 0, 2);
-      weights += 4 * lane_block;
-      ahead += 4 * lane_block;
-    }
+  for (int k = g.k;; in += g.in_plane) {
+    multiply_block<P, V>(acc, in, weights, g.panel, k < lane_block ? k / 4 : 4, ahead);
     k -= lane_block;
     if (k <= 0) break;
-    in += g.in_plane;
+    weights += lane_block * lane_block;
+    ahead += lane_block * lane_block;
   }
 }
 

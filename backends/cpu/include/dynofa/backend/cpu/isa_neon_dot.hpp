@@ -44,7 +44,33 @@ inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   sum = (ints)vdotq_s32((int32x4_t)sum, (int8x16_t)((uint8x16_t)u ^ vdupq_n_u8(128)), (int8x16_t)w);
 }
 
+/// As that of bytes.inl: SDOT takes the four channels of a step from a lane, so a pixel's sixteen are loaded, and made
+/// signed, once.
+template <int P, int V>
+DYNOFA_CPU_FN void multiply_block(ints (&acc)[P][V], const std::uint8_t* in, const std::int8_t* weights,
+                                  std::size_t panel, int steps, const std::int8_t* ahead) {
+  int8x16_t pixels[P];
+  DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) pixels[p] =
+      vreinterpretq_s8_u8(veorq_u8(vld1q_u8(in + p * lane_block), vdupq_n_u8(128)));
+  DYNOFA_CPU_UNROLL for (int j = 0; j < 4; ++j) {
+    if (j == steps) return;
+    DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
+      const int8x16_t w = vld1q_s8(weights + static_cast<std::size_t>(v / vectors_per_block) * panel +
+                                   v % vectors_per_block * lanes * 4);
+      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) acc[p][v] =
+          (ints)(j == 0   ? vdotq_laneq_s32((int32x4_t)acc[p][v], w, pixels[p], 0)
+                 : j == 1 ? vdotq_laneq_s32((int32x4_t)acc[p][v], w, pixels[p], 1)
+                 : j == 2 ? vdotq_laneq_s32((int32x4_t)acc[p][v], w, pixels[p], 2)
+                          : vdotq_laneq_s32((int32x4_t)acc[p][v], w, pixels[p], 3));
+    }
+    __builtin_prefetch(ahead, 0, 2);
+    weights += 4 * lane_block;
+    ahead += 4 * lane_block;
+  }
+}
+#define DYNOFA_CPU_MULTIPLY_BLOCK
 #include "dynofa/backend/cpu/bytes.inl"
+#undef DYNOFA_CPU_MULTIPLY_BLOCK
 
 } // namespace dynofa::backend::cpu_detail::neon_dot
 
