@@ -270,9 +270,9 @@ TEST_CASE("an int8 level wants ranges that can be, and says so in one sentence")
         std::string::npos);
   CHECK(refused([](activation_ranges& r) { r.low.pop_back(); }).find("lows and") != std::string::npos);
   constexpr float nan = std::numeric_limits<float>::quiet_NaN(), most = std::numeric_limits<float>::max();
-  for (const auto& [low, high] :
+  for (const auto& range :
        {std::pair{nan, 1.f}, {0.f, nan}, {1.f, 2.f}, {-2.f, -1.f}, {-most, most}, {0.f, INFINITY}}) {
-    const std::string said = refused([&](activation_ranges& r) { r.low[5] = low, r.high[5] = high; });
+    const std::string said = refused([&](activation_ranges& r) { r.low[5] = range.first, r.high[5] = range.second; });
     CHECK(said.find("activation range 5: expected low ≤ 0 ≤ high and a finite width") != std::string::npos);
   }
   // A width that is no width: all of it is zero, and the codes of what the block really computes are cut off.

@@ -5,7 +5,7 @@
 //   adds_pairs                whether it adds pairs of products in 16 bits
 //   input_offset              what `dot` subtracts from every byte of u: 128 where it can only multiply signed ones
 //   store_quad, store_pixels  four pixels of `lanes` codes, given as floats that are to be rounded
-//   load_signed               `lanes` signed bytes as floats
+//   load_signed               `lanes` signed bytes as floats; of four lanes, a block of 16 too
 //   byte_quads                how many quads a tile of a 1×1 convolution holds, times tile_vectors registers
 //   DYNOFA_CPU_MULTIPLY_BLOCK where `multiply_block` is there already
 //   depthwise_quads           how many quads of output one depthwise strip holds
@@ -352,6 +352,16 @@ inline void rescale_bytes(std::uint8_t* data, const float* factor, const float* 
   }
 }
 
+/// V registers of weights of row k, which may be a whole block or in several panels.
+template <int V>
+DYNOFA_CPU_FN void load_signed_row(vec (&w)[V], const std::int8_t* weights, int first, std::size_t panel, int k) {
+  if constexpr (V == 4 && vectors_per_block == 4)
+    load_signed(weights + register_offset(first, panel) + k * lane_block, w);
+  else
+    DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
+        load_signed(weights + register_offset(first + v, panel) + k * lane_block);
+}
+
 /// As matvec: weights are [panel][k][16] signed bytes, sums are multiplied by `scale`.
 template <int V, int Sums>
 void matvec_bytes_group(const matvec_args& g, int first) {
@@ -362,14 +372,16 @@ void matvec_bytes_group(const matvec_args& g, int first) {
   for (; k + Sums <= g.k; k += Sums) {
     DYNOFA_CPU_UNROLL for (int j = 0; j < Sums; ++j) {
       const vec b = broadcast(g.in[k + j]);
-      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v)
-          accumulate(acc[v][j], b, load_signed(weights + register_offset(first + v, g.panel) + (k + j) * lane_block));
+      vec w[V];
+      load_signed_row<V>(w, weights, first, g.panel, k + j);
+      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[v][j], b, w[v]);
     }
   }
   for (; k < g.k; ++k) {
     const vec b = broadcast(g.in[k]);
-    DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v)
-        accumulate(acc[v][0], b, load_signed(weights + register_offset(first + v, g.panel) + k * lane_block));
+    vec w[V];
+    load_signed_row<V>(w, weights, first, g.panel, k);
+    DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[v][0], b, w[v]);
   }
   DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) {
     vec sum = acc[v][0];

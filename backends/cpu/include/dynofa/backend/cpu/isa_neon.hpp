@@ -63,6 +63,13 @@ inline __attribute__((always_inline)) vec load_signed(const std::int8_t* p) {
   __builtin_memcpy(&four, p, sizeof(four));
   return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))))));
 }
+/// A whole block: widened together, a quarter fewer instructions than one register after the other.
+inline __attribute__((always_inline)) void load_signed(const std::int8_t* p, vec (&to)[4]) {
+  const int8x16_t bytes = vld1q_s8(p);
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
+  to[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), to[1] = vcvtq_f32_s32(vmovl_high_s16(low));
+  to[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), to[3] = vcvtq_f32_s32(vmovl_high_s16(high));
+}
 inline __attribute__((always_inline)) vec load_unsigned(const std::uint8_t* p) {
   std::uint32_t four;
   __builtin_memcpy(&four, p, sizeof(four));

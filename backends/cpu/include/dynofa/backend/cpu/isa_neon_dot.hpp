@@ -49,6 +49,7 @@ inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
 template <int P, int V>
 DYNOFA_CPU_FN void multiply_block(ints (&acc)[P][V], const std::uint8_t* in, const std::int8_t* weights,
                                   std::size_t panel, int steps, const std::int8_t* ahead) {
+  __builtin_prefetch(ahead, 0, 2); // where the stream goes on: its next lines follow by themselves
   int8x16_t pixels[P];
   DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) pixels[p] =
       vreinterpretq_s8_u8(veorq_u8(vld1q_u8(in + p * lane_block), vdupq_n_u8(128)));
@@ -63,9 +64,7 @@ DYNOFA_CPU_FN void multiply_block(ints (&acc)[P][V], const std::uint8_t* in, con
                  : j == 2 ? vdotq_laneq_s32((int32x4_t)acc[p][v], w, pixels[p], 2)
                           : vdotq_laneq_s32((int32x4_t)acc[p][v], w, pixels[p], 3));
     }
-    __builtin_prefetch(ahead, 0, 2);
     weights += 4 * lane_block;
-    ahead += 4 * lane_block;
   }
 }
 #define DYNOFA_CPU_MULTIPLY_BLOCK

@@ -73,6 +73,9 @@ inline __attribute__((always_inline)) void store_pixels(std::uint8_t* to, const 
 inline __attribute__((always_inline)) vec load_signed(const std::int8_t* p) {
   return vec{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
 }
+inline __attribute__((always_inline)) void load_signed(const std::int8_t* p, vec (&to)[4]) {
+  for (int v = 0; v < 4; ++v) to[v] = load_signed(p + 4 * v);
+}
 inline __attribute__((always_inline)) vec load_unsigned(const std::uint8_t* p) {
   return vec{float(p[0]), float(p[1]), float(p[2]), float(p[3])};
 }
