@@ -63,6 +63,8 @@ TEST_CASE("weights keep their sign and order, and pairs of neighbours fit 16-bit
     }
   }
   CHECK(byte_weight(1.f, 0.f) == 0);
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
+    CHECK_THROWS_AS((byte_rows({1, bad, 2, 3}, {2, 1, 2})), error);
   const std::vector<float> from{1, 2, 3, 4, 5, 6, 7, 8};
   const byte_rows rows(from, {2, 3, 4}, byte_weight_rule::pairs), full(from, {2, 3, 4}); // three of each row's four
   CHECK(rows.steps == std::vector<float>{7.f / 127, 15.f / 127});
@@ -79,7 +81,6 @@ TEST_CASE("a line from a sum to a code is batch norm, activation and rounding in
       const auto scale = static_cast<float>(random.normal()), shift = static_cast<float>(random.normal()), step = 1e-4f;
       const byte_code out = byte_code::of(act == activation::identity ? -6.f : -.375f, 5.f);
       const code_line line = code_line::of(scale, shift, step, act, out);
-      CHECK(line.holds(1000));
       const auto sum = static_cast<std::int32_t>(random.below(60000)) - 30000;
       double y = double(sum) * double(step) * double(scale) + double(shift);
       if (act == activation::relu) y = std::max(y, 0.0);
@@ -88,8 +89,6 @@ TEST_CASE("a line from a sum to a code is batch norm, activation and rounding in
       const double wanted = y / double(out.step) + out.zero;
       CHECK(double(line.apply(sum, act)) == doctest::Approx(wanted).epsilon(1e-4));
     }
-  CHECK_FALSE(code_line{1e6f, 0, 0, 0}.holds(1000));
-  CHECK_FALSE(code_line{std::numeric_limits<float>::quiet_NaN(), 0, 0, 0}.holds(1));
 }
 
 } // namespace dynofa_test::model_byte_rule

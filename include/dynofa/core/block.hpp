@@ -7,7 +7,7 @@
 namespace dynofa {
 
 /// What follows a batch norm. A NaN stays NaN, so that a broken weight shows in the logits, on the reference, on the
-/// CPU kernels of every instruction set and on the GPU.
+/// CPU kernels of every instruction set and on the GPU. In int8 it becomes a code.
 enum class activation : std::uint8_t {
   identity,
   relu,      ///< max(x, 0)

@@ -22,11 +22,12 @@ struct accuracy_setup {
   image_source calibration;
   data::image_folder images;
   Backend calibrating, evaluating;
-  std::shared_ptr<const typename Backend::packed> packed = evaluating.pack(net);
-  /// Set where levels are evaluated in int8: then `packed` is of `calibrating`'s format, `packed_levels` of
-  /// `evaluating`'s, and the ranges of every level are recorded behind its batch norm, on the same images.
+  std::shared_ptr<const typename Backend::packed> packed = calibrating.pack(net);
+  /// Set where levels are evaluated in int8: the ranges of every level are recorded behind its batch norm, on the same
+  /// images.
   std::optional<range_options> ranges = {};
-  std::shared_ptr<const typename Backend::packed> packed_levels = packed;
+  /// What is evaluated; null: `packed`, and with `ranges` the super-network in `evaluating`'s format, packed each time.
+  std::shared_ptr<const typename Backend::packed> packed_levels = nullptr;
 };
 
 /// Told what `evaluate` says of each architecture, images without finite logits among it.
@@ -51,8 +52,11 @@ std::vector<family_level> measure_accuracies(const accuracy_setup<Backend>& with
       throw error(errc::unsupported, "measure accuracies", "a backend that shows a level's activations",
                   with.calibrating.name());
   }
+  const auto packed_levels = with.packed_levels ? with.packed_levels
+                             : with.ranges      ? with.evaluating.pack(with.net)
+                                                : with.packed;
   const auto results =
-      evaluate(with.evaluating, with.net, with.packed_levels, levels, with.images, with.preprocessing, evaluation);
+      evaluate(with.evaluating, with.net, packed_levels, levels, with.images, with.preprocessing, evaluation);
   std::vector<family_level> measured;
   for (std::size_t i = 0; i < levels.size(); ++i) {
     if (tell) tell(levels[i].arch, results[i]);

@@ -58,11 +58,6 @@ struct code_line {
     default: return y + zero;
     }
   }
-  /// Whether every sum of `products` products stays where a code is rounded exactly.
-  bool holds(int products) const {
-    const float most = static_cast<float>(products) * 255.f * largest_byte_weight;
-    return std::abs(scale) * most + std::abs(shift) < 0x1p30f; // false for NaN
-  }
 };
 
 /// Rounded to even, cut off at 0 and 255.

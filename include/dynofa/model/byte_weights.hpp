@@ -1,4 +1,6 @@
 #pragma once
+#include "dynofa/core/error.hpp"
+#include "dynofa/core/finite.hpp"
 #include "dynofa/model/layout.hpp"
 
 #include <algorithm>
@@ -39,13 +41,16 @@ inline std::int8_t byte_weight(float w, float step) {
   return step > 0 ? static_cast<std::int8_t>(std::clamp(std::nearbyint(w / step), -127.f, 127.f)) : std::int8_t{0};
 }
 
-/// The rows and columns of an array that a block reads, as bytes, with each row's step.
+/// The rows and columns of an array that a block reads, as bytes, with each row's step. Throws errc::bad_file for
+/// weights that are infinite or NaN.
 struct byte_rows {
   std::vector<std::int8_t> codes; ///< [rows][columns]
   std::vector<float> steps;       ///< [rows]
 
   byte_rows(const std::vector<float>& from, const weight_extent& read, byte_weight_rule rule = byte_weight_rule::full) {
     codes.reserve(read.size());
+    if (const auto bad = first_not_finite(from); bad < from.size())
+      throw error(errc::bad_file, "weights in int8", "finite ones", shown(from[bad]));
     const auto pitch = static_cast<std::size_t>(read.pitch);
     for (std::size_t o = 0; o < static_cast<std::size_t>(read.rows); ++o) {
       const std::span row = std::span(from).subspan(o * pitch, pitch);

@@ -58,7 +58,7 @@ struct cpu {
   byte_weight_rule byte_rule() const; ///< by which int8 weights are packed
   /// The super-network in panels. Cost: one pass over the weights.
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const;
-  /// The same in another number format: "fp32", "fp16", "lossless" or "bf16".
+  /// The same in another number format: "fp32", "fp16", "lossless", "bf16" or "int8".
   std::shared_ptr<const packed> pack(const supernet_ptr& net, const std::string& format) const;
   /// Of the super-network only what these plans read: `bind` throws errc::mismatch for a plan that reads more.
   std::shared_ptr<const packed> pack(const supernet_ptr& net, std::span<const plan> plans) const;

@@ -43,13 +43,9 @@ struct byte_level {
 /// Makes a level's byte_level.
 class byte_binding {
 public:
-  /// Throws errc::mismatch without ranges, errc::unsupported for a k×k convolution of all channels, errc::bad_file for
-  /// a range so narrow that the codes of what the block computes have no float.
+  /// Throws what `require_byte_level` throws.
   static byte_level of(const packed_supernet& w, const plan& p, const scale_shift& norms, const caches& c) {
-    if (norms.ranges.empty())
-      throw error(errc::mismatch, "cpu backend bind, int8",
-                  "a level with activation ranges, as record_ranges makes them", text("one without, ", p.arch));
-    check_ranges(p, norms.ranges, "cpu backend bind, int8");
+    require_byte_level("cpu backend bind, int8", p, norms.ranges);
     byte_binding b(w, p, norms, c);
     b.lay_out();                              // once to count …
     b.level_.data = aligned_bytes{b.cursor_}; // … and once to write
@@ -111,13 +107,13 @@ private:
     const auto& expand = array(b, weight_role::expand);
     s.weight_sums[0] = sums_of(expand, b.mid_channels, b.in_channels);
     s.expanded = lines(
-        at, 0, expand, b.in_channels, [&](int) { return s.input.step; }, expanded);
+        at, 0, expand, [&](int) { return s.input.step; }, expanded);
     s.zero = zeros_of(expanded, b.mid_channels);
 
     const auto& depthwise = array(b, weight_role::depthwise);
     s.depthwise = weights_.data.as<const std::int8_t>(depthwise.start);
     s.deep = lines(
-        at, 1, depthwise, b.kernel * b.kernel, [&](int c) { return code_of(expanded, c).step; }, deep);
+        at, 1, depthwise, [&](int c) { return code_of(expanded, c).step; }, deep);
     s.one_range = !gated;
     if (gated) {
       auto* const step = take<float>(static_cast<std::size_t>(padded(b.mid_channels)));
@@ -125,7 +121,6 @@ private:
       for (int c = 0; writing_ && c < b.mid_channels; ++c) {
         step[c] = code_of(deep, c).step;
         ratio[c] = gated_code::ratio(code_of(deep, c), s.projected);
-        if (!(ratio[c] < 0x1p20f)) refuse(at, "projection's");
       }
       s.ungated_step = step, s.gate_ratio = ratio;
     }
@@ -159,10 +154,10 @@ private:
     return zeros;
   }
 
-  /// Lines of batch norm n: from sums of `products`, whose unit is step_in(channel) times the weight's, to codes of
+  /// Lines of batch norm n: from sums whose unit is step_in(channel) times the weight's, to codes of
   /// `out`.
   template <class StepIn>
-  byte_step::lines lines(std::size_t at, int n, const packed_supernet::panels& weights, int products, StepIn step_in,
+  byte_step::lines lines(std::size_t at, int n, const packed_supernet::panels& weights, StepIn step_in,
                          const byte_tensor& out) {
     const block& b = plan_.blocks[at];
     const auto wide = static_cast<std::size_t>(padded(b.mid_channels));
@@ -173,7 +168,6 @@ private:
     for (int c = 0; writing_ && c < b.mid_channels; ++c) {
       const auto [by, plus] = norm(at, n, c);
       const code_line line = code_line::of(by, plus, step_in(c) * steps[c], b.act, code_of(out, c));
-      if (!line.holds(products)) refuse(at, n == 0 ? "depthwise input's" : "depthwise output's");
       scale[c] = line.scale, shift[c] = line.shift;
       if (out.ranges > 1 || c < lane_block) bend[c] = line.bend, zero[c] = line.zero;
     }
@@ -192,12 +186,6 @@ private:
       scale[c] = by * (in.step * weights_.steps(weights)[c]), shift[c] = plus;
     }
     out = {scale, shift, nullptr, nullptr};
-  }
-
-  [[noreturn]] void refuse(std::size_t at, const char* which) const {
-    throw error(errc::bad_file, text("cpu backend bind, int8, block ", at),
-                text("a ", which, " range that holds what the block computes"),
-                "one too narrow by orders of magnitude");
   }
 };
 

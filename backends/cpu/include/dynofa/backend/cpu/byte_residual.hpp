@@ -239,7 +239,7 @@ private:
     execution_.parallel([&](int thread) {
       const share p = by_channels ? share{0, pixels} : share::of(pixels, thread, execution_.threads());
       const share c = by_channels ? share::of(s.out_blocks, thread, execution_.threads()) : share{0, s.out_blocks};
-      project(s, mid() + at(p.begin), at(pixels), in, out, p, c);
+      if (p.begin < p.end) project(s, mid() + at(p.begin), at(pixels), in, out, p, c);
     });
   }
 

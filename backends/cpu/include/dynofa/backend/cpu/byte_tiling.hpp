@@ -46,7 +46,9 @@ struct byte_tiling {
       if (b.se_channels == 0) t.band_bytes = band_size(t.band_rows);
     }
     t.ring_plane = t.row_step * static_cast<std::size_t>(t.ring_rows);
-    t.ring_bytes = t.ring_plane * static_cast<std::size_t>(t.banded ? blocks : std::min(blocks, chunk_panels));
+    // At stride 2 the last strip of a row loads a quad behind it, which meets no tap.
+    t.ring_bytes = t.ring_plane * static_cast<std::size_t>(t.banded ? blocks : std::min(blocks, chunk_panels)) +
+                   4 * std::size_t{lane_block};
     return t;
   }
 };

@@ -5,6 +5,7 @@
 //   adds_pairs                whether it adds pairs of products in 16 bits
 //   input_offset              what `dot` subtracts from every byte of u: 128 where it can only multiply signed ones
 //   store_quad, store_pixels  four pixels of `lanes` codes, given as floats that are to be rounded
+//   load_unsigned             `lanes` unsigned bytes as floats
 //   load_signed               `lanes` signed bytes as floats; of four lanes, a block of 16 too
 //   byte_quads                how many quads a tile of a 1×1 convolution holds, times tile_vectors registers
 //   DYNOFA_CPU_MULTIPLY_BLOCK where `multiply_block` is there already
@@ -15,7 +16,7 @@
 // bytes of a 1×1 convolution's input lie as its floats would, [C/16][pixels][16]: there a lane takes four channels.
 //
 // Sums are exact integers. What follows is float, rounded to even and cut off at 0 and 255; on instruction sets with
-// fused multiply-add every code is that of the reference.
+// fused multiply-add every code is that of the reference, but that a gate's sums are added in another order.
 // No include guard: it is included once per instruction set, and once more where it has dot products of its own.
 
 inline constexpr int quad = 4; // pixels
@@ -325,13 +326,13 @@ void depthwise_bytes(const depthwise_bytes_args& g) {
 
 /// Floats [blocks][16] → codes.
 inline void to_bytes(const float* in, std::uint8_t* out, int blocks, float inverse, float zero_code) {
-  const vec scale = broadcast(inverse), z = broadcast(zero_code), most = broadcast(255.f);
+  const vec scale = broadcast(inverse), z = broadcast(zero_code);
   for (int b = 0; b < blocks; b += quad, in += quad * lane_block, out += quad * lane_block) {
     const int count = blocks - b < quad ? blocks - b : quad;
     for (int lane = 0; lane < lane_block; lane += lanes) {
       vec r[quad];
       DYNOFA_CPU_UNROLL for (int i = 0; i < quad; ++i) r[i] =
-          min(most, fma(load(in + (i < count ? i : 0) * lane_block + lane), scale, z));
+          fma(load(in + (i < count ? i : 0) * lane_block + lane), scale, z);
       store_pixels(out + lane, r, count);
     }
   }

@@ -34,9 +34,18 @@ void to_interleaved(const Value* in, std::size_t pixels, std::size_t channels, f
       out[p * channels + c] = widened(in[(c / width * pixels + p) * width + c % width]);
 }
 
+/// Throws errc::mismatch for weights whose pairs of products overflow on these kernels.
+inline void check_byte_rule(const execution& execution, const packed_supernet& weights) {
+  if (weights.format == number_format::int8 && execution.kernels().adds_pairs &&
+      weights.byte_rule != byte_weight_rule::pairs)
+    throw error(errc::mismatch, "cpu backend, int8", text("weights packed by a backend of ", execution.isa_name()),
+                "those of an instruction set with other dot products");
+}
+
 /// do_it(runner of the level's number format)
 template <class DoIt>
 void with_runner(const execution& execution, const bound_level& level, arena& space, DoIt&& do_it) {
+  check_byte_rule(execution, *level.weights);
   switch (level.weights->format) {
   case number_format::bf16: return do_it(block_runner<bfloat16>{execution, level, space});
   case number_format::fp16: return do_it(block_runner<float, float16>{execution, level, space});
@@ -143,11 +152,7 @@ DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const super
 }
 DYNOFA_CPU_KERNELS_HERE cpu::bound cpu::bind(const std::shared_ptr<const packed>& weights_of, const plan& p,
                                              const scale_shift& norms) const {
-  if (weights_of->format == cpu_detail::number_format::int8 && execution->kernels().adds_pairs &&
-      weights_of->byte_rule != byte_weight_rule::pairs)
-    throw error(errc::mismatch, "cpu backend bind, int8",
-                text("weights packed by a backend of ", execution->isa_name()),
-                "those of an instruction set with other dot products");
+  cpu_detail::check_byte_rule(*execution, *weights_of);
   return bound{weights_of, p, norms, execution->cache_sizes()};
 }
 DYNOFA_CPU_KERNELS_HERE cpu::workspace cpu::make_workspace(std::span<const plan> plans) const {

@@ -81,7 +81,7 @@ private:
       const share all_pixels{0, pixels}, all_panels{0, s.out_blocks};
       const share p = by_channels ? all_pixels : share::of(pixels, thread, execution_.threads());
       const share c = by_channels ? share::of(s.out_blocks, thread, execution_.threads()) : all_panels;
-      project(s, in, out, thread, p, c, gated && gates_weights(s));
+      if (p.begin < p.end) project(s, in, out, thread, p, c, gated && gates_weights(s));
     });
   }
 

@@ -35,7 +35,7 @@ struct isa {
   const kernel_table* kernels;
 };
 
-/// What a processor, and its operating system, lets a program use; on x86-64 only.
+/// What a processor, and its operating system, lets a program use.
 struct processor_features {
   bool avx2 = false, fma = false, f16c = false;
   bool avx512f = false, avx512bw = false, avx512vl = false, avx512dq = false, avx512bf16 = false, avx512vnni = false;
@@ -54,13 +54,15 @@ inline processor_features query_features() {
   f.f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
 #elif defined(__aarch64__) && defined(__linux__)
   f.dot_products = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__ARM_FEATURE_DOTPROD)
+  f.dot_products = true;
 #endif
   return f;
 }
 
-/// The instruction sets that run with these features, best first; "portable" is always the last. "avx512" has the dot
-/// products of bf16 where the machine has; "avx512f" is what it would be without. The kernels of all three convert
-/// halves: a virtual machine may have AVX2 and hide F16C.
+/// The instruction sets that run with these features, best first; "portable" is always the last. "avx512" and "neon"
+/// have the dot products of bf16 and of bytes that the machine has; "avx512f" and "neonv8" are what they would be
+/// without. The kernels of x86 convert halves: a virtual machine may have AVX2 and hide F16C.
 #ifdef DYNOFA_CPU_KERNELS_LINKED
 std::vector<isa> isas_of(const processor_features& f);
 #else

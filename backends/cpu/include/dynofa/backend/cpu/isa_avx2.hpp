@@ -50,10 +50,13 @@ inline constexpr int depthwise_quads = 2;
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   sum += (ints)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)u, (__m256i)w), _mm256_set1_epi16(1));
 }
+inline __attribute__((always_inline)) __m256i rounded_code(vec r) {
+  return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_set1_ps(255.f), r)); // see avx512
+}
 /// Four registers of codes as floats → in each 128-bit lane four channels of four pixels, [pixel][channel].
 inline __attribute__((always_inline)) __m256i rounded_codes(const vec* r) {
-  const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(r[0]), _mm256_cvtps_epi32(r[1]));
-  const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(r[2]), _mm256_cvtps_epi32(r[3]));
+  const __m256i low = _mm256_packs_epi32(rounded_code(r[0]), rounded_code(r[1]));
+  const __m256i high = _mm256_packs_epi32(rounded_code(r[2]), rounded_code(r[3]));
   return _mm256_packus_epi16(low, high);
 }
 inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {

@@ -56,10 +56,14 @@ inline constexpr int depthwise_quads = 4;
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   sum += (ints)_mm512_madd_epi16(_mm512_maddubs_epi16((__m512i)u, (__m512i)w), _mm512_set1_epi16(1));
 }
+inline __attribute__((always_inline)) __m512i rounded_code(vec r) {
+  return _mm512_cvtps_epi32(
+      _mm512_min_ps(_mm512_set1_ps(255.f), r)); // what is far too large would become 0, as NaN does
+}
 /// Four registers of codes as floats → in each 128-bit lane four channels of four pixels, [pixel][channel].
 inline __attribute__((always_inline)) __m512i rounded_codes(const vec* r) {
-  const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(r[0]), _mm512_cvtps_epi32(r[1]));
-  const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(r[2]), _mm512_cvtps_epi32(r[3]));
+  const __m512i low = _mm512_packs_epi32(rounded_code(r[0]), rounded_code(r[1]));
+  const __m512i high = _mm512_packs_epi32(rounded_code(r[2]), rounded_code(r[3]));
   return _mm512_packus_epi16(low, high);
 }
 inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {

@@ -74,8 +74,8 @@ struct byte_product_to_floats {
   std::size_t residual_plane;
   epilogue act;
 };
-/// One row of a depthwise convolution's input, in codes: out [panels][1 + pixels/4 + 1][16][4]. `bytes.inl` says what
-/// a quad is.
+/// One row of a depthwise convolution's input, in codes: out [panels][1 + pixels/4, rounded up, + 1][16][4].
+/// `bytes.inl` says what a quad is.
 struct byte_product_to_quads {
   byte_product product;
   std::uint8_t* out;
@@ -177,7 +177,7 @@ struct stem_args {
 struct matvec_args {
   const float* in;
   int k;
-  const void* weights; ///< panels [panel][k][16], of float or of half precision
+  const void* weights; ///< panels [panel][k][16], of float, of half precision or of signed bytes
   std::size_t panel;   ///< in values
   const float* bias;   ///< or null
   float* out;

@@ -14,8 +14,8 @@
 
 namespace dynofa::backend::cpu_detail {
 
-/// How weights are stored, and with bf16 the activations between pointwise products too. Sums are fp32 always, and so
-/// are stem, depthwise kernels, biases and batch norm.
+/// How weights are stored, and with bf16 and int8 activations inside blocks too. Sums are fp32, and so are stem,
+/// depthwise kernels, biases and batch norm, but for the bytes of int8.
 enum class number_format : std::uint8_t {
   fp32,
   fp16,     ///< 1×1 convolutions, squeeze-excite, feature mix and classifier in IEEE half precision

@@ -27,13 +27,14 @@ struct arena_sizes {
   std::size_t band = 0;    ///< per thread: depthwise output of one band
   std::size_t vectors = 0; ///< channels of the longest vector
   std::size_t rows = 0;    ///< input rows of the tallest image
-  std::size_t scaled = 0;  ///< per thread: weights times the gate, or widened: of a chunk, or of a banded block
-  std::size_t front = 0;   ///< per thread: rows of the first two blocks
-  std::size_t tiles = 0;   ///< per thread: inputs of Winograd's products …
-  std::size_t sums = 0;    ///< … and what they give
-  std::size_t codes = 0;   ///< an int8 level's block input in bytes, four to a float
-  std::size_t maps = 0;    ///< named maps of all images of a run: they live to its end, what lies between does not
-  std::size_t batch = 1;   ///< images of the largest plan: their vectors go through the head together
+  std::size_t scaled =
+      0; ///< per thread: weights times the gate, or widened: of a chunk, or of a banded block; a row of codes
+  std::size_t front = 0; ///< per thread: rows of the first two blocks
+  std::size_t tiles = 0; ///< per thread: inputs of Winograd's products …
+  std::size_t sums = 0;  ///< … and what they give
+  std::size_t codes = 0; ///< an int8 level's block input in bytes, four to a float
+  std::size_t maps = 0;  ///< named maps of all images of a run: they live to its end, what lies between does not
+  std::size_t batch = 1; ///< images of the largest plan: their vectors go through the head together
 
   void cover(const block& b, const caches& c) {
     auto most = [](std::size_t& have, std::size_t want) { have = std::max(have, (want + 15) / 16 * 16); };
@@ -75,6 +76,7 @@ struct arena_sizes {
   void cover_front(const block& stem, const block& separable, const block& behind, const caches& c) {
     const auto blocks = static_cast<std::size_t>(blocks_of(std::max(separable.mid_channels, separable.out_channels)));
     const int rows = front_rows_kept(behind, tiling::of(behind, c)) + 1;
+    scaled = std::max(scaled, floats_of(blocks_of(behind.in_channels)) * static_cast<std::size_t>(behind.in_size) / 4);
     front = std::max(front, lane_block + 3 * stem_row(stem.in_size) +
                                 blocks * (floats_of(rows * separable.out_size) +
                                           stem_rows_kept * floats_of(separable.out_size + 2)));
