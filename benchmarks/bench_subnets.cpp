@@ -3,8 +3,8 @@
 //   bench_subnets [--subnets FILE.json] [--isa NAME] [Google Benchmark's options]
 //
 // Rows subnet/NAME/cpu/threads:N for N of 1, 2 and 4, as far as there are cores, with counters median_ms and min_ms
-// over single images, the compute floor (2 · MACs over the FMA peak measured in this run) and the ratio of the minimum
-// to it.
+// over single images, the compute floor (2 · MACs over the FMA peak measured in this run, of int8 rows over the peak of
+// byte products) and the ratio of the minimum to it.
 // `/bf16` multiplies bf16 in all 1×1 convolutions, `/int8` bytes in all but the first two blocks, with the ranges of
 // the image that is timed; `/fp16_weights` keeps weights in half precision, `/cold` walks over 64 MB between images.
 // FILE may be slimmable.json, the published slimmable networks, which run with random weights; beside their latency
@@ -74,13 +74,14 @@ void run(benchmark::State& state, const named_network& network, const options& o
     w.time([&] { runner.run(level, image, logits); });
     state.SetIterationTime(w.last_ms() / 1e3);
   }
-  static const double peak = fma_peak_gflops(o.isa);
-  const double floor_ms = 2e-6 * static_cast<double>(level->plan.macs()) / peak / o.threads;
+  static const double peak = fma_peak_gflops(o.isa), byte_peak = 2 * byte_peak_gmacs(o.isa);
+  const double own_peak = is_int8 && byte_peak > 0 ? byte_peak : peak;
+  const double floor_ms = 2e-6 * static_cast<double>(level->plan.macs()) / own_peak / o.threads;
   state.counters["median_ms"] = w.median_ms();
   state.counters["min_ms"] = w.min_ms();
   state.counters["floor_ms"] = floor_ms;
   state.counters["min_over_floor"] = w.min_ms() / floor_ms;
-  state.counters["peak_gflops"] = peak;
+  state.counters["peak_gflops"] = own_peak;
   state.counters["mmacs"] = 1e-6 * static_cast<double>(level->plan.macs());
   if (network.top1 > 0) state.counters["published_top1"] = network.top1;
   state.SetLabel(runner.backend().name());

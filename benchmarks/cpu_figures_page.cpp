@@ -1,10 +1,12 @@
-// Rewrites the measured part of docs/kernels.md, between its markers, from what the benchmarks wrote as JSON.
+// Rewrites the measured part of docs/kernels.md, between its markers, from what the benchmarks wrote as JSON; of
+// docs/guide/int8.md with only the first of the files.
 //
 //   cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]
+//   cpu_figures_page PAGE.md SUBNETS.json
 //
-// The target cpu_figures runs the benchmarks and this. A peers file is {"peer": "name and version", "rows": [{"name",
-// "threads", "ours": {"median_ms", "min_ms"}, "theirs": {"median_ms", "min_ms"}}, …]}; peers/README.md says how to
-// measure one.
+// The targets cpu_figures and int8_figures run the benchmarks and this. A peers file is {"peer": "name and version",
+// "rows": [{"name", "threads", "ours": {"median_ms", "min_ms"}, "theirs": {"median_ms", "min_ms"}}, …]};
+// peers/README.md says how to measure one.
 #include "dynofa/core/output.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/report/program.hpp"
@@ -78,6 +80,34 @@ void networks_table(std::ostream& out, const std::map<std::string, json>& subnet
   }
   out << "| **geometric mean** | | | | | **" << fixed(one.value()) << "** | | **" << fixed(half.value())
       << "** | | | **" << fixed(two.value()) << "** | **" << fixed(gain.value()) << "** |\n\n";
+}
+
+void bytes_table(std::ostream& out, const std::map<std::string, json>& subnets) {
+  out << "One image, milliseconds over single images; floor: multiply-accumulates over the peak of byte products ("
+      << fixed(row(subnets, "subnet/cpu0/cpu/threads:1/int8")["peak_gflops"].get<double>() / 2, 0)
+      << " · 10^9 a second and core); ratio: the minimum over the floor; gain: fp32's median over int8's.\n\n"
+         "| network | MMACs | floor | 1 thread: median | minimum | ratio | gain | 2 threads: median | minimum | ratio "
+         "| gain "
+         "|\n|---|---|---|---|---|---|---|---|---|---|---|\n";
+  geometric_mean ratios[2], gains[2];
+  for (const auto& n : paper_networks) {
+    out << "| " << n.name << " | " << fixed(1e-6 * double(make_plan(ofa_w1_2::description, n.arch).macs()), 0);
+    for (int threads : {1, 2}) {
+      const std::string name = text("subnet/", n.name, "/cpu/threads:", threads);
+      const json &floats = row(subnets, name), &bytes = row(subnets, name + "/int8");
+      const double gain = floats["median_ms"].get<double>() / bytes["median_ms"].get<double>();
+      if (threads == 1) out << " | " << fixed(bytes["floor_ms"]);
+      out << " | " << fixed(bytes["median_ms"]) << " | " << fixed(bytes["min_ms"]) << " | "
+          << fixed(bytes["min_over_floor"]) << " | " << fixed(gain);
+      ratios[threads - 1].add(bytes["min_over_floor"]), gains[threads - 1].add(gain);
+    }
+    out << " |\n";
+  }
+  out << "| **geometric mean** | |";
+  for (int t : {0, 1})
+    out << (t == 0 ? " | | | **" : " | | | **") << fixed(ratios[t].value()) << "** | **" << fixed(gains[t].value())
+        << "**";
+  out << " |\n\n";
 }
 
 /// The network whose blocks are shown: the largest.
@@ -181,15 +211,17 @@ void peers_table(std::ostream& out, const std::string& file) {
 static int program(int argc, char** argv) {
   const std::string peers = take_option(argc, argv, "--peers");
   constexpr const char* usage =
-      "usage: cpu_figures_page PAGE.md SUBNETS.json BLOCKS.json OPS.json [--peers FILE.json]\n"
-      "Writes the figures of bench_subnets, bench_blocks and bench_ops into PAGE.md.";
+      "usage: cpu_figures_page PAGE.md SUBNETS.json [BLOCKS.json OPS.json] [--peers FILE.json]\n"
+      "Writes the figures of bench_subnets, bench_blocks and bench_ops into PAGE.md; of bench_subnets alone those of "
+      "int8.";
   if (printed_help(argc, argv, usage)) return 0;
-  if (argc != 5) {
+  const bool of_bytes = argc == 3;
+  if (argc != 5 && !of_bytes) {
     std::cerr << usage << '\n';
     return 2;
   }
   require_writable(argv[1]);
-  const auto subnets = rows_of(argv[2]), blocks = rows_of(argv[3]), ops = rows_of(argv[4]);
+  const auto subnets = rows_of(argv[2]);
   const json& whole = row(subnets, "subnet/" + std::string(shown().name) + "/cpu/threads:1");
   const json context = read(argv[2]).at("context");
   const double peak = whole.at("peak_gflops");
@@ -201,9 +233,13 @@ static int program(int argc, char** argv) {
     if (c.value("type", "") != "Instruction")
       out << " L" << c.value("level", 0) << " " << c.value("size", 0) / 1024 << " KiB";
   out << ". Date: " << context.value("date", "").substr(0, 10) << ".\n\n";
-  networks_table(out, subnets);
-  blocks_table(out, blocks, whole);
-  kernels_tables(out, ops, peak);
+  if (of_bytes) {
+    bytes_table(out, subnets);
+  } else {
+    networks_table(out, subnets);
+    blocks_table(out, rows_of(argv[3]), whole);
+    kernels_tables(out, rows_of(argv[4]), peak);
+  }
   if (!peers.empty()) peers_table(out, peers);
 
   std::string page(map_file(argv[1]).text());

@@ -4,7 +4,6 @@
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/core/output.hpp"
-#include "dynofa/data/folder_fingerprint.hpp"
 #include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
@@ -61,11 +60,7 @@ static int program(int argc, char** argv) {
   c.net = std::make_shared<const supernet>(round_to_half(*c.net)); // what the file will hold is what is measured
   data::image_folder calibration = c.images(calib), validation = c.images(images);
   if (skip_bad) calibration.skip_bad_pictures(), validation.skip_bad_pictures();
-  const named_inputs sources = {{"super-network", text("hash ", in_base(16, c.net->hash()))},
-                                {"space", text("hash ", in_base(16, fnv1a64(nlohmann::json(c.net->space).dump())))},
-                                {"preprocessing", c.preprocessing.to_string()},
-                                {"calibration images", fingerprint(calibration, threads)},
-                                {"labelled images", fingerprint(validation, threads)}};
+  const named_inputs sources = inputs_of(c, calibration, validation, threads);
   const std::string format = int8 ? "int8" : "fp32";
   const backend::cpu one_core{.weights = format}, one_in_floats{}, all_cores{.threads = threads};
   guided_search search({.samples = samples, .rounds = rounds, .levels = levels, .quick = quick}, c.net->space, folder,
@@ -95,10 +90,7 @@ static int program(int argc, char** argv) {
   const std::vector<arch> chosen = search.run(setup, latency, threads); // int8 loses a twentieth of a point
 
   std::cout << "3. calibrate and evaluate the candidates" << std::endl;
-  if (int8) {
-    setup.evaluating = one_core, setup.packed_levels = one_core.pack(c.net);
-    setup.ranges = range_options{.images = full.images, .threads = threads};
-  }
+  if (int8) evaluate_in(setup, one_core, full);
   for (const arch& a : chosen) {
     if (std::ranges::count(f.levels(), a, &family_level::arch)) continue;
     std::cout << "  " << a << std::endl;
@@ -119,9 +111,7 @@ static int program(int argc, char** argv) {
   std::cout << device << "\n" << table << f.levels().size() << " levels, " << dropped << " dominated ones dropped\n";
   replace_file(folder / "report.md", text("# A family on ", device, "\n\n", table));
   draw_family(f, device, search.measured(), latency, folder);
-  if (accuracies_overlap(f))
-    std::cout << "warning: with " << validation.size() << " labelled images all 95 % intervals overlap: which level is "
-              << "more accurate may be chance, and more images are needed\n";
+  warn_of_overlap(f, validation.size());
   return 0;
 }
 

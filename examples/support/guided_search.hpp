@@ -5,9 +5,11 @@
 #include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/calibrate/classifier.hpp"
 #include "dynofa/core/state_file.hpp"
+#include "dynofa/data/folder_fingerprint.hpp"
 #include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
 #include "dynofa/family/measure_accuracy.hpp"
+#include "dynofa/family/report.hpp"
 #include "dynofa/report/progress.hpp"
 #include "dynofa/search/family_selection.hpp"
 #include "dynofa/search/pareto.hpp"
@@ -28,6 +30,32 @@
 // What 06_build_a_family does between the profile and the last calibration.
 
 using accuracy_setup_on_cpu = dynofa::accuracy_setup<dynofa::backend::cpu>;
+
+/// What a family is made from, for the files that its stages leave.
+inline dynofa::named_inputs inputs_of(const dynofa::image_classifier& c, const dynofa::data::image_folder& calibration,
+                                      const dynofa::data::image_folder& labelled, int threads) {
+  using namespace dynofa;
+  return {{"super-network", text("hash ", in_base(16, c.net->hash()))},
+          {"space", text("hash ", in_base(16, fnv1a64(nlohmann::json(c.net->space).dump())))},
+          {"preprocessing", c.preprocessing.to_string()},
+          {"calibration images", fingerprint(calibration, threads)},
+          {"labelled images", fingerprint(labelled, threads)}};
+}
+
+/// From now on levels are evaluated by `backend`, in its number format, and have the ranges that int8 wants.
+inline void evaluate_in(accuracy_setup_on_cpu& setup, const dynofa::backend::cpu& backend,
+                        const dynofa::calibration_options& how) {
+  setup.evaluating = backend, setup.packed_levels = backend.pack(setup.net);
+  setup.ranges = dynofa::range_options{.images = how.images, .threads = how.threads};
+}
+
+/// Says so where labelled images are too few to tell levels apart.
+inline void warn_of_overlap(const dynofa::family& f, std::size_t images) {
+  if (dynofa::accuracies_overlap(f))
+    std::cout << "warning: with " << images
+              << " labelled images all 95 % intervals overlap: which level is more accurate "
+              << "may be chance, and more images are needed\n";
+}
 
 /// `measure_accuracies` with two progress bars, which stop it after Ctrl-C.
 inline std::vector<dynofa::family_level> measure_with_bars(const accuracy_setup_on_cpu& setup,

@@ -30,7 +30,7 @@ TEST_CASE("zero has a code of its own, and every value within the range is at mo
   }
 }
 
-TEST_CASE("a range without width holds zero only; NaN becomes the code of nothing") {
+TEST_CASE("a range without width holds zero only, and NaN becomes the code of nothing") {
   for (const byte_code by : {byte_code::of(0, 0), byte_code::of(0, 1e-31f), byte_code::of(-1e-40f, 0)}) {
     CHECK(by.step == 0);
     CHECK(by.code(5.f) == 0);
