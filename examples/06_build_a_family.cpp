@@ -1,15 +1,8 @@
 // ctest: --calib pictures/calib --images pictures/images --out 06_family --quick
 // needs: pictures
 // expect: 1\. profile.*3\. calibrate.* levels, .* dominated ones dropped
-#include "dynofa/backend/cpu.hpp"
-#include "dynofa/backend/cpu/calibration.hpp"
 #include "dynofa/core/output.hpp"
-#include "dynofa/family/design_sections.hpp"
-#include "dynofa/family/file.hpp"
 #include "dynofa/family/measure.hpp"
-#include "dynofa/family/report.hpp"
-#include "dynofa/latency/profile.hpp"
-#include "dynofa/latency/table_io.hpp"
 #include "dynofa/model/round_to_half.hpp"
 #include "dynofa/report/program.hpp"
 
@@ -46,7 +39,7 @@ static int program(int argc, char** argv) {
   app.add_option("--rounds", rounds, "times that measured candidates guide the search");
   app.add_option("--levels", levels, "candidates of the last round")->check(CLI::PositiveNumber);
   app.add_option("--profile-seconds", seconds, "time for the profile")->check(CLI::PositiveNumber);
-  app.add_flag("--int8", int8, "levels in int8: they are profiled, measured and chosen so, and run in fp32 too");
+  app.add_flag("--int8", int8, "levels may be int8 too: each format is profiled, and the front is of both");
   app.add_flag("--skip-bad-pictures", skip_bad, "leave out those that cannot be read, and count them");
   app.add_option("--threads", threads, "cores to use")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
@@ -61,56 +54,46 @@ static int program(int argc, char** argv) {
   data::image_folder calibration = c.images(calib), validation = c.images(images);
   if (skip_bad) calibration.skip_bad_pictures(), validation.skip_bad_pictures();
   const named_inputs sources = inputs_of(c, calibration, validation, threads);
-  const std::string format = int8 ? "int8" : "fp32";
-  const backend::cpu one_core{.weights = format}, one_in_floats{}, all_cores{.threads = threads};
-  guided_search search({.samples = samples, .rounds = rounds, .levels = levels, .quick = quick}, c.net->space, folder,
-                       sources, given, {{"device", device_name(one_core)}, {"profile seconds", text(seconds)}});
+  const backend::cpu one_core, all_cores{.threads = threads};
+  guided_search search(
+      {.samples = samples, .rounds = rounds, .levels = levels, .quick = quick}, c.net->space, folder, sources, given,
+      {{"device", device_name(one_core)}, {"profile seconds", text(seconds)}, {"int8", int8 ? "yes" : "no"}});
   const calibration_options full{.images = 2000, .threads = threads};
   named_inputs made_from = sources;
   made_from["calibration"] = text(std::min<std::size_t>(calibration.size(), std::size_t(full.images)),
                                   " training images, batches of ", full.batch, ", variance within batches");
-  if (int8) made_from["number format"] = format;
   family f = resume_family(folder / "candidates.dynofa", made_from, c);
 
   std::cout << "1. profile" << std::endl;
-  profile_options how{.quick = true, .seconds_per_resolution = seconds / 3};
-  report::progress bar(std::cerr, "  profile  ");
-  how.on_progress = [&](const profile_progress& p) { return bar(p.done, p.total); };
-  profiler profile(one_core, c.net, how, load_profile_state(folder / "profile.json"));
-  profile.run(), bar.end();
-  save_profile_state(folder / "profile.json", profile.state());
-  report::stop_if_interrupted("profile");
-  save_latency_table(folder / "table.json", profile.table());
-  const calibrated_model latency = profile.model();
+  std::vector<format_latency> formats = {profile_in("", c.net, seconds, folder)};
+  if (int8) formats.push_back(profile_in("int8", c.net, seconds, folder));
 
   std::cout << "2. learn what accuracy depends on, and search with it" << std::endl;
   validation.keep_decoded(std::size_t{1} << 30);
   accuracy_setup<backend::cpu> setup{c.net,      c.preprocessing, decoded_source(calibration, c.preprocessing, threads),
-                                     validation, all_cores,       one_in_floats};
-  const std::vector<arch> chosen = search.run(setup, latency, threads); // int8 loses a twentieth of a point
+                                     validation, all_cores,       one_core};
+  const auto chosen = search.run(setup, formats, threads);
 
   std::cout << "3. calibrate and evaluate the candidates" << std::endl;
-  if (int8) evaluate_in(setup, one_core, full);
-  for (const arch& a : chosen) {
-    if (std::ranges::count(f.levels(), a, &family_level::arch)) continue;
-    std::cout << "  " << a << std::endl;
-    f.add(measure_with_bars(setup, std::span(&a, 1), full).front());
+  for (const auto& one : chosen) {
+    if (f.find(one.arch, one.format)) continue;
+    std::cout << "  " << one.arch << (one.format.empty() ? "" : " in " + one.format) << std::endl;
+    f.add(measure_with_bars(in_format(setup, one.format, full), std::span(&one.arch, 1), full).front());
     save_family(folder / "candidates.dynofa", f);
   }
 
   std::cout << "4. the front of measured values" << std::endl;
   const std::string device = remeasure_latencies(f, one_core, quick ? 5 : 60);
   const std::size_t dropped = f.keep_front(device);
-  if (int8) remeasure_latencies(f, one_in_floats, quick ? 5 : 60); // where bytes are no quicker
   made_from["origin"] = c.origin, made_from["made_by"] = "examples/06_build_a_family";
   set_provenance(f, made_from);
-  set_table(f, profile.table());
+  set_table(f, formats.front().table);
   f.sections.erase("inputs");
   save_family(folder / "family.dynofa", f);
   const std::string table = markdown_table(f, device);
   std::cout << device << "\n" << table << f.levels().size() << " levels, " << dropped << " dominated ones dropped\n";
   replace_file(folder / "report.md", text("# A family on ", device, "\n\n", table));
-  draw_family(f, device, search.measured(), latency, folder);
+  draw_family(f, device, search.measured(), formats.front().model, folder);
   warn_of_overlap(f, validation.size());
   return 0;
 }

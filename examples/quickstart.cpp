@@ -30,12 +30,20 @@ namespace {
 
 using namespace dynofa;
 
-/// All levels; a star for those of its front on this device.
-void print_table(const family& f, const std::string& device) {
+/// The family with every level that has activation ranges in int8 as well.
+family in_both_formats(const family& f) {
+  family both = f;
+  for (family_level l : f.levels())
+    if (l.format.empty() && !l.statistics.ranges.empty()) l.format = "int8", both.add(l);
+  return both;
+}
+
+/// All levels; a star for those of its front on this device. `both`: measured in int8 too.
+void print_table(const family& f, const family& both, const std::string& device) {
   const double gflops = fma_peak_gflops();
   const auto front = f.front(device);
   std::cout << device << ", one core multiplies and adds " << std::fixed << std::setprecision(0) << gflops
-            << " GFLOP/s\nlevel    r  M MACs  top-1 (95 %)          ms here  ratio to 2 x MACs / peak\n";
+            << " GFLOP/s\nlevel    r  M MACs  top-1 (95 %)          ms here  ratio to 2 x MACs / peak  ms in int8\n";
   for (std::size_t i = 0; i < f.levels().size(); ++i) {
     const auto& l = f.levels()[i];
     const double macs = double(make_plan(f.space(), l.arch).macs()), ms = f.latency_on(i, device)->median_ms;
@@ -43,7 +51,10 @@ void print_table(const family& f, const std::string& device) {
     std::cout << std::setw(4) << i << (std::ranges::count(front, i) ? '*' : ' ') << std::setw(5) << l.arch.r
               << std::setprecision(1) << std::setw(8) << macs / 1e6 << std::setprecision(2) << std::setw(7)
               << l.accuracy.top1() << " (" << low << "-" << high << ")" << std::setprecision(3) << std::setw(11) << ms
-              << std::setprecision(2) << std::setw(12) << ms / (2e-6 * macs / gflops) << '\n';
+              << std::setprecision(2) << std::setw(12) << ms / (2e-6 * macs / gflops);
+    if (const auto same = both.find(l.arch, "int8"))
+      std::cout << std::setprecision(3) << std::setw(26) << both.latency_on(*same, device)->median_ms;
+    std::cout << '\n';
   }
   std::cout << "* no other level is as accurate and as quick here: run time switches between these\n\n";
 }
@@ -56,7 +67,7 @@ void classify(const family& f, std::size_t i, const data::image& picture) {
   std::vector<float> image(image_values(l.arch.r));
   f.preprocessing().apply(picture, l.arch.r, image);
   session runner(one_core, f.net());
-  auto level = runner.load(l.arch, l.statistics);
+  auto level = runner.load(l.arch, l.statistics, 1, l.format);
   auto scores = runner.run(level, image);
   if (argmax(scores) == scores.size()) throw error(errc::device, text("level ", i), "logits", "NaN");
   const float top = *std::max_element(scores.begin(), scores.end());
@@ -78,7 +89,7 @@ void evaluate_all(const family& f, const std::string& folder, std::size_t limit,
   if (skip_bad) images.skip_bad_pictures();
   if (limit && limit < images.size()) images = images.subset(limit, 1);
   std::vector<evaluated_level> levels;
-  for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics});
+  for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics, l.format});
   report::progress bar(std::cerr, "evaluate");
   const auto results = evaluate(one_core, f.net(), one_core.pack(f.net()), levels, images, f.preprocessing(),
                                 {.threads = threads, .progress = std::ref(bar)});
@@ -120,8 +131,11 @@ static int program(int argc, char** argv) {
   const bool own = image.empty(); // else the user's
   if (own) image = DYNOFA_ASSETS "/espresso.jpg";
   const data::image picture = data::read_image(image);
-  const std::string device = remeasure_latencies(f, one_core, 20);
-  print_table(f, device);
+  family both = in_both_formats(f);
+  const std::string device = remeasure_latencies(both, one_core, 20); // all in turn
+  for (std::size_t i = 0; i < f.levels().size(); ++i)
+    f.set_latency(i, *both.latency_on(*both.find(f.levels()[i].arch, f.levels()[i].format), device));
+  print_table(f, both, device);
   if (!figure.empty()) {
     report::series front{"levels", {}, report::series::look::line_and_points};
     for (const std::size_t i : f.front(device))

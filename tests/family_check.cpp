@@ -29,7 +29,7 @@ static int program(int argc, char** argv) {
   for (const auto& c : f.classes()) ids.push_back(c.id);
   const data::image_folder images(argv[2], ids);
   std::vector<evaluated_level> levels;
-  for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics});
+  for (const auto& l : f.levels()) levels.push_back({l.arch, l.statistics, l.format});
   const backend::cpu one_core{};
   report::progress bar(std::cerr, "evaluate");
   const auto results = evaluate(one_core, f.net(), one_core.pack(f.net()), levels, images, f.preprocessing(),

@@ -24,12 +24,13 @@
 namespace {
 
 constexpr const char* help =
-    R"(int8_check FAMILY IMAGES CALIB [--only WORD] [--random N] [--seed S] [--limit N] [--calibration N] [--rule RULE] [--threads N]
+    R"(int8_check FAMILY IMAGES CALIB [--only WORD] [--random N] [--seed S] [--limit N] [--calibration N] [--rule RULE] [--save FILE] [--threads N]
 
 What int8 costs the levels of FAMILY, its smallest and largest sub-networks, two between them, and N (20) random ones:
 top-1 on the labelled folder IMAGES against fp32, on the same images, with McNemar's counts. Batch norm of those that are
 no levels is calibrated with CALIB first, then the ranges of all are recorded with it. RULE: least_square_error (the
-default), min_max or percentile. WORD: only those whose name has it, such as "level 5". Then memory, and whether the kernels follow the integer rule.)";
+default), min_max or percentile. WORD: only those whose name has it, such as "level 5". FILE: the
+family with its ranges, which runs in fp32 and int8. Then memory, and whether the kernels follow the integer rule.)";
 
 using namespace dynofa;
 using support::check, support::fixed;
@@ -93,6 +94,20 @@ range_rule rule_named(const std::string& name) {
   return range_rule::least_square_error;
 }
 
+/// The family with the ranges that were recorded for its levels.
+family with_ranges(family f, const std::vector<candidate>& recorded) {
+  for (std::size_t i = 0; i < f.levels().size(); ++i)
+    for (const candidate& c : recorded)
+      if (c.level.arch == f.levels()[i].arch) {
+        family_level level = f.levels()[i];
+        level.statistics.ranges = c.level.statistics.ranges;
+        f.remove(i);
+        f.add(std::move(level)); // its place depends on what stays
+        break;
+      }
+  return f;
+}
+
 /// Bits that a level and its weights take in memory, against copies of its own in fp32.
 void check_memory(const backend::cpu& one, const family& f, const std::vector<candidate>& levels) {
   session floats(one, f.net()), bytes(one, f.net(), one.pack(f.net(), "int8"));
@@ -146,7 +161,7 @@ void check_exactness(const family& f, const candidate& c, const image_source& so
 static int program(int argc, char** argv) {
   if (support::printed_help(argc, argv, help)) return 0;
   std::vector<std::string> names;
-  std::string rule = "least_square_error", only;
+  std::string rule = "least_square_error", only, save;
   int threads = hardware_threads(), limit = 0, random = 20, calibration = 2000;
   std::uint64_t seed = 1;
   for (int i = 1; i < argc; ++i) {
@@ -166,6 +181,8 @@ static int program(int argc, char** argv) {
       rule = argv[++i];
     else if (i + 1 < argc && arg == "--only")
       only = argv[++i];
+    else if (i + 1 < argc && arg == "--save")
+      save = argv[++i];
     else
       names.push_back(arg);
   }
@@ -209,6 +226,7 @@ static int program(int argc, char** argv) {
           all, f.net(), l.arch, l.statistics, source,
           {.images = calibration, .batch = 16 * threads, .rule = rule_named(rule), .threads = threads}, packed);
     }
+    if (!save.empty()) save_family(save, with_ranges(f, candidates));
     std::stable_sort(candidates.begin(), candidates.end(),
                      [](const auto& a, const auto& b) { return a.level.arch.r < b.level.arch.r; });
 

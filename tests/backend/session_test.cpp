@@ -109,6 +109,38 @@ TEST_CASE("what a caller can get wrong is one sentence") {
   CHECK(runner.run(level, image) == logits);
 }
 
+TEST_CASE("a session packs each number format once, when a level wants it; a backend that knows none says so") {
+  struct formats : backend::reference {
+    using backend::reference::pack;
+    std::shared_ptr<std::vector<std::string>> asked = std::make_shared<std::vector<std::string>>();
+    std::string format_name() const { return "plain"; }
+    std::shared_ptr<const packed> pack(const supernet_ptr& net, const std::string& format) const {
+      asked->push_back(format);
+      if (format != "small") throw error(errc::invalid_argument, "formats", "plain or small", format);
+      return backend::reference::pack(net);
+    }
+  };
+  const auto net = support::tiny_supernet();
+  const arch a = smallest(net->space);
+  const auto statistics = stored_statistics(*net, a);
+  const formats backend;
+  session runner(backend, net, packed_formats<formats>{});
+  CHECK(runner.all_packed().by_name.empty());
+  for (int i = 0; i < 2; ++i) runner.load(a, statistics, 1, "small"), runner.load(a, statistics, 1, "plain");
+  CHECK(*backend.asked == std::vector<std::string>{"small"}); // "plain" is its own
+  CHECK(runner.packed("plain") == runner.packed());
+  CHECK(runner.all_packed().bytes() == 2 * runner.packed()->bytes());
+  CHECK(sentence([&] { runner.load(a, statistics, 1, "odd"); }) == "formats: expected plain or small, got odd");
+  CHECK(runner.all_packed().by_name.size() == 2);
+  session shares(backend, net, runner.all_packed());
+  shares.load(a, statistics, 1, "small");
+  CHECK(backend.asked->size() == 2); // small and odd
+
+  CHECK(sentence([&] { session(backend::reference{}, net).load(a, statistics, 1, "int8"); }) ==
+        text("number format: expected a backend that packs \"int8\", or no level in it, got ",
+             backend::reference{}.name()));
+}
+
 TEST_CASE("a session keeps its workspace while levels fit it, and forgets levels that nobody holds") {
   struct counts {
     int workspaces = 0;

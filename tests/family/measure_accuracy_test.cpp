@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "support/scratch_folder.hpp"
+#include "support/sentence.hpp"
 #include "support/tiny_space.hpp"
 #include <algorithm>
 #include <cmath>
@@ -64,33 +65,63 @@ TEST_CASE("a measured level is what calibrating and evaluating it one by one giv
   }
 }
 
-TEST_CASE("levels that are measured in int8 have ranges, and run in both formats from a file") {
+TEST_CASE("levels of one architecture in two number formats: measured in each, kept apart, the same from a file") {
   const support::scratch_folder folder;
   const auto net = support::tiny_supernet();
   const data::image_folder images = pictures_in(folder.path(), classes_of(*net));
   const auto rule = data::exact_preprocessing();
-  accuracy_setup<backend::cpu> with{net, rule, decoded_source(images, rule, 1), images, {}, {.weights = "int8"}};
-  with.packed = with.calibrating.pack(net);
-  with.packed_levels = with.evaluating.pack(net);
-  with.ranges = range_options{.images = 4};
+  accuracy_setup<backend::cpu> with{net, rule, decoded_source(images, rule, 1), images, {}, {}};
   const std::vector<arch> archs = {largest(net->space), smallest(net->space)};
   family f(net, rule, {});
-  for (family_level& level : measure_accuracies(with, archs, {.images = 4, .batch = 2}, {})) {
-    const plan p = make_plan(net->space, level.arch);
-    CHECK(level.statistics.ranges.low.size() == range_count(p));
-    CHECK(level.accuracy.images == 6);
-    f.add(std::move(level));
+  for (const char* format : {"", "int8"}) {
+    with.format = format;
+    if (with.format == "int8") with.ranges = range_options{.images = 4};
+    for (family_level& level : measure_accuracies(with, archs, {.images = 4, .batch = 2}, {})) {
+      const plan p = make_plan(net->space, level.arch);
+      CHECK(level.format == format);
+      CHECK(level.statistics.ranges.low.size() == (with.ranges ? range_count(p) : 0));
+      CHECK(level.accuracy.images == 6);
+      f.add(std::move(level));
+    }
   }
-  save_family(folder.path() / "bytes.dynofa", f);
-  const family back = load_family(folder.path() / "bytes.dynofa");
-  const std::vector<float> image(image_values(f.levels()[0].arch.r), .3f);
-  for (const char* format : {"fp32", "int8"}) {
-    const auto logits = [&](const family& of) {
-      session runner(backend::cpu{.weights = format}, of.net());
-      return runner.run(runner.load(of.levels()[0].arch, of.levels()[0].statistics), image);
-    };
-    CHECK(logits(back) == logits(f));
+  REQUIRE(f.levels().size() == 4);
+  CHECK(support::sentence([&] {
+          f.add(f.levels()[0]);
+        }).starts_with("family: expected each architecture once in a number format, got a second "));
+  save_family(folder.path() / "formats.dynofa", f);
+  const family back = load_family(folder.path() / "formats.dynofa");
+  CHECK(back.levels() == f.levels());
+
+  // accuracy and logits are those of a backend that runs everything in the level's format
+  session mixed(backend::cpu{}, net);
+  for (const family_level& l : back.levels()) {
+    const std::string format = l.format.empty() ? "fp32" : l.format;
+    const backend::cpu whole{.weights = format};
+    session alone(whole, net);
+    const std::vector<float> image(image_values(l.arch.r), .3f);
+    CHECK(mixed.run(mixed.load(l.arch, l.statistics, 1, l.format), image) ==
+          alone.run(alone.load(l.arch, l.statistics), image));
+    const evaluated_level level{l.arch, l.statistics};
+    CHECK(l.accuracy == evaluate(whole, net, whole.pack(net), std::span(&level, 1), images, rule)[0].accuracy);
   }
+  CHECK(mixed.all_packed().by_name.size() == 2);
+  CHECK(session(backend::cpu{.weights = "int8"}, net).packed("int8")->format ==
+        backend::cpu_detail::number_format::int8);
+
+  with.evaluating = {.weights = "int8"};
+  CHECK(support::sentence([&] { measure_accuracies(with, archs, {.images = 4, .batch = 2}, {}); }) ==
+        "measure accuracies: expected backends of one number format, and levels' own in `format`, got fp32 and int8");
+}
+
+TEST_CASE("a number format's name in a level is short and plain") {
+  const auto net = support::tiny_supernet();
+  family f(net, data::exact_preprocessing(), {});
+  const arch a = smallest(net->space);
+  for (const char* bad : {"INT8", "int 8", "a/b", "a23456789012345678901234567890123"})
+    CHECK(support::sentence([&] {
+            f.add({a, stored_statistics(*net, a), {}, {}, bad});
+          }).starts_with("family level, number format: expected up to 32 small letters and digits, got "));
+  CHECK(f.levels().empty());
 }
 
 TEST_CASE("a family of ResNets: calibrated and evaluated on the CPU, written, read back, the same logits") {
@@ -105,7 +136,7 @@ TEST_CASE("a family of ResNets: calibrated and evaluated on the CPU, written, re
   for (const std::string& c : classes_of(*net)) names.push_back({c, c});
   family made(net, rule, names);
   for (const auto& m : measure_accuracies(with, archs, {.images = 6, .batch = 3}, {}, [](auto&&...) {}))
-    made.add({m.arch, m.statistics, m.accuracy, {}});
+    made.add({m.arch, m.statistics, m.accuracy, {}, {}});
   const auto path = folder.path() / "resnet.family";
   save_family(path, made);
   const family back = load_family(path);

@@ -126,6 +126,40 @@ TEST_CASE("only what the levels read is packed, another's weights may hold too l
         0);
 }
 
+TEST_CASE("levels of two number formats in one network: each runs in its own, and what they share is shared") {
+  const auto net = support::tiny_supernet();
+  family f(net, data::exact_preprocessing(), {});
+  const arch a = smallest(net->space), b = largest(net->space);
+  int correct = 0;
+  for (const arch& one : {a, b})
+    for (const char* format : {"", "int8"}) {
+      bn_statistics statistics = stored_statistics(*net, one);
+      statistics.ranges = timing_ranges(make_plan(net->space, one));
+      f.add({one, statistics, {100, ++correct, 90}, {}, format});
+    }
+  const backend::cpu cpu;
+  dynamic_network mixed(cpu, f), again(cpu, f, mixed.weights());
+  CHECK(mixed.weights().by_name.size() == 2);
+  CHECK(again.weights() == mixed.weights());
+  CHECK(mixed.bytes().weights == mixed.weights().bytes());
+  std::vector<float> logits(mixed.classes());
+  for (const std::size_t level : {3, 0, 1, 2, 3, 1}) {
+    const family_level& l = f.levels()[level];
+    CHECK(mixed.format_of(level) == l.format);
+    session alone(backend::cpu{.weights = l.format.empty() ? "fp32" : l.format}, net);
+    const auto wanted = alone.run(alone.load(l.arch, l.statistics), std::vector<float>(image_values(l.arch.r), .5f));
+    for (auto* network : {&mixed, &again}) {
+      network->switch_to(level), network->run(half, logits);
+      CHECK(logits == wanted);
+    }
+  }
+  CHECK(support::sentence([&] {
+          dynamic_network(backend::reference{}, f);
+        }).starts_with("number format: expected a backend that packs \"int8\", or no level in it, got "));
+  const std::string device = remeasure_latencies(f, cpu, 1);
+  for (std::size_t i = 0; i < f.levels().size(); ++i) CHECK(f.latency_on(i, device) != nullptr);
+}
+
 TEST_CASE("wrong use is refused with a sentence and changes nothing") {
   const family f = made_up::front(2);
   dynamic_network net(made_up::backend{}, f);

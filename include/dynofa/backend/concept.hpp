@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +49,8 @@ namespace dynofa {
 /// A backend may offer more, which is used where it is there:
 ///
 ///  * `pack(net, plans)` → what these plans read of the super-network, and no more; `bind` throws for other plans
+///  * `pack(net, format)` and `pack(net, plans, format)` → the same in a number format by name, "int8", and
+///    `format_name()`, the name of the one that `pack(net)` gives: levels of several formats then run side by side
 ///  * `prepare(bound, workspace)` does what would make the first run on this workspace slower than the next
 ///  * `fits(workspace, plan)`: whether a workspace is big enough for a plan that it was not made for
 ///  * `map(bound, workspace, i, n)` → feature_map: map i of image n of the last run, where it lies. A session refuses
@@ -76,14 +79,32 @@ concept inference_backend = requires(B& backend, const supernet_ptr& net, const 
   { space.bytes() } -> std::convertible_to<std::size_t>;
 };
 
-/// The super-network packed for these plans: of a backend that can tell, only what they read.
+/// A backend that packs in number formats by name.
+template <class B>
+concept packs_formats = requires(const B& backend, const supernet_ptr& net, const std::string& format) {
+  { backend.pack(net, format) } -> std::convertible_to<std::shared_ptr<const typename B::packed>>;
+  { backend.format_name() } -> std::convertible_to<std::string>;
+};
+
+/// The super-network packed in a number format, "" for the backend's own; of a backend that can tell, only what `plans`
+/// read, where they are given. Throws errc::unsupported for a format by name on a backend that knows none.
 template <inference_backend Backend>
 std::shared_ptr<const typename Backend::packed> pack_for(Backend& backend, const supernet_ptr& net,
-                                                         std::span<const plan> plans) {
-  if constexpr (requires { backend.pack(net, plans); })
-    return backend.pack(net, plans);
-  else
+                                                         std::optional<std::span<const plan>> plans,
+                                                         const std::string& format = "") {
+  constexpr bool tells_parts = requires { backend.pack(net, *plans); };
+  if (format.empty()) {
+    if constexpr (tells_parts)
+      if (plans) return backend.pack(net, *plans);
     return backend.pack(net);
+  }
+  if constexpr (packs_formats<Backend>) {
+    if constexpr (requires { backend.pack(net, *plans, format); })
+      if (plans) return backend.pack(net, *plans, format);
+    return backend.pack(net, format);
+  } else
+    throw error(errc::unsupported, "number format",
+                text("a backend that packs ", printable(format), ", or no level in it"), std::string(backend.name()));
 }
 
 namespace backend {

@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/backend/concept.hpp"
+#include "dynofa/backend/packed_formats.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -58,26 +60,26 @@ public:
   /// Packs the super-network, or takes what another session on the same kind of backend has packed of it. Throws
   /// errc::invalid_argument for no super-network, errc::mismatch for packed weights of another one.
   session(Backend backend, supernet_ptr net, packed_ptr packed = nullptr)
-      : backend_{std::move(backend)}
-      , net_{checked(std::move(net))}
-      , packed_{packed ? std::move(packed) : backend_.pack(net_)} {
-    check_packed();
+      : session{std::move(backend), std::move(net), packed_formats<Backend>{std::move(packed)}, 0} {
+    this->packed();
   }
   /// The same with only as much of the super-network packed as these plans read, where the backend can tell.
   session(Backend backend, supernet_ptr net, std::span<const plan> plans)
-      : backend_{std::move(backend)}
-      , net_{checked(std::move(net))}
-      , packed_{pack_for(backend_, net_, plans)} {
-    check_packed();
+      : session{std::move(backend), std::move(net), {}, 0} {
+    pack("", plans);
   }
+  /// With weights packed in several number formats; what is missing is packed when a level wants it.
+  session(Backend backend, supernet_ptr net, std::type_identity_t<packed_formats<Backend>> packed)
+      : session{std::move(backend), std::move(net), std::move(packed), 0} {}
 
   session(session&&) noexcept = default;
   session& operator=(session&&) noexcept = default;
 
   /// Binds a plan with its batch-norm scale and shift. The workspace grows when the next image runs, or in `prepare`;
   /// it never gets smaller, so levels that come and go settle on one. Throws errc::mismatch for a plan or norms of
-  /// another network, and what the backend refuses.
-  level bind(const plan& p, const scale_shift& norms) {
+  /// another network, and what the backend refuses. `format`: the number format of its weights by the backend's name
+  /// for it, "int8"; "" is the backend's own. The first level of a format packs the super-network.
+  level bind(const plan& p, const scale_shift& norms, const std::string& format = "") {
     if (!(p.space == net_->space))
       throw error(errc::mismatch, "session", "a plan of its super-network's space",
                   text("a plan of another space, ", p.arch));
@@ -87,7 +89,7 @@ public:
       if (p.named_maps() > 0)
         throw error(errc::unsupported, "session", "a plan without named maps, which its backend cannot give",
                     text(p.named_maps(), " of them"));
-    level made{std::make_shared<entry>(entry{id_, backend_.bind(packed_, p, norms)})};
+    level made{std::make_shared<entry>(entry{id_, backend_.bind(packed(format), p, norms)})};
     std::erase_if(levels_, [](const auto& each) { return each.expired(); });
     levels_.push_back(made.entry_);
     if (!workspace_ || !fits(p)) ready_ = false;
@@ -95,9 +97,9 @@ public:
   }
   /// Binds `a` with its batch-norm statistics. Throws `error` if the space does not contain `a`, if the statistics have
   /// another length, or if the super-network holds another extracted network.
-  level load(const arch& a, const bn_statistics& statistics, int batch = 1) {
+  level load(const arch& a, const bn_statistics& statistics, int batch = 1, const std::string& format = "") {
     const plan p = make_plan(net_->space, a, batch);
-    return bind(p, fold(*net_, p, statistics));
+    return bind(p, fold(*net_, p, statistics), format);
   }
   /// Binds `a` with the statistics the checkpoint came with: right for the largest sub-network only.
   level load(const arch& a) { return load(a, stored_statistics(*net_, a)); }
@@ -158,16 +160,37 @@ public:
     return *workspace_;
   }
   const supernet& net() const { return *net_; }
-  const packed_ptr& packed() const { return packed_; }
+  /// The super-network in a number format: packed when it is first asked for.
+  const packed_ptr& packed(const std::string& format = "") { return pack(format, std::nullopt); }
+  /// The same of what these plans read alone, where the backend can tell and nothing is packed in this format yet.
+  const packed_ptr& pack(const std::string& format, std::optional<std::span<const plan>> plans) {
+    const std::string& name = own_name(format);
+    if (const auto have = packed_.by_name.find(name); have != packed_.by_name.end()) return have->second;
+    return packed_.by_name.emplace(name, pack_for(backend_, net_, plans, name)).first->second;
+  }
+  /// "" for the backend's own format by name, so that it is packed once; every other name as it is.
+  const std::string& own_name(const std::string& format) const {
+    static const std::string own;
+    if constexpr (packs_formats<Backend>)
+      if (format == backend_.format_name()) return own;
+    return format;
+  }
+  /// All formats that are packed.
+  const packed_formats<Backend>& all_packed() const { return packed_; }
 
 private:
+  /// The last argument tells it from the public ones.
+  session(Backend backend, supernet_ptr net, packed_formats<Backend> packed, int)
+      : backend_{std::move(backend)}
+      , net_{checked(std::move(net))}
+      , packed_{std::move(packed)} {
+    for (const auto& [name, weights] : packed_.by_name)
+      if (!weights || weights->source() != net_->fingerprint())
+        throw error(errc::mismatch, "session", "weights packed from its super-network", "those of another one");
+  }
   static supernet_ptr checked(supernet_ptr net) {
     if (!net) throw error(errc::invalid_argument, "session", "a super-network", "none");
     return net;
-  }
-  void check_packed() const {
-    if (packed_->source() != net_->fingerprint())
-      throw error(errc::mismatch, "session", "weights packed from its super-network", "those of another one");
   }
   typename Backend::bound& checked(const level& l) const {
     if (!l.entry_ || l.entry_->owner != id_)
@@ -223,7 +246,7 @@ private:
 
   Backend backend_;
   supernet_ptr net_;
-  packed_ptr packed_;
+  packed_formats<Backend> packed_;
   std::vector<std::weak_ptr<entry>> levels_;
   std::vector<plan> made_for_;
   std::optional<typename Backend::workspace> workspace_;

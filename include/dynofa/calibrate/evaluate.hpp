@@ -12,15 +12,18 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace dynofa {
 
-/// What is evaluated: an architecture with the statistics it runs with.
+/// What is evaluated: an architecture with the statistics and in the number format it runs with.
 struct evaluated_level {
   dynofa::arch arch;
   bn_statistics statistics;
+  std::string format = {}; ///< "": the backend's own
 };
 
 /// Of one level on one data set.
@@ -40,14 +43,14 @@ struct evaluation_options {
 };
 
 /// Top-1 and top-5 of every level over a folder of labelled images, in one pass: each picture is decoded once, and
-/// preprocessed once per resolution.
+/// preprocessed once per resolution. Of the super-network what `packed` lacks of the levels' formats is packed here.
 ///
 /// Throws `error` if the folder has another number of classes than the network, and for pictures that cannot be read,
 /// unless the folder skips them (`image_folder::skip_bad_pictures`): they do not count then. The counts do not depend
 /// on the number of threads: on which others share a batch with an image, its logits do not depend.
 template <inference_backend Backend>
 std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_ptr& net,
-                                        const std::shared_ptr<const typename Backend::packed>& packed,
+                                        const std::type_identity_t<packed_formats<Backend>>& packed,
                                         std::span<const evaluated_level> levels, const data::image_folder& images,
                                         const data::preprocessing& rule, const evaluation_options& options = {}) {
   const auto classes = static_cast<std::size_t>(net->space.classes);
@@ -56,6 +59,8 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
 
   if (options.batch < 1) throw error(errc::invalid_argument, "evaluate", "a batch of at least 1", text(options.batch));
   const auto batch = static_cast<std::size_t>(options.batch);
+  session<Backend> shared(backend, net, packed);
+  for (const evaluated_level& l : levels) shared.packed(l.format);
 
   struct worker {
     session<Backend> runner;
@@ -67,9 +72,10 @@ std::vector<evaluation_result> evaluate(const Backend& backend, const supernet_p
     std::vector<float> logits;
   };
   const auto make_worker = [&] {
-    auto w = std::make_unique<worker>(worker{session<Backend>(backend, net, packed), {}, {}, {}, {}, {}, {}});
+    auto w =
+        std::make_unique<worker>(worker{session<Backend>(backend, net, shared.all_packed()), {}, {}, {}, {}, {}, {}});
     for (const evaluated_level& l : levels) {
-      w->bound.push_back(w->runner.load(l.arch, l.statistics, options.batch));
+      w->bound.push_back(w->runner.load(l.arch, l.statistics, options.batch, l.format));
       w->inputs[l.arch.r].resize(batch * image_values(l.arch.r));
     }
     w->counts.assign(levels.size(), std::vector<measured_accuracy>(classes));

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,7 +26,8 @@ struct family_section {
 /// A super-network and the sub-networks of it that are worth switching between: what design time hands to run time.
 ///
 /// A value. Levels stand in order of measured top-1, then of multiply-accumulates. Every level fits the super-network:
-/// its architecture is in the space, its statistics have the right length, no architecture occurs twice.
+/// its architecture is in the space, its statistics have the right length, no architecture occurs twice in one number
+/// format.
 class family {
 public:
   /// Throws errc::invalid_argument for no network or one extracted sub-network, for a wrong preprocessing, and unless
@@ -59,21 +61,22 @@ public:
     return 4 * (s.mean.size() + s.var.size() + s.ranges.low.size() + s.ranges.high.size());
   }
 
-  /// Throws errc::invalid_arch, errc::mismatch (length of the statistics, an architecture that is there already),
-  /// errc::bad_file (statistics that cannot be, with norm and channel) or errc::invalid_argument (such measurements).
+  /// Throws errc::invalid_arch, errc::mismatch (length of the statistics, an architecture that is there already in this
+  /// number format), errc::bad_file (statistics that cannot be, with norm and channel) or errc::invalid_argument (such
+  /// measurements, or a format's name of other things than up to 32 small letters and digits).
   void add(family_level level) {
     const plan p = make_plan(net_->space, level.arch);
     check_statistics(p, level.statistics, "family level");
-    check(level.accuracy);
+    check(level.accuracy), check_format(level.format);
     for (std::size_t i = 0; i < level.latency.size(); ++i) {
       check(level.latency[i]);
       for (std::size_t j = 0; j < i; ++j)
         if (level.latency[j].device == level.latency[i].device)
           throw error(errc::mismatch, "family level", "one latency per device", "two of " + level.latency[i].device);
     }
-    for (const auto& other : levels_)
-      if (other.arch == p.arch)
-        throw error(errc::mismatch, "family", "each architecture once", text("a second ", level.arch));
+    if (find(p.arch, level.format))
+      throw error(errc::mismatch, "family", "each architecture once in a number format",
+                  text("a second ", level.arch, level.format.empty() ? "" : " in ", level.format));
     level.arch = p.arch;
     insert(std::move(level));
   }
@@ -97,6 +100,12 @@ public:
     levels_[i].latency.push_back(std::move(latency));
   }
 
+  /// The level of an architecture in a number format.
+  std::optional<std::size_t> find(const arch& a, std::string_view format = "") const {
+    for (std::size_t i = 0; i < levels_.size(); ++i)
+      if (levels_[i].format == format && levels_[i].arch == a) return i;
+    return std::nullopt;
+  }
   /// What level i took on a device, or null if it was not measured there.
   const measured_latency* latency_on(std::size_t i, std::string_view device) const {
     for (const auto& l : levels_.at(i).latency)
@@ -132,6 +141,13 @@ private:
       throw error(errc::invalid_argument, "measured accuracy", "0 ≤ correct ≤ correct of five ≤ images",
                   text(a.correct, ", ", a.correct5, " and ", a.images));
   }
+  static void check_format(const std::string& name) {
+    const bool plain =
+        std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+    if (!plain || name.size() > 32)
+      throw error(errc::invalid_argument, "family level, number format", "up to 32 small letters and digits",
+                  printable(name));
+  }
   static void check(const measured_latency& l) {
     for (double ms : {l.median_ms, l.p95_ms, l.min_ms})
       if (!(ms >= 0 && std::isfinite(ms)))
@@ -144,7 +160,8 @@ private:
       const double x = l.accuracy.top1(), y = level.accuracy.top1();
       if (x != y) return x < y;
       const auto m = macs(l), n = macs(level);
-      return m != n ? m < n : l.arch < level.arch;
+      if (m != n) return m < n;
+      return l.arch == level.arch ? l.format < level.format : l.arch < level.arch;
     };
     levels_.insert(std::find_if_not(levels_.begin(), levels_.end(), before), std::move(level));
   }

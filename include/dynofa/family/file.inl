@@ -136,11 +136,13 @@ inline nlohmann::json describe(const family_level& level) {
                        {"p95_ms", l.p95_ms},
                        {"min_ms", l.min_ms},
                        {"images", l.images}});
-  return {{"arch", level.arch},
-          {"images", level.accuracy.images},
-          {"correct", level.accuracy.correct},
-          {"correct5", level.accuracy.correct5},
-          {"latency", latency}};
+  nlohmann::json described = {{"arch", level.arch},
+                              {"images", level.accuracy.images},
+                              {"correct", level.accuracy.correct},
+                              {"correct5", level.accuracy.correct5},
+                              {"latency", latency}};
+  if (!level.format.empty()) described["format"] = level.format;
+  return described;
 }
 
 inline family_level read_level(const json_field& field) {
@@ -149,6 +151,7 @@ inline family_level read_level(const json_field& field) {
   level.arch = read_arch(field.object()["arch"].value());
   level.accuracy = {field["images"].whole_number(0, most), field["correct"].whole_number(0, most),
                     field["correct5"].whole_number(0, most)};
+  if (field.has("format")) level.format = field["format"].word(32);
   field["latency"].each(64, [&](const json_field& l) {
     level.latency.push_back({l.object()["device"].word(1024), l["median_ms"].number(), l["p95_ms"].number(),
                              l["min_ms"].number(), l["images"].whole_number(0, most)});

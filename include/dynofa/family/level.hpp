@@ -17,12 +17,13 @@ struct measured_latency {
 };
 
 /// One member of a family: an architecture, the statistics that make it work, and what was measured of it. Owns no
-/// weights. A session binds it: `session.load(level.arch, level.statistics)`.
+/// weights. A session binds it: `session.load(level.arch, level.statistics, 1, level.format)`.
 struct family_level {
   dynofa::arch arch;
   bn_statistics statistics;
-  measured_accuracy accuracy;
-  std::vector<measured_latency> latency; ///< one per device
+  measured_accuracy accuracy;            ///< in its number format
+  std::vector<measured_latency> latency; ///< one per device, in its number format
+  std::string format = {}; ///< the number format it runs in, "int8"; "": the one that a backend is opened with
   friend bool operator==(const family_level&, const family_level&) = default;
 };
 

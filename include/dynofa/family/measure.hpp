@@ -1,6 +1,5 @@
 #pragma once
-#include "dynofa/backend/session.hpp"
-#include "dynofa/family/family.hpp"
+#include "dynofa/family/open_session.hpp"
 #include "dynofa/latency/machine.hpp"
 #include "dynofa/latency/samples.hpp"
 
@@ -20,19 +19,19 @@ std::string device_name(Backend& backend) {
   return processor.empty() ? name : text(name, ", ", processor);
 }
 
-/// Times every level on `backend`, batch 1: `rounds` times six untimed and four timed images of each level in turn, so
-/// that whatever else the machine does falls on all levels alike. Fewer untimed ones charge a small level for the
-/// caches that the large one before it has emptied. In the order of `f.levels()`; throws what binding
-/// throws, and errc::invalid_argument for less than 1 round.
+/// Times every level on `backend` in its number format, batch 1: `rounds` times six untimed and four timed images of
+/// each level in turn, so that whatever else the machine does falls on all levels alike. Fewer untimed ones charge a
+/// small level for the caches that the large one before it has emptied. In the order of `f.levels()`; throws what
+/// binding throws, and errc::invalid_argument for less than 1 round.
 template <inference_backend Backend>
 std::vector<measured_latency> measure_latencies(Backend backend, const family& f, int rounds = 30) {
   if (rounds < 1) throw error(errc::invalid_argument, "measure latencies", "at least 1 round", text(rounds));
   const std::string device = device_name(backend);
-  session<Backend> runner(std::move(backend), f.net());
+  session<Backend> runner = open_session(std::move(backend), f);
   std::vector<typename session<Backend>::level> bound;
   std::size_t values = 0;
   for (const auto& level : f.levels()) {
-    bound.push_back(runner.load(level.arch, level.statistics));
+    bound.push_back(runner.load(level.arch, level.statistics, 1, level.format));
     values = std::max(values, image_values(level.arch.r));
   }
   const std::vector<float> image(values, 0.5f);

@@ -22,12 +22,13 @@ struct accuracy_setup {
   image_source calibration;
   data::image_folder images;
   Backend calibrating, evaluating;
-  std::shared_ptr<const typename Backend::packed> packed = calibrating.pack(net);
-  /// Set where levels are evaluated in int8: the ranges of every level are recorded behind its batch norm, on the same
+  /// The super-network, shared by all measurements: what is missing of it is packed for each.
+  packed_formats<Backend> packed = calibrating.pack(net);
+  /// What levels run and are evaluated in; "": the backend's own number format.
+  std::string format = {};
+  /// Set where levels are to run in int8: the ranges of every level are recorded behind its batch norm, on the same
   /// images.
   std::optional<range_options> ranges = {};
-  /// What is evaluated; null: `packed`, and with `ranges` the super-network in `evaluating`'s format, packed each time.
-  std::shared_ptr<const typename Backend::packed> packed_levels = nullptr;
 };
 
 /// Told what `evaluate` says of each architecture, images without finite logits among it.
@@ -40,27 +41,31 @@ template <inference_backend Backend>
 std::vector<family_level> measure_accuracies(const accuracy_setup<Backend>& with, std::span<const arch> archs,
                                              const calibration_options& calibration,
                                              const evaluation_options& evaluation, const tell_result& tell = {}) {
+  if constexpr (packs_formats<Backend>)
+    if (with.evaluating.format_name() != with.calibrating.format_name()) // "" would mean two things
+      throw error(errc::mismatch, "measure accuracies", "backends of one number format, and levels' own in `format`",
+                  text(with.calibrating.format_name(), " and ", with.evaluating.format_name()));
+  session<Backend> shared(with.calibrating, with.net, with.packed);
+  const auto own = shared.packed();
   std::vector<evaluated_level> levels;
-  for (auto& c : calibrate(with.calibrating, with.net, archs, with.calibration, calibration, with.packed))
+  for (auto& c : calibrate(with.calibrating, with.net, archs, with.calibration, calibration, own))
     levels.push_back({c.arch, std::move(c.statistics)});
   if (with.ranges) {
     if constexpr (observing_backend<Backend>)
       for (evaluated_level& l : levels)
-        l.statistics.ranges = record_ranges(with.calibrating, with.net, l.arch, l.statistics, with.calibration,
-                                            *with.ranges, with.packed);
+        l.statistics.ranges =
+            record_ranges(with.calibrating, with.net, l.arch, l.statistics, with.calibration, *with.ranges, own);
     else
       throw error(errc::unsupported, "measure accuracies", "a backend that shows a level's activations",
                   with.calibrating.name());
   }
-  const auto packed_levels = with.packed_levels ? with.packed_levels
-                             : with.ranges      ? with.evaluating.pack(with.net)
-                                                : with.packed;
+  for (evaluated_level& l : levels) l.format = with.format;
   const auto results =
-      evaluate(with.evaluating, with.net, packed_levels, levels, with.images, with.preprocessing, evaluation);
+      evaluate(with.evaluating, with.net, with.packed, levels, with.images, with.preprocessing, evaluation);
   std::vector<family_level> measured;
   for (std::size_t i = 0; i < levels.size(); ++i) {
     if (tell) tell(levels[i].arch, results[i]);
-    measured.push_back({levels[i].arch, std::move(levels[i].statistics), results[i].accuracy, {}});
+    measured.push_back({levels[i].arch, std::move(levels[i].statistics), results[i].accuracy, {}, with.format});
   }
   return measured;
 }

@@ -14,18 +14,21 @@
 
 namespace dynofa {
 
-/// The levels as a table in Markdown, with their latencies on `device`. Throws errc::missing_key for a level that was
-/// not measured there.
+/// The levels as a table in Markdown, with their latencies on `device`, and with their number formats where a level has
+/// one of its own. Throws errc::missing_key for a level that was not measured there.
 inline std::string markdown_table(const family& f, std::string_view device) {
-  std::string table = "| level | r | M MACs | top-1 (95 %) | top-5 | ms | KB |\n|--|--|--|--|--|--|--|\n";
+  const bool formats = std::ranges::any_of(f.levels(), [](const family_level& l) { return !l.format.empty(); });
+  std::string table = text("| level |", formats ? " format |" : "", " r | M MACs | top-1 (95 %) | top-5 | ms | KB |\n",
+                           formats ? "|--" : "", "|--|--|--|--|--|--|--|\n");
   for (std::size_t i = 0; i < f.levels().size(); ++i) {
     const auto& l = f.levels()[i];
     const auto* latency = f.latency_on(i, device);
     if (!latency) throw error(errc::missing_key, text("level ", l.arch), text("a latency on ", device), "none");
     const auto [low, high] = l.accuracy.top1_interval();
-    table += text("| ", i, " | ", l.arch.r, " | ", fixed(double(make_plan(f.space(), l.arch).macs()) / 1e6, 1), " | ",
-                  fixed(l.accuracy.top1()), " (", fixed(low), "-", fixed(high), ") | ", fixed(l.accuracy.top5()), " | ",
-                  fixed(latency->median_ms, 3), " | ", f.level_bytes(i) / 1000, " |\n");
+    const std::string format = !formats ? "" : l.format.empty() ? " | –" : " | " + l.format;
+    table += text("| ", i, format, " | ", l.arch.r, " | ", fixed(double(make_plan(f.space(), l.arch).macs()) / 1e6, 1),
+                  " | ", fixed(l.accuracy.top1()), " (", fixed(low), "-", fixed(high), ") | ", fixed(l.accuracy.top5()),
+                  " | ", fixed(latency->median_ms, 3), " | ", f.level_bytes(i) / 1000, " |\n");
   }
   return table;
 }

@@ -1,8 +1,8 @@
 #pragma once
-#include "dynofa/backend/session.hpp"
 #include "dynofa/data/image.hpp"
 #include "dynofa/family/family.hpp"
 #include "dynofa/family/measure.hpp"
+#include "dynofa/family/open_session.hpp"
 #include "dynofa/runtime/level_figures.hpp"
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,19 +32,20 @@ struct network_bytes {
 ///     net.switch_to(3);                                         // any time, any thread: one atomic store
 ///     net.run(prepare, logits);                                 // again and again; allocates nothing
 ///
-/// All levels are bound when it is made, with one workspace and one image buffer that fit each of them, so a switch is
-/// a change of an index. `switch_to` and `level` may be called from any thread while an image runs: that image is never
-/// disturbed, the next one runs on the new level. Everything else is for one thread at a time. Levels are numbered as
-/// in the family: ascending in top-1. Movable, not copyable; the family may go away.
+/// Levels may differ in number format: a family that holds some in int8 runs those so, whatever the backend's own
+/// format. All levels are bound when it is made, with one workspace and one image buffer that fit each of them, so a
+/// switch is a change of an index. `switch_to` and `level` may be called from any thread while an image runs: that
+/// image is never disturbed, the next one runs on the new level. Everything else is for one thread at a time. Levels
+/// are numbered as in the family: ascending in top-1. Movable, not copyable; the family may go away.
 template <inference_backend Backend>
 class dynamic_network {
 public:
-  using packed = typename Backend::packed;
+  using packed = packed_formats<Backend>;
 
   /// Throws errc::invalid_argument for a family without levels, and what packing and binding throw. `weights`, where
-  /// given, are what another network or session has packed already from the same super-network; without them only what
-  /// the levels read of it is packed, where the backend can.
-  dynamic_network(Backend backend, const family& f, std::shared_ptr<const packed> weights = nullptr)
+  /// given, are what another network or session has packed already from the same super-network; of formats that they
+  /// lack only what the levels read is packed, where the backend can.
+  dynamic_network(Backend backend, const family& f, std::type_identity_t<packed> weights = {})
       : preprocessing_{f.preprocessing()}
       , classes_{static_cast<std::size_t>(f.space().classes)}
       , session_{open(std::move(backend), f, std::move(weights))}
@@ -51,7 +53,8 @@ public:
     std::size_t values = 0;
     levels_.reserve(f.levels().size());
     for (const family_level& l : f.levels()) {
-      levels_.push_back({l.arch, l.accuracy.top1(), l.latency, session_.load(l.arch, l.statistics)});
+      levels_.push_back(
+          {l.arch, l.accuracy.top1(), l.latency, l.format, session_.load(l.arch, l.statistics, 1, l.format)});
       values = std::max(values, levels_.back().bound->plan.image_values());
     }
     image_.resize(values);
@@ -68,6 +71,8 @@ public:
   std::size_t size() const noexcept { return levels_.size(); }
   std::size_t classes() const noexcept { return classes_; }
   const arch& arch_of(std::size_t level) const { return require(level), levels_[level].arch; }
+  /// The number format of a level, "" for the backend's own.
+  const std::string& format_of(std::size_t level) const { return require(level), levels_[level].format; }
 
   /// One image: calls `prepare(int r, std::span<float> image)`, which writes all of image [r,r,3], then runs the level:
   /// → logits [classes]. Returns the level that ran. What `prepare` throws goes to the caller. Throws
@@ -108,11 +113,12 @@ public:
   std::vector<level_figures> figures() { return figures(device_name(session_.backend())); }
 
   network_bytes bytes() {
-    network_bytes b{session_.packed()->bytes(), 0, session_.workspace().bytes() + image_.size() * sizeof(float)};
+    network_bytes b{session_.all_packed().bytes(), 0, session_.workspace().bytes() + image_.size() * sizeof(float)};
     for (const one_level& l : levels_) b.levels += l.bound->bytes();
     return b;
   }
-  const std::shared_ptr<const packed>& weights() const { return session_.packed(); }
+  /// What another network on the same super-network may share, in all formats of the levels.
+  const packed& weights() const { return session_.all_packed(); }
   const data::preprocessing& preprocessing() const { return preprocessing_; }
   Backend& backend() { return session_.backend(); }
 
@@ -121,15 +127,13 @@ private:
     dynofa::arch arch;
     double top1;
     std::vector<measured_latency> latency;
+    std::string format;
     typename session<Backend>::level bound;
   };
 
-  static session<Backend> open(Backend backend, const family& f, std::shared_ptr<const packed> weights) {
+  static session<Backend> open(Backend backend, const family& f, packed weights) {
     if (f.levels().empty()) throw error(errc::invalid_argument, "dynamic network", "a family with levels", "none");
-    if (weights) return {std::move(backend), f.net(), std::move(weights)};
-    std::vector<plan> plans;
-    for (const family_level& l : f.levels()) plans.push_back(make_plan(f.space(), l.arch));
-    return {std::move(backend), f.net(), plans};
+    return open_session(std::move(backend), f, std::move(weights));
   }
 
   void require(std::size_t level) const {

@@ -55,6 +55,7 @@ struct cpu {
   std::string name() const;
   std::string isa_name() const; ///< the one in use
   int thread_count() const;
+  std::string format_name() const;    ///< of the number format that `pack(net)` gives: `weights`
   byte_weight_rule byte_rule() const; ///< by which int8 weights are packed
   /// The super-network in panels. Cost: one pass over the weights.
   std::shared_ptr<const packed> pack(const supernet_ptr& net) const;
@@ -62,6 +63,8 @@ struct cpu {
   std::shared_ptr<const packed> pack(const supernet_ptr& net, const std::string& format) const;
   /// Of the super-network only what these plans read: `bind` throws errc::mismatch for a plan that reads more.
   std::shared_ptr<const packed> pack(const supernet_ptr& net, std::span<const plan> plans) const;
+  std::shared_ptr<const packed> pack(const supernet_ptr& net, std::span<const plan> plans,
+                                     const std::string& format) const;
   /// One level: 82–185 KB of scale and shift for w = 1.2, no weights.
   bound bind(const std::shared_ptr<const packed>& weights_of, const plan& p, const scale_shift& norms) const;
   /// Activations for one stream of images, any of the plans.

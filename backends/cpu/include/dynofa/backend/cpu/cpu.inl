@@ -111,12 +111,13 @@ void run_block_by(const Runner& runner, const bound_level& level, arena& space, 
   }
 }
 
+/// In the order of the enumeration.
+inline constexpr const char* format_names[] = {"fp32", "fp16", "lossless", "bf16", "int8"};
 inline number_format number_format_of(const std::string& name) {
-  constexpr const char* names[] = {"fp32", "fp16", "lossless", "bf16", "int8"}; // in the order of the enumeration
-  const auto* const found = std::find(std::begin(names), std::end(names), name);
-  if (found == std::end(names))
+  const auto* const found = std::find(std::begin(format_names), std::end(format_names), name);
+  if (found == std::end(format_names))
     throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless, bf16 or int8", name);
-  return static_cast<number_format>(found - std::begin(names));
+  return static_cast<number_format>(found - std::begin(format_names));
 }
 inline const char* format_suffix(number_format f) {
   constexpr const char* suffixes[] = {"", " fp16 weights", " lossless weights", " bf16", " int8"};
@@ -135,6 +136,9 @@ DYNOFA_CPU_KERNELS_HERE std::string cpu::name() const {
               execution->threads() == 1 ? " thread" : " threads", built);
 }
 DYNOFA_CPU_KERNELS_HERE int cpu::thread_count() const { return execution->threads(); }
+DYNOFA_CPU_KERNELS_HERE std::string cpu::format_name() const {
+  return cpu_detail::format_names[static_cast<int>(execution->format())];
+}
 DYNOFA_CPU_KERNELS_HERE byte_weight_rule cpu::byte_rule() const {
   return execution->kernels().adds_pairs ? byte_weight_rule::pairs : byte_weight_rule::full;
 }
@@ -149,6 +153,11 @@ DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const super
 DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed> cpu::pack(const supernet_ptr& net,
                                                                      std::span<const plan> plans) const {
   return std::make_shared<const packed>(*net, execution->format(), supernet_part::of(*net, plans), byte_rule());
+}
+DYNOFA_CPU_KERNELS_HERE std::shared_ptr<const cpu::packed>
+cpu::pack(const supernet_ptr& net, std::span<const plan> plans, const std::string& format) const {
+  return std::make_shared<const packed>(*net, cpu_detail::number_format_of(format), supernet_part::of(*net, plans),
+                                        byte_rule());
 }
 DYNOFA_CPU_KERNELS_HERE cpu::bound cpu::bind(const std::shared_ptr<const packed>& weights_of, const plan& p,
                                              const scale_shift& norms) const {
