@@ -288,9 +288,10 @@ DYNOFA_DEVICE void load_planes(const plane_args& p, std::uint32_t* planes) {
 
 /// A lane is a channel and makes 4×4 outputs at a time, by dp4a, two to three taps each, or with the bytes made floats
 /// by as many multiply-adds as the fp16 kernel has. Sums stay below 2²², so both are exact. Grid: (chunks of 32
-/// channels, tiles of rows, images). Thread blocks that take several tiles, the next one on its way, took 6 % longer.
-/// Band matrices of taps on the tensor cores, 16 rows × 8 columns at a time, took 1.6 to 2.1 times as long as dp4a:
-/// eight bytes of shared memory for each product, and the outputs had to pass through it too.
+/// channels, tiles of rows, images).
+///
+/// Tried on an H200 and left out: thread blocks that take several tiles, the next one on its way (6 % slower); band
+/// matrices of taps on the tensor cores, 16 rows × 8 columns of outputs at a time (1.6 to 2.1 times dp4a's time).
 template <int Kernel, int Stride, bool Floats>
 __global__ void __launch_bounds__(threads, 4) depthwise(const plane_args p) {
   DYNOFA_SHARED(shared);
