@@ -267,14 +267,14 @@ void matvec_bytes_group(const matvec_args& g, int first) {
   int k = 0;
   for (; k + Sums <= g.k; k += Sums) {
     DYNOFA_CPU_UNROLL for (int j = 0; j < Sums; ++j) {
-      const vec b = broadcast(g.in[k + j]);
+      const auto b = factor(g.in[k + j]);
       vec w[V];
       load_signed_row<V>(w, weights, first, g.panel, k + j);
       DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[v][j], b, w[v]);
     }
   }
   for (; k < g.k; ++k) {
-    const vec b = broadcast(g.in[k]);
+    const auto b = factor(g.in[k]);
     vec w[V];
     load_signed_row<V>(w, weights, first, g.panel, k);
     DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[v][0], b, w[v]);

@@ -24,6 +24,7 @@ inline constexpr int depthwise_tile = 8; // and up to 7 taps, and one input
 inline __attribute__((always_inline)) vec load(const float* p) { return _mm256_load_ps(p); }
 inline __attribute__((always_inline)) void store(float* p, vec v) { _mm256_store_ps(p, v); }
 inline __attribute__((always_inline)) vec broadcast(float x) { return _mm256_set1_ps(x); }
+inline __attribute__((always_inline)) vec factor(float x) { return broadcast(x); }
 inline __attribute__((always_inline)) vec zero() { return _mm256_setzero_ps(); }
 inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) { // see avx512

@@ -28,6 +28,7 @@ inline constexpr int depthwise_tile = 14; // and up to 7 taps, and one input
 inline __attribute__((always_inline)) vec load(const float* p) { return _mm512_load_ps(p); }
 inline __attribute__((always_inline)) void store(float* p, vec v) { _mm512_store_ps(p, v); }
 inline __attribute__((always_inline)) vec broadcast(float x) { return _mm512_set1_ps(x); }
+inline __attribute__((always_inline)) vec factor(float x) { return broadcast(x); }
 inline __attribute__((always_inline)) vec zero() { return _mm512_setzero_ps(); }
 inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 /// acc += a · b. g++ 12 is told the form: left to choose, it renames sums until a tile of 28 no longer fits and spills

@@ -23,6 +23,7 @@ using avx512::add;
 using avx512::broadcast;
 using avx512::byte_quads;
 using avx512::depthwise_quads;
+using avx512::factor;
 using avx512::fma;
 using avx512::input_offset;
 using avx512::ints;

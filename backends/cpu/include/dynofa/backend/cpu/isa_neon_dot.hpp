@@ -20,6 +20,7 @@ using neon::adds_pairs;
 using neon::broadcast;
 using neon::byte_quads;
 using neon::depthwise_quads;
+using neon::factor;
 using neon::fma;
 using neon::input_offset;
 using neon::ints;

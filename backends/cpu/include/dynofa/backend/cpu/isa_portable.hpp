@@ -17,6 +17,7 @@ inline constexpr int depthwise_tile = 7; // and up to 7 taps, and one input
 inline __attribute__((always_inline)) vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
 inline __attribute__((always_inline)) void store(float* p, vec v) { *reinterpret_cast<vec*>(p) = v; }
 inline __attribute__((always_inline)) vec broadcast(float x) { return vec{x, x, x, x}; }
+inline __attribute__((always_inline)) vec factor(float x) { return broadcast(x); }
 inline __attribute__((always_inline)) vec zero() { return vec{0.f, 0.f, 0.f, 0.f}; }
 inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return a * b + c; }
 inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) { acc += a * b; }
