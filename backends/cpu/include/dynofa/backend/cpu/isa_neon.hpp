@@ -50,11 +50,21 @@ using ints = std::int32_t __attribute__((vector_size(16)));
 inline constexpr bool adds_pairs = false;
 inline constexpr int input_offset = 128; // products of signed bytes only
 inline constexpr int byte_quads = 1;     // 4 × 4 sums
-inline constexpr int depthwise_quads = 3;
+inline constexpr int depthwise_quads = 4, summed_quads = 3;
+/// Codes less 128, as signed bytes.
+inline __attribute__((always_inline)) uint8x16_t made_signed(uint8x16_t codes) { return codes ^ vdupq_n_u8(128); }
+/// A weight is 127 at most, so two products fit 16 bits.
+inline __attribute__((always_inline)) void dot_quads(ints& sum, ints s, ints w) {
+  const int8x16_t a = (int8x16_t)s, b = (int8x16_t)w;
+  const int16x8_t pairs = vpaddq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b));
+#if defined(__clang__)
+  sum = (ints)vpadalq_s16((int32x4_t)sum, pairs);
+#else
+  asm volatile("sadalp %0.4s, %1.8h" : "+w"(sum) : "w"(pairs));
+#endif
+}
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
-  const int8x16_t a = (int8x16_t)((uint8x16_t)u ^ vdupq_n_u8(128)), b = (int8x16_t)w;
-  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));
-  sum += (ints)vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(a, b)));
+  dot_quads(sum, (ints)made_signed((uint8x16_t)u), w);
 }
 /// Four registers of codes as floats → four channels of four pixels, [pixel][channel]. Narrowing cuts off; a NaN
 /// becomes 0.
@@ -63,9 +73,10 @@ inline __attribute__((always_inline)) uint8x16_t rounded_codes(const vec* r) {
   const uint16x8_t high = vqmovn_high_u32(vqmovn_u32(vcvtnq_u32_f32(r[2])), vcvtnq_u32_f32(r[3]));
   return vqmovn_high_u16(vqmovn_u16(low), high);
 }
+/// Made signed here, once, and not in each of the K rows of taps that will read it.
 inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {
   static constexpr std::uint8_t turn[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
-  vst1q_u8(to, vqtbl1q_u8(rounded_codes(r), vld1q_u8(turn)));
+  vst1q_u8(to, made_signed(vqtbl1q_u8(rounded_codes(r), vld1q_u8(turn))));
 }
 /// Pixels are 16 bytes apart; these are four channels of each.
 inline __attribute__((always_inline)) void store_pixels(std::uint8_t* to, const vec* r, int count) {
