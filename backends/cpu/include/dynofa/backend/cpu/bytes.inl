@@ -5,11 +5,14 @@
 //   adds_pairs                whether it adds pairs of products in 16 bits
 //   input_offset              what `dot` subtracts from every byte of u: 128 where it can only multiply signed ones
 //   store_quad, store_pixels  four pixels of `lanes` codes, given as floats that are to be rounded
+//   dot_quads(sum, s, w)      as dot, of what store_quad stored: with an input_offset that may be signed already
 //   load_unsigned             `lanes` unsigned bytes as floats
 //   load_signed               `lanes` signed bytes as floats; of four lanes, a block of 16 too
 //   byte_quads                how many quads a tile of a 1×1 convolution holds, times tile_vectors registers
 //   DYNOFA_CPU_MULTIPLY_BLOCK where `multiply_block` is there already
 //   depthwise_quads           how many quads of output one depthwise strip holds
+//   summed_quads              and how many where it adds them up: that is the order of sums, and so the last bit of a
+//                             mean, which decides what a gate makes of a code on a tie
 //
 // A quad is four neighbouring pixels of 16 channels, [16][4] bytes: the four bytes of a lane are four taps of one
 // channel, which one dot product takes. Rows of a depthwise input are quads with one of padding on both sides, and the
@@ -267,14 +270,14 @@ void matvec_bytes_group(const matvec_args& g, int first) {
   int k = 0;
   for (; k + Sums <= g.k; k += Sums) {
     DYNOFA_CPU_UNROLL for (int j = 0; j < Sums; ++j) {
-      const vec b = broadcast(g.in[k + j]);
+      const auto b = factor(g.in[k + j]);
       vec w[V];
       load_signed_row<V>(w, weights, first, g.panel, k + j);
       DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[v][j], b, w[v]);
     }
   }
   for (; k < g.k; ++k) {
-    const vec b = broadcast(g.in[k]);
+    const auto b = factor(g.in[k]);
     vec w[V];
     load_signed_row<V>(w, weights, first, g.panel, k);
     DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[v][0], b, w[v]);

@@ -31,7 +31,7 @@ void dense_tile(const dense_args& g, const dense_place& at) {
             DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
                 load(weights + weight_offset<float>(v, g.panel) + j * lane_block);
             DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
-              const vec b = broadcast(a[p * S * lane_block + j]);
+              const auto b = factor(a[p * S * lane_block + j]);
               DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[p][v], b, w[v]);
             }
             if (j < 2) __builtin_prefetch(ahead + j * lane_block, 0, 2);

@@ -53,7 +53,7 @@ void depthwise_bytes_strip(const depthwise_bytes_args& g, const shifted_taps<K>&
         const int at = before + o * S;
         DYNOFA_CPU_UNROLL for (int j = 0; j < 3; ++j) if (j < shifted_taps<K>::windows(at % 4)) {
           const ints w = taps.of[ky][at % 4][j];
-          DYNOFA_CPU_UNROLL for (int q = 0; q < Q; ++q) dot(acc[q * quad + o], in[q * S + at / 4 + j], w);
+          DYNOFA_CPU_UNROLL for (int q = 0; q < Q; ++q) dot_quads(acc[q * quad + o], in[q * S + at / 4 + j], w);
         }
       }
     }
@@ -90,7 +90,8 @@ struct depthwise_bytes_strips {
 
 template <int K, int S>
 void depthwise_bytes(const depthwise_bytes_args& g) {
-  const int quads = (g.out_width + quad - 1) / quad, strips = (quads + depthwise_quads - 1) / depthwise_quads;
+  const int most = g.sum ? summed_quads : depthwise_quads;
+  const int quads = (g.out_width + quad - 1) / quad, strips = (quads + most - 1) / most;
   const int size = quads / strips, larger = quads % strips;
   const auto small = depthwise_bytes_strips<K, S>::of(size);
   const auto large = larger ? depthwise_bytes_strips<K, S>::of(size + 1) : small;

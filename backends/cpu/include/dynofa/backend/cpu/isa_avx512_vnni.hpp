@@ -23,6 +23,7 @@ using avx512::add;
 using avx512::broadcast;
 using avx512::byte_quads;
 using avx512::depthwise_quads;
+using avx512::factor;
 using avx512::fma;
 using avx512::input_offset;
 using avx512::ints;
@@ -38,6 +39,7 @@ using avx512::store_pixels;
 using avx512::store_quad;
 using avx512::store_tile;
 using avx512::store_tile_plus;
+using avx512::summed_quads;
 using avx512::tile_vectors;
 using avx512::vec;
 using avx512::vectors_per_block;
@@ -51,6 +53,7 @@ inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(w)); // see avx512's accumulate
 #endif
 }
+inline __attribute__((always_inline)) void dot_quads(ints& sum, ints u, ints w) { dot(sum, u, w); }
 
 #include "dynofa/backend/cpu/bytes.inl"
 

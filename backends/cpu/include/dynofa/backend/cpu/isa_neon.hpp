@@ -19,7 +19,25 @@ inline __attribute__((always_inline)) void store(float* p, vec v) { vst1q_f32(p,
 inline __attribute__((always_inline)) vec broadcast(float x) { return vdupq_n_f32(x); }
 inline __attribute__((always_inline)) vec zero() { return vdupq_n_f32(0.f); }
 inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
-inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) { acc = vfmaq_f32(acc, a, b); }
+/// acc += a · b. g++ 12 is told the form, and by `volatile` the order: left to choose, it moves loads up before it
+/// hands out registers, 24 sums no longer fit, and a tile of 6 × 4 takes 1.4 times as long on a Neoverse N1
+/// (mca_figures).
+inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) {
+#if defined(__clang__)
+  acc = vfmaq_f32(acc, a, b);
+#else
+  asm volatile("fmla %0.4s, %1.4s, %2.4s" : "+w"(acc) : "w"(a), "w"(b));
+#endif
+}
+/// A multiply-add takes its input from a lane: to broadcast it in a load (LD1R) would cost an issue slot of one.
+inline __attribute__((always_inline)) float factor(float x) { return x; }
+inline __attribute__((always_inline)) void accumulate(vec& acc, float a, vec b) {
+#if defined(__clang__)
+  acc = vfmaq_n_f32(acc, b, a);
+#else
+  asm volatile("fmla %0.4s, %1.4s, %2.s[0]" : "+w"(acc) : "w"(b), "w"(a));
+#endif
+}
 inline __attribute__((always_inline)) vec add(vec a, vec b) { return vaddq_f32(a, b); }
 inline __attribute__((always_inline)) vec mul(vec a, vec b) { return vmulq_f32(a, b); }
 inline __attribute__((always_inline)) vec max(vec a, vec b) { return vmaxq_f32(a, b); }
@@ -32,11 +50,21 @@ using ints = std::int32_t __attribute__((vector_size(16)));
 inline constexpr bool adds_pairs = false;
 inline constexpr int input_offset = 128; // products of signed bytes only
 inline constexpr int byte_quads = 1;     // 4 × 4 sums
-inline constexpr int depthwise_quads = 3;
+inline constexpr int depthwise_quads = 4, summed_quads = 3;
+/// Codes less 128, as signed bytes.
+inline __attribute__((always_inline)) uint8x16_t made_signed(uint8x16_t codes) { return codes ^ vdupq_n_u8(128); }
+/// A weight is 127 at most, so two products fit 16 bits.
+inline __attribute__((always_inline)) void dot_quads(ints& sum, ints s, ints w) {
+  const int8x16_t a = (int8x16_t)s, b = (int8x16_t)w;
+  const int16x8_t pairs = vpaddq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b));
+#if defined(__clang__)
+  sum = (ints)vpadalq_s16((int32x4_t)sum, pairs);
+#else
+  asm volatile("sadalp %0.4s, %1.8h" : "+w"(sum) : "w"(pairs));
+#endif
+}
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
-  const int8x16_t a = (int8x16_t)((uint8x16_t)u ^ vdupq_n_u8(128)), b = (int8x16_t)w;
-  const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)));
-  sum += (ints)vpaddq_s32(low, vpaddlq_s16(vmull_high_s8(a, b)));
+  dot_quads(sum, (ints)made_signed((uint8x16_t)u), w);
 }
 /// Four registers of codes as floats → four channels of four pixels, [pixel][channel]. Narrowing cuts off; a NaN
 /// becomes 0.
@@ -45,9 +73,10 @@ inline __attribute__((always_inline)) uint8x16_t rounded_codes(const vec* r) {
   const uint16x8_t high = vqmovn_high_u32(vqmovn_u32(vcvtnq_u32_f32(r[2])), vcvtnq_u32_f32(r[3]));
   return vqmovn_high_u16(vqmovn_u16(low), high);
 }
+/// Made signed here, once, and not in each of the K rows of taps that will read it.
 inline __attribute__((always_inline)) void store_quad(std::uint8_t* to, const vec* r) {
   static constexpr std::uint8_t turn[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
-  vst1q_u8(to, vqtbl1q_u8(rounded_codes(r), vld1q_u8(turn)));
+  vst1q_u8(to, made_signed(vqtbl1q_u8(rounded_codes(r), vld1q_u8(turn))));
 }
 /// Pixels are 16 bytes apart; these are four channels of each.
 inline __attribute__((always_inline)) void store_pixels(std::uint8_t* to, const vec* r, int count) {

@@ -17,6 +17,7 @@ inline constexpr int depthwise_tile = 7; // and up to 7 taps, and one input
 inline __attribute__((always_inline)) vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
 inline __attribute__((always_inline)) void store(float* p, vec v) { *reinterpret_cast<vec*>(p) = v; }
 inline __attribute__((always_inline)) vec broadcast(float x) { return vec{x, x, x, x}; }
+inline __attribute__((always_inline)) vec factor(float x) { return broadcast(x); }
 inline __attribute__((always_inline)) vec zero() { return vec{0.f, 0.f, 0.f, 0.f}; }
 inline __attribute__((always_inline)) vec fma(vec a, vec b, vec c) { return a * b + c; }
 inline __attribute__((always_inline)) void accumulate(vec& acc, vec a, vec b) { acc += a * b; }
@@ -43,7 +44,7 @@ typedef std::int32_t ints __attribute__((vector_size(16)));
 inline constexpr bool adds_pairs = false;
 inline constexpr int input_offset = 0;
 inline constexpr int byte_quads = 1; // 4 × 4 sums
-inline constexpr int depthwise_quads = 1;
+inline constexpr int depthwise_quads = 1, summed_quads = 1;
 /// Products of a code and a weight, 255 · 127 at most, fit 16 bits.
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   typedef std::int16_t eight __attribute__((vector_size(16)));
@@ -52,6 +53,7 @@ inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   const ints odd = (ints)((eight)((eight_codes)u >> 8) * ((eight)w >> 8));
   sum += (even >> 16) + (odd >> 16) + ((ints)((four_words)even << 16) >> 16) + ((ints)((four_words)odd << 16) >> 16);
 }
+inline __attribute__((always_inline)) void dot_quads(ints& sum, ints u, ints w) { dot(sum, u, w); }
 /// Codes as floats → codes, in 0 … 255. Adding 1.5 · 2^23 rounds to even.
 inline __attribute__((always_inline)) ints rounded_codes(vec r) {
   const vec above = r > zero() ? r : zero(); // NaN becomes 0

@@ -2,6 +2,7 @@
 // which defines before
 //   vec, lanes            a register of `lanes` floats (lanes divides 16)
 //   load, store, broadcast, zero, fma(a, b, c) = a·b + c, accumulate(c, a, b): c += a·b, add, mul, load_half
+//   factor(x)             the float x as `accumulate` wants an `a` that is the same in every lane
 //   max, min              give the second operand where that is NaN
 //   tile_pixels[V]        how many pixels times V registers of output one pointwise tile holds
 //   tile_vectors          the largest V
@@ -60,8 +61,10 @@ template <class Value, class Weight>
 struct operands {
   static constexpr int channels = 1;
   static inline __attribute__((always_inline)) vec weights(const Weight* p, int j) { return load(p + j * lane_block); }
-  static inline __attribute__((always_inline)) vec input(const float* p) { return broadcast(*p); }
-  static inline __attribute__((always_inline)) void multiply(vec& sum, vec a, vec b) { accumulate(sum, a, b); }
+  static inline __attribute__((always_inline)) auto input(const float* p) { return factor(*p); }
+  static inline __attribute__((always_inline)) void multiply(vec& sum, decltype(factor(0.f)) a, vec b) {
+    accumulate(sum, a, b);
+  }
 };
 template <>
 struct operands<bfloat16, bfloat16> {
@@ -70,13 +73,15 @@ struct operands<bfloat16, bfloat16> {
     const words pairs = load_words(p + j / 2 * 2 * lane_block);
     return (vec)(j % 2 ? pairs & 0xffff0000u : pairs << 16);
   }
-  static inline __attribute__((always_inline)) vec input(const bfloat16* p) {
+  static inline __attribute__((always_inline)) auto input(const bfloat16* p) {
     const std::uint32_t bits = static_cast<std::uint32_t>(*p) << 16;
     float value;
     __builtin_memcpy(&value, &bits, sizeof(value));
-    return broadcast(value);
+    return factor(value);
   }
-  static inline __attribute__((always_inline)) void multiply(vec& sum, vec a, vec b) { accumulate(sum, a, b); }
+  static inline __attribute__((always_inline)) void multiply(vec& sum, decltype(factor(0.f)) a, vec b) {
+    accumulate(sum, a, b);
+  }
 };
 
 #include "dynofa/backend/cpu/pointwise.inl"
@@ -160,7 +165,7 @@ void stem_tile(const stem_args& g, int x, int first) {
       DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
           load(weights + register_offset(v, 28 * lane_block) + j * lane_block);
       DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
-        const vec b = broadcast(a[p * 6 + j]);
+        const auto b = factor(a[p * 6 + j]);
         DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[p][v], b, w[v]);
       }
     }
@@ -203,7 +208,7 @@ void matvec_group(const matvec_args& g, int first) {
   int k = 0;
   for (; k + Sums <= g.k; k += Sums, w += Sums * lane_block) {
     DYNOFA_CPU_UNROLL for (int j = 0; j < Sums; ++j) {
-      const vec b = broadcast(g.in[k + j]);
+      const auto b = factor(g.in[k + j]);
       DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v)
           accumulate(acc[v][j], b,
                      load_weight<Half>(g.weights, register_offset(first + v, g.panel) + w +
@@ -211,7 +216,7 @@ void matvec_group(const matvec_args& g, int first) {
     }
   }
   for (; k < g.k; ++k, w += lane_block) {
-    const vec b = broadcast(g.in[k]);
+    const auto b = factor(g.in[k]);
     DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v)
         accumulate(acc[v][0], b, load_weight<Half>(g.weights, register_offset(first + v, g.panel) + w));
   }

@@ -58,7 +58,7 @@ void pointwise_tile(const pointwise_of<Value, Out, Weight>& g, const Value* in, 
         DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] =
             step::weights(weights + weight_offset<Weight>(v, g.panel), j);
         DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
-          const vec b = step::input(a + p * lane_block + j);
+          const auto b = step::input(a + p * lane_block + j);
           DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) step::multiply(acc[p][v], b, w[v]);
         }
         if (j * sizeof(Weight) % sizeof(float) == 0) __builtin_prefetch(ahead + j * lane_block, 0, 2); // a line each

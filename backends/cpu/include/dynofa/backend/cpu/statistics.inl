@@ -62,7 +62,7 @@ void gram_tile(const gram_args& g, int begin, int end, int row, int first) {
     vec w[V];
     DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] = load(b + register_offset(v, g.plane));
     DYNOFA_CPU_UNROLL for (int r = 0; r < gram_rows; ++r) {
-      const vec x = broadcast(a[r]);
+      const auto x = factor(a[r]);
       DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) accumulate(acc[r][v], x, w[v]);
     }
   }
