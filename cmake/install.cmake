@@ -1,5 +1,6 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME libdynofa-dev) # the Debian package that all of this goes into
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/dynofa)
 
 foreach(level IN LISTS dynofa_levels)
@@ -62,3 +63,6 @@ endfunction()
 dynofa_install_pc(dynofa "${PROJECT_DESCRIPTION} (all headers, C++20)" "${design_modules}" "" "")
 dynofa_install_pc(dynofa-runtime "${PROJECT_DESCRIPTION} (what a device ships, compiled, C++20)" "${device_modules}"
                   "${definitions}" "-L\${libdir}${archives} ")
+if(PROJECT_IS_TOP_LEVEL)
+  include(cmake/packaging/debian.cmake)
+endif()
