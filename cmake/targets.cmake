@@ -1,3 +1,9 @@
+# Each target is a component of find_package(dynofa); these three are the only lists of them, by what they need
+# (cmake/dependencies.cmake).
+set(dynofa_headers_components headers cpu cpu_compiled)
+set(dynofa_runtime_components runtime)
+set(dynofa_design_components dynofa reference)
+
 # What a device ships:
 # dynofa::headers      the include path, C++20, threads, Boost's headers (Hana, Circular Buffer): enough for core/ and space/ but what
 #                      reads or writes JSON, for model/ up to plans, super-networks and batch norm, for backend/concept.hpp and session.hpp,
@@ -24,7 +30,7 @@ target_compile_definitions(dynofa_cpu_compiled INTERFACE DYNOFA_CPU_KERNELS_LINK
 
 add_library(dynofa_runtime STATIC src/runtime.cpp)
 target_link_libraries(dynofa_runtime PUBLIC dynofa_headers
-                                     PRIVATE PkgConfig::dynofa_xxhash $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+                                     PRIVATE PkgConfig::dynofa_libxxhash $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
 target_compile_definitions(dynofa_runtime INTERFACE DYNOFA_RUNTIME_LINKED)
 
 foreach(archive dynofa_cpu_compiled dynofa_runtime)
@@ -38,13 +44,16 @@ endforeach()
 add_library(dynofa INTERFACE)
 target_include_directories(dynofa INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/simulate/include>)
 target_link_libraries(dynofa INTERFACE dynofa_headers Eigen3::Eigen xtensor nlohmann_json::nlohmann_json yaml-cpp
-                                       JPEG::JPEG PNG::PNG PkgConfig::dynofa_libzip PkgConfig::dynofa_xxhash)
+                                       JPEG::JPEG PNG::PNG PkgConfig::dynofa_libzip PkgConfig::dynofa_libxxhash)
 
 add_library(dynofa_reference INTERFACE)
 target_link_libraries(dynofa_reference INTERFACE dynofa)
 
-add_library(dynofa::dynofa ALIAS dynofa)
-foreach(name headers runtime cpu cpu_compiled reference)
-  add_library(dynofa::${name} ALIAS dynofa_${name})
-  set_target_properties(dynofa_${name} PROPERTIES EXPORT_NAME ${name})
+foreach(level IN LISTS dynofa_levels)
+  foreach(component IN LISTS dynofa_${level}_components)
+    string(REGEX REPLACE "^dynofa_dynofa$" "dynofa" target dynofa_${component})
+    list(APPEND dynofa_${level}_targets ${target})
+    add_library(dynofa::${component} ALIAS ${target})
+    set_target_properties(${target} PROPERTIES EXPORT_NAME ${component})
+  endforeach()
 endforeach()

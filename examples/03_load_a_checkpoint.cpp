@@ -1,5 +1,6 @@
 // ctest:
 // expect: safetensors.*475 tensors.*a missing file is one sentence
+// installed as: dynofa-convert
 #include "dynofa/data/preprocess_json.hpp"
 #include "dynofa/model/load.hpp"
 #include "dynofa/report/program.hpp"

@@ -1,5 +1,6 @@
 // ctest: --quick --seconds 0.6 --resolutions 64 96 128 --out 04_table.json
 // expect: 288 entries, 120 interpolated, 0 missing.*wrote 04_table.json.*measured =
+// installed as: dynofa-profile
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/core/output.hpp"
 #include "dynofa/latency/profile.hpp"

@@ -1,5 +1,6 @@
 // ctest: --quick --out 05_family
 // expect: level 1 .*level 4 .*wrote 05_family.json
+// installed as: dynofa-search
 #include "dynofa/accuracy/data.hpp"
 #include "dynofa/accuracy/train.hpp"
 #include "dynofa/backend/cpu.hpp"

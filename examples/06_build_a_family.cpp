@@ -1,6 +1,7 @@
 // ctest: --calib pictures/calib --images pictures/images --out 06_family --quick
 // needs: pictures
 // expect: 1\. profile.*3\. calibrate.* levels, .* dominated ones dropped
+// installed as: dynofa-build
 #include "dynofa/core/output.hpp"
 #include "dynofa/family/measure.hpp"
 #include "dynofa/model/round_to_half.hpp"

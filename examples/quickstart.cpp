@@ -1,5 +1,6 @@
 // ctest:
 // expect: 13 levels.*level 12, 128x128.    1\. +[0-9.]+ %  espresso.*label: espresso
+// installed as: dynofa-quickstart
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/calibrate/evaluate.hpp"
 #include "dynofa/core/output.hpp"

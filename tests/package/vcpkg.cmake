@@ -1,0 +1,52 @@
+# The port's own steps on an archive of the last commit, with stand-ins for what vcpkg's scripts do; libraries are Debian's. vcpkg itself,
+# and its versions of the libraries, are not tested: there is no network here.
+#
+#   cmake -DWORK=dir -DCOMPILER=g++ -DGENERATOR=Ninja -P vcpkg.cmake
+cmake_minimum_required(VERSION 3.22)
+include(${CMAKE_CURRENT_LIST_DIR}/support.cmake)
+file(REMOVE_RECURSE ${WORK})
+file(MAKE_DIRECTORY ${WORK}/tree)
+run("archiving" git -C ${source} archive --output ${WORK}/tree.tar HEAD)
+file(ARCHIVE_EXTRACT INPUT ${WORK}/tree.tar DESTINATION ${WORK}/tree)
+
+set(PORT dynofa)
+set(CURRENT_PACKAGES_DIR ${WORK}/packages)
+function(vcpkg_find_acquire_program name)
+  find_program(program pkg-config REQUIRED)
+  set(${name} ${program} PARENT_SCOPE)
+endfunction()
+function(vcpkg_cmake_configure)
+  cmake_parse_arguments(PARSE_ARGV 0 given "" SOURCE_PATH OPTIONS)
+  run("configuring" ${CMAKE_COMMAND} -S ${given_SOURCE_PATH} -B ${WORK}/made -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
+      -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR} -DCMAKE_INSTALL_LIBDIR=lib ${given_OPTIONS})
+endfunction()
+function(vcpkg_cmake_install)
+  run("building" ${CMAKE_COMMAND} --build ${WORK}/made --target install)
+endfunction()
+function(vcpkg_cmake_config_fixup) # moves to share/PORT, and tells the files where their prefix now is
+  cmake_parse_arguments(PARSE_ARGV 0 given "" CONFIG_PATH "")
+  file(MAKE_DIRECTORY ${CURRENT_PACKAGES_DIR}/share)
+  file(GLOB moved ${CURRENT_PACKAGES_DIR}/${given_CONFIG_PATH}/*)
+  file(COPY ${moved} DESTINATION ${CURRENT_PACKAGES_DIR}/share/${PORT})
+  file(REMOVE_RECURSE ${CURRENT_PACKAGES_DIR}/lib/cmake)
+  file(GLOB files ${CURRENT_PACKAGES_DIR}/share/${PORT}/*.cmake)
+  set(up "\nget_filename_component(_IMPORT_PREFIX \"\${_IMPORT_PREFIX}\" PATH)")
+  foreach(file IN LISTS files)
+    file(READ ${file} text)
+    string(REPLACE "${up}${up}${up}" "${up}${up}" text "${text}")
+    string(REPLACE "\${CMAKE_CURRENT_LIST_DIR}/../../../" "\${CMAKE_CURRENT_LIST_DIR}/../../" text "${text}")
+    file(WRITE ${file} "${text}")
+  endforeach()
+endfunction()
+function(vcpkg_fixup_pkgconfig) # ours are relative already
+endfunction()
+function(vcpkg_install_copyright)
+  cmake_parse_arguments(PARSE_ARGV 0 given "" "" FILE_LIST)
+  file(INSTALL ${given_FILE_LIST} DESTINATION ${CURRENT_PACKAGES_DIR}/share/${PORT} RENAME copyright)
+endfunction()
+
+include(${WORK}/tree/cmake/packaging/vcpkg/dynofa/portfile.cmake)
+build_readme_program(${WORK} -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR} -DDYNOFA_ALSO=dynofa::cpu_compiled)
+file(STRINGS ${WORK}/build/CMakeCache.txt found REGEX "^dynofa_DIR:")
+expect("the package that was found" "${found}" "${WORK}/packages/share/dynofa")
+file(REMOVE_RECURSE ${WORK})
