@@ -109,7 +109,7 @@ TEST_CASE("what a caller can get wrong is one sentence") {
   CHECK(runner.run(level, image) == logits);
 }
 
-TEST_CASE("a session packs each number format once, when a level wants it; a backend that knows none says so") {
+TEST_CASE("a session packs each number format once, when a level wants it, and a backend that knows none says so") {
   struct formats : backend::reference {
     using backend::reference::pack;
     std::shared_ptr<std::vector<std::string>> asked = std::make_shared<std::vector<std::string>>();

@@ -3,6 +3,7 @@
 #include "dynofa/backend/session.hpp"
 #include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
+#include "dynofa/family/file.inl" // its own parts, where the rest is linked
 #include "dynofa/model/round_to_half.hpp"
 #include "dynofa/space/sampling.hpp"
 

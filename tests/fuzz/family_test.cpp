@@ -1,6 +1,7 @@
 // Family files, with a checksum made to fit again so that every reader behind it is reached.
 #include "dynofa/family/design_sections.hpp"
 #include "dynofa/family/file.hpp"
+#include "dynofa/family/file.inl" // its own parts, where the rest is linked
 #include "dynofa/family/published.hpp"
 
 #include <doctest/doctest.h>

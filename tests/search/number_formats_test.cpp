@@ -26,13 +26,13 @@ struct other_format {
 
 } // namespace
 
-TEST_CASE("the joint front of two formats: nothing that either offers beats it, each has its part") {
+TEST_CASE("the joint front of two formats: nothing that either offers beats it, and each has its part") {
   const landscape accuracy;
   const auto floats = small_costs();
   const other_format bytes{floats};
   const double lost = 0.004;
   search::pareto_options options;
-  options.levels = 4, options.evaluations = 6000;
+  options.levels = 3, options.evaluations = 1000;
   const auto found = search::pareto(small_space(), accuracy, floats, options);
   const auto found_in_bytes = search::pareto(small_space(), accuracy, bytes, options);
   const search::found_in_format both[] = {{"", found.all}, {"bytes", found_in_bytes.all, lost}};
@@ -63,7 +63,7 @@ TEST_CASE("the joint front of two formats: nothing that either offers beats it, 
   CHECK(std::ranges::is_sorted(family, {}, &search::candidate_in_format::cost));
 }
 
-TEST_CASE("of equal candidates the format that stands first stays; nothing joined is nothing") {
+TEST_CASE("of equal candidates the format that stands first stays, and nothing joined is nothing") {
   search::front one;
   one.insert({smallest(small_space()), 0.5, 1.0});
   const search::found_in_format same[] = {{"first", one}, {"second", one}};

@@ -1,4 +1,5 @@
 // The definitions of family/file.hpp: in each program that includes it, or once in dynofa::runtime (runtime.cpp).
+#pragma once
 #include "dynofa/core/finite.hpp"
 #include "dynofa/data/class_names_json.hpp"
 #include "dynofa/data/preprocess_json.hpp"

@@ -22,6 +22,9 @@ struct candidate {
   double cost = std::numeric_limits<double>::infinity(); ///< in the cost model's unit, as limits are
 };
 
+/// Whether two candidates are one level of a family.
+inline bool same_level(const candidate& a, const candidate& b) { return a.arch == b.arch; }
+
 /// What a search keeps of a model that it is given as `Given&&`: a model that has a name is referred to and must live
 /// as long as the search, a temporary one is moved in.
 template <class Given>

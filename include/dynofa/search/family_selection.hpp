@@ -13,9 +13,10 @@ const Member& cheapest_reaching(const std::vector<Member>& members, double accur
 template <class Member, class Targets>
 std::vector<Member> pick(const std::vector<Member>& members, std::size_t count, Targets target) {
   std::vector<Member> family;
-  const Member* last = nullptr;
-  for (std::size_t i = 0; i < count; ++i)
-    if (const Member* c = &cheapest_reaching(members, target(i)); c != last) family.push_back(*c), last = c;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Member& c = cheapest_reaching(members, target(i));
+    if (family.empty() || !same_level(family.back(), c)) family.push_back(c);
+  }
   return family;
 }
 } // namespace detail

@@ -11,6 +11,10 @@ struct candidate_in_format : candidate {
   std::string format; ///< as a level's: "" is the backend's own
 };
 
+inline bool same_level(const candidate_in_format& a, const candidate_in_format& b) {
+  return a.arch == b.arch && a.format == b.format;
+}
+
 /// What no other beats over all number formats.
 using front_in_formats = pareto_front<candidate_in_format, &candidate_in_format::cost, &candidate_in_format::accuracy>;
 

@@ -1,4 +1,4 @@
-// ctest: heavy
+// ctest: emulated
 // The kernels of ResNet-50D, emulated, against the reference backend.
 #include "dynofa/backend/cuda/traffic.hpp"
 #include "dynofa/space/sampling.hpp"

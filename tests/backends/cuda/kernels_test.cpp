@@ -1,4 +1,4 @@
-// ctest: heavy
+// ctest: emulated
 // The GPU kernels themselves, run on the CPU by an emulation, against the reference backend: every kernel size, stride,
 // activation, squeeze-excite, precision and batch, with tiles that end at the image's border and channels that do not
 // fill a chunk.
