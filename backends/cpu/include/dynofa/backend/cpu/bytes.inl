@@ -4,12 +4,15 @@
 //   dot(sum, u, w)            sum += in each lane the four products of unsigned bytes of u and signed bytes of w
 //   adds_pairs                whether it adds pairs of products in 16 bits
 //   input_offset              what `dot` subtracts from every byte of u: 128 where it can only multiply signed ones
+//   dot_stored(sum, s, w)     as dot, of codes as kernels store them: less the input_offset, so that no reader has to
+//                             subtract it (only depthwise_bytes_args::zero_in is as it is)
 //   store_quad, store_pixels  four pixels of `lanes` codes, given as floats that are to be rounded
-//   dot_quads(sum, s, w)      as dot, of what store_quad stored: with an input_offset that may be signed already
-//   load_unsigned             `lanes` unsigned bytes as floats
 //   load_signed               `lanes` signed bytes as floats; of four lanes, a block of 16 too
+//   load_unsigned             `lanes` unsigned bytes as floats
 //   byte_quads                how many quads a tile of a 1×1 convolution holds, times tile_vectors registers
-//   DYNOFA_CPU_MULTIPLY_BLOCK where `multiply_block` is there already
+//   byte_pixels               and how many pixels where it makes floats
+//   DYNOFA_CPU_MULTIPLY_BLOCKS where `multiply_blocks` is there already
+//   DYNOFA_CPU_BYTE_PANELS    where byte_panels.inl has the kernels for blocks of four registers, which want less
 //   depthwise_quads           how many quads of output one depthwise strip holds
 //   summed_quads              and how many where it adds them up: that is the order of sums, and so the last bit of a
 //                             mean, which decides what a gate makes of a code on a tie
@@ -58,7 +61,7 @@ DYNOFA_CPU_FN vec code_value(ints sum, vec scale, vec shift, vec bend, vec zero_
     return add(y, zero_code);
 }
 
-#ifndef DYNOFA_CPU_MULTIPLY_BLOCK
+#ifndef DYNOFA_CPU_MULTIPLY_BLOCKS
 /// acc += in · weight over a block of 16 channels, or as many fours of it as `steps`.
 template <int P, int V>
 DYNOFA_CPU_FN void multiply_block(ints (&acc)[P][V], const std::uint8_t* in, const std::int8_t* weights,
@@ -68,7 +71,7 @@ DYNOFA_CPU_FN void multiply_block(ints (&acc)[P][V], const std::uint8_t* in, con
     DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) w[v] = load_ints(weights + byte_offset(v, panel));
     DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) {
       const ints b = four_bytes(in + p * lane_block);
-      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) dot(acc[p][v], b, w[v]);
+      DYNOFA_CPU_UNROLL for (int v = 0; v < V; ++v) dot_stored(acc[p][v], b, w[v]);
     }
     __builtin_prefetch(ahead, 0, 2);
     weights += 4 * lane_block;
@@ -86,6 +89,9 @@ DYNOFA_CPU_FN void multiply_bytes(const byte_product& g, ints (&acc)[P][V], cons
     const ints start = load_ints(g.weight_sums + (first + v) * lanes) * (input_offset - g.zero);
     DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) acc[p][v] = start;
   }
+#ifdef DYNOFA_CPU_MULTIPLY_BLOCKS
+  multiply_blocks<P, V>(acc, g, in, weights, ahead);
+#else
   for (int k = g.k;; in += g.in_plane) {
     multiply_block<P, V>(acc, in, weights, g.panel, k < lane_block ? k / 4 : 4, ahead);
     k -= lane_block;
@@ -93,13 +99,14 @@ DYNOFA_CPU_FN void multiply_bytes(const byte_product& g, ints (&acc)[P][V], cons
     weights += lane_block * lane_block;
     ahead += lane_block * lane_block;
   }
+#endif
 }
 
 /// Calls tile<P>(…) for the number of pixels it is given.
 template <template <int, int> class Tile, int V, int P = 1>
 struct byte_tiles {
   static auto of(int pixels) -> decltype(&Tile<P, V>::run) {
-    if constexpr (P < byte_quads * quad)
+    if constexpr (P < Tile<P, V>::most)
       return pixels == P ? &Tile<P, V>::run : byte_tiles<Tile, V, P + 1>::of(pixels);
     else
       return &Tile<P, V>::run;
@@ -119,6 +126,7 @@ DYNOFA_CPU_FN const std::int8_t* bytes_ahead(const byte_product& g, int first, i
 
 template <int P, int V>
 struct float_tile {
+  static constexpr int most = byte_pixels;
   static void run(const byte_product_to_floats& g, const std::uint8_t* in, int first, int pixel,
                   const std::int8_t* ahead) {
     ints sums[P][V];
@@ -138,7 +146,7 @@ struct float_tile {
 
 template <int V>
 void product_to_floats_group(const byte_product_to_floats& g, int first, int vectors, int pixels) {
-  constexpr int most = byte_quads * quad;
+  constexpr int most = byte_pixels;
   const int tiles = (pixels + most - 1) / most, size = pixels / tiles, larger = pixels % tiles;
   const auto small = byte_tiles<float_tile, V>::of(size),
              large = larger ? byte_tiles<float_tile, V>::of(size + 1) : small;
@@ -147,8 +155,35 @@ void product_to_floats_group(const byte_product_to_floats& g, int first, int vec
                                  bytes_ahead<V>(g.product, first, vectors, t));
 }
 
+/// do_it<V>(first register) over `panels`, in groups as `pointwise` makes them.
+#define DYNOFA_CPU_GROUPS(panels, group)                                                                               \
+  const int vectors = (panels)*vectors_per_block;                                                                      \
+  for (int v = 0; v < vectors;) {                                                                                      \
+    const int left = vectors - v;                                                                                      \
+    if constexpr (tile_vectors == 3) {                                                                                 \
+      if (left == 1)                                                                                                   \
+        group<1>(g, v, vectors, pixels), v += 1;                                                                       \
+      else if (left == 2 || left == 4)                                                                                 \
+        group<2>(g, v, vectors, pixels), v += 2;                                                                       \
+      else                                                                                                             \
+        group<3>(g, v, vectors, pixels), v += 3;                                                                       \
+    } else {                                                                                                           \
+      group<tile_vectors>(g, v, vectors, pixels), v += tile_vectors;                                                   \
+    }                                                                                                                  \
+  }
+
+inline void product_to_floats(const byte_product_to_floats& g, int panels, int pixels) {
+  DYNOFA_CPU_GROUPS(panels, product_to_floats_group)
+}
+
+#include "dynofa/backend/cpu/depthwise_bytes.inl"
+
+#ifdef DYNOFA_CPU_BYTE_PANELS
+#include "dynofa/backend/cpu/byte_panels.inl"
+#else
 template <int P, int V>
 struct quad_tile {
+  static constexpr int most = byte_quads * quad;
   static void run(const byte_product_to_quads& g, const std::uint8_t* in, int first, int pixel,
                   const std::int8_t* ahead) {
     ints acc[P][V];
@@ -194,33 +229,9 @@ void product_to_quads_group(const byte_product_to_quads& g, int first, int vecto
     store_quad(out, side), store_quad(out + behind * quad * lane_block, side);
   }
 }
-
-/// do_it<V>(first register) over `panels`, in groups as `pointwise` makes them.
-#define DYNOFA_CPU_GROUPS(panels, group)                                                                               \
-  const int vectors = (panels)*vectors_per_block;                                                                      \
-  for (int v = 0; v < vectors;) {                                                                                      \
-    const int left = vectors - v;                                                                                      \
-    if constexpr (tile_vectors == 3) {                                                                                 \
-      if (left == 1)                                                                                                   \
-        group<1>(g, v, vectors, pixels), v += 1;                                                                       \
-      else if (left == 2 || left == 4)                                                                                 \
-        group<2>(g, v, vectors, pixels), v += 2;                                                                       \
-      else                                                                                                             \
-        group<3>(g, v, vectors, pixels), v += 3;                                                                       \
-    } else {                                                                                                           \
-      group<tile_vectors>(g, v, vectors, pixels), v += tile_vectors;                                                   \
-    }                                                                                                                  \
-  }
-
-inline void product_to_floats(const byte_product_to_floats& g, int panels, int pixels) {
-  DYNOFA_CPU_GROUPS(panels, product_to_floats_group)
-}
 inline void product_to_quads(const byte_product_to_quads& g, int panels, int pixels) {
   DYNOFA_CPU_GROUPS(panels, product_to_quads_group)
 }
-#undef DYNOFA_CPU_GROUPS
-
-#include "dynofa/backend/cpu/depthwise_bytes.inl"
 
 /// Floats [blocks][16] → codes.
 inline void to_bytes(const float* in, std::uint8_t* out, int blocks, float inverse, float zero_code) {
@@ -296,6 +307,8 @@ inline void matvec_bytes(const matvec_args& g) {
   for (; v + 4 <= vectors; v += 4) matvec_bytes_group<4, 4>(g, v);
   for (; v < vectors; ++v) matvec_bytes_group<1, 8>(g, v);
 }
+#endif
+#undef DYNOFA_CPU_GROUPS
 
 /// Fills a table's kernels of int8 levels.
 constexpr kernel_table with_bytes(kernel_table k) {
@@ -308,5 +321,6 @@ constexpr kernel_table with_bytes(kernel_table k) {
   k.to_bytes = &to_bytes;
   k.rescale_bytes = &rescale_bytes;
   k.matvec_bytes = &matvec_bytes;
+  k.stored_offset = input_offset;
   return k;
 }

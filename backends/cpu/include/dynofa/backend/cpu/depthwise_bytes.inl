@@ -53,7 +53,7 @@ void depthwise_bytes_strip(const depthwise_bytes_args& g, const shifted_taps<K>&
         const int at = before + o * S;
         DYNOFA_CPU_UNROLL for (int j = 0; j < 3; ++j) if (j < shifted_taps<K>::windows(at % 4)) {
           const ints w = taps.of[ky][at % 4][j];
-          DYNOFA_CPU_UNROLL for (int q = 0; q < Q; ++q) dot_quads(acc[q * quad + o], in[q * S + at / 4 + j], w);
+          DYNOFA_CPU_UNROLL for (int q = 0; q < Q; ++q) dot_stored(acc[q * quad + o], in[q * S + at / 4 + j], w);
         }
       }
     }

@@ -46,12 +46,13 @@ using ints = std::int32_t __attribute__((vector_size(32)));
 inline constexpr bool adds_pairs = true;
 inline constexpr int input_offset = 0;
 inline constexpr int byte_quads = 1; // 4 × 2 sums
+inline constexpr int byte_pixels = 4;
 inline constexpr int depthwise_quads = 2, summed_quads = 2;
 /// Pairs of products fit 16 bits: byte_weight_rule::pairs sees to it.
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   sum += (ints)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)u, (__m256i)w), _mm256_set1_epi16(1));
 }
-inline __attribute__((always_inline)) void dot_quads(ints& sum, ints u, ints w) { dot(sum, u, w); }
+inline __attribute__((always_inline)) void dot_stored(ints& sum, ints u, ints w) { dot(sum, u, w); }
 inline __attribute__((always_inline)) __m256i rounded_code(vec r) {
   return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_set1_ps(255.f), r)); // see avx512
 }

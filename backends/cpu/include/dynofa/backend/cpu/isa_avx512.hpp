@@ -52,12 +52,13 @@ using ints = std::int32_t __attribute__((vector_size(64)));
 inline constexpr bool adds_pairs = true;
 inline constexpr int input_offset = 0;
 inline constexpr int byte_quads = 2; // 8 × 3 sums
+inline constexpr int byte_pixels = 8;
 inline constexpr int depthwise_quads = 4, summed_quads = 4;
 /// Without VNNI. Pairs of products fit 16 bits: byte_weight_rule::pairs sees to it.
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   sum += (ints)_mm512_madd_epi16(_mm512_maddubs_epi16((__m512i)u, (__m512i)w), _mm512_set1_epi16(1));
 }
-inline __attribute__((always_inline)) void dot_quads(ints& sum, ints u, ints w) { dot(sum, u, w); }
+inline __attribute__((always_inline)) void dot_stored(ints& sum, ints u, ints w) { dot(sum, u, w); }
 inline __attribute__((always_inline)) __m512i rounded_code(vec r) {
   return _mm512_cvtps_epi32(
       _mm512_min_ps(_mm512_set1_ps(255.f), r)); // what is far too large would become 0, as NaN does

@@ -21,6 +21,7 @@ using avx512::accumulate;
 using avx512::activate;
 using avx512::add;
 using avx512::broadcast;
+using avx512::byte_pixels;
 using avx512::byte_quads;
 using avx512::depthwise_quads;
 using avx512::factor;
@@ -53,7 +54,7 @@ inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(w)); // see avx512's accumulate
 #endif
 }
-inline __attribute__((always_inline)) void dot_quads(ints& sum, ints u, ints w) { dot(sum, u, w); }
+inline __attribute__((always_inline)) void dot_stored(ints& sum, ints u, ints w) { dot(sum, u, w); }
 
 #include "dynofa/backend/cpu/bytes.inl"
 

@@ -44,6 +44,7 @@ typedef std::int32_t ints __attribute__((vector_size(16)));
 inline constexpr bool adds_pairs = false;
 inline constexpr int input_offset = 0;
 inline constexpr int byte_quads = 1; // 4 × 4 sums
+inline constexpr int byte_pixels = 4;
 inline constexpr int depthwise_quads = 1, summed_quads = 1;
 /// Products of a code and a weight, 255 · 127 at most, fit 16 bits.
 inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
@@ -53,7 +54,7 @@ inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
   const ints odd = (ints)((eight)((eight_codes)u >> 8) * ((eight)w >> 8));
   sum += (even >> 16) + (odd >> 16) + ((ints)((four_words)even << 16) >> 16) + ((ints)((four_words)odd << 16) >> 16);
 }
-inline __attribute__((always_inline)) void dot_quads(ints& sum, ints u, ints w) { dot(sum, u, w); }
+inline __attribute__((always_inline)) void dot_stored(ints& sum, ints u, ints w) { dot(sum, u, w); }
 /// Codes as floats → codes, in 0 … 255. Adding 1.5 · 2^23 rounds to even.
 inline __attribute__((always_inline)) ints rounded_codes(vec r) {
   const vec above = r > zero() ? r : zero(); // NaN becomes 0

@@ -256,6 +256,7 @@ struct kernel_table {
   /// data [pixels][16] = data · factor[16] + shift[16]
   void (*rescale_bytes)(std::uint8_t* data, const float* factor, const float* shift, int pixels) = nullptr;
   void (*matvec_bytes)(const matvec_args&) = nullptr;
+  int stored_offset = 0; ///< codes that these kernels store and read are less this; those of zero are not
 };
 
 } // namespace dynofa::backend::cpu_detail
