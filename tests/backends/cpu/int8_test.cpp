@@ -90,7 +90,7 @@ TEST_CASE("int8 levels follow the integer rule on every instruction set, to the 
       CHECK(b.name().find("int8") != std::string::npos);
       for (const std::size_t l2 : {std::size_t{2} << 20, std::size_t{48} << 10}) {
         if (threads > 1 && l2 > (1 << 20)) continue;
-        const report r = judge(with_l2{b, l2}, (threads == 1 ? whole : small).of(isa), tolerance(isa));
+        const auto r = judge(with_l2{b, l2}, (threads == 1 ? whole : small).of(isa), tolerance(isa));
         CAPTURE(b.name());
         for (const std::string& finding : r.findings) FAIL_CHECK(finding);
         CHECK(r.runs_batches);
@@ -108,7 +108,7 @@ TEST_CASE("ProxylessNAS in int8: ReLU6, a first block without residual, no layer
     suite s(net);
     s.in_bytes = b.byte_rule();
     s.add(varied_arch(d, 64, 0)), s.add(varied_arch(d, 23, 1)), s.add(varied_arch(d, 64, 2), 3);
-    const report r = judge(with_l2{b, std::size_t{100} << 10}, s, tolerance(isa));
+    const auto r = judge(with_l2{b, std::size_t{100} << 10}, s, tolerance(isa));
     for (const std::string& finding : r.findings) FAIL_CHECK(finding);
   }
 }
@@ -165,7 +165,7 @@ TEST_CASE("ranges far too narrow cut off what a block computes, as the rule says
     suite s(net);
     s.in_bytes = b.byte_rule();
     s.networks.push_back({net, p, t.norms, backend::reference_int8::by(b.byte_rule())});
-    const report r = judge(b, s, tolerance(isa));
+    const auto r = judge(b, s, tolerance(isa));
     for (const std::string& finding : r.findings) FAIL_CHECK(finding);
   }
 }
