@@ -57,6 +57,50 @@ TEST_CASE("a machine that tells everything") {
   CHECK(moved.read().cpu_mhz == 2400);
 }
 
+TEST_CASE("a Jetson: GPU by devfreq, power rails by hwmon or iio, of the input alone where it is measured") {
+  const support::scratch_folder folder;
+  const fs::path root = folder.path(), sys = root / "sys/class";
+  put(sys / "devfreq/15340000.vic/cur_freq", "115200000");
+  put(sys / "devfreq/17000000.ga10b/cur_freq", "612000000");
+  put(sys / "devfreq/17000000.ga10b/device/load", "437");
+  put(sys / "thermal/thermal_zone0/type", "cpu-thermal");
+  put(sys / "thermal/thermal_zone0/temp", "48000");
+  put(sys / "thermal/thermal_zone1/type", "gpu-thermal");
+  put(sys / "thermal/thermal_zone1/temp", "46500");
+  const auto hwmon = [&](const char* chip, int n, const char* label, const char* mv, const char* ma) {
+    put(sys / "hwmon" / chip / "name", "ina3221");
+    put(sys / "hwmon" / chip / dynofa::text("in", n, "_label"), label);
+    put(sys / "hwmon" / chip / dynofa::text("in", n, "_input"), mv);
+    put(sys / "hwmon" / chip / dynofa::text("curr", n, "_input"), ma);
+  };
+  hwmon("hwmon3", 1, "VDD_GPU_SOC", "5000", "400");
+  hwmon("hwmon3", 2, "VDD_CPU_CV", "5000", "200");
+  hwmon("hwmon3", 3, "NC", "5000", "9999");
+  put(sys / "hwmon/hwmon3/in7_label", "sum of shunt voltages");
+  const sensor_readings all = sensors(root).read();
+  CHECK(all.gpu_mhz == 612);
+  CHECK(all.gpu_busy_share == doctest::Approx(0.437));
+  CHECK(all.gpu_temperature_c == 46.5);
+  CHECK(all.temperature_c == 48);
+  CHECK(all.board_mw == doctest::Approx(3000)); // no input rail: their sum
+
+  hwmon("hwmon4", 2, "VDD_IN", "4900", "1000");
+  hwmon("hwmon4", 3, "VDD_SOC", "4900", "300");
+  sensors s(root);
+  CHECK(s.read().board_mw == doctest::Approx(4900));
+  put(sys / "hwmon/hwmon4/curr2_input", "2000");
+  CHECK(s.read().board_mw == doctest::Approx(9800));
+
+  const support::scratch_folder older;
+  const fs::path iio = older.path() / "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0";
+  put(iio / "rail_name_0", "POM_5V_IN");
+  put(iio / "in_power0_input", "5100");
+  put(iio / "rail_name_1", "POM_5V_GPU");
+  put(iio / "in_power1_input", "700");
+  CHECK(sensors(older.path()).read().board_mw == 5100);
+  CHECK(sensors(older.path()).read().gpu_mhz == std::nullopt);
+}
+
 TEST_CASE("other names: the chip that measures, a battery that knows its power") {
   const support::scratch_folder folder;
   const fs::path sys = folder.path() / "sys/class";

@@ -10,10 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace dynofa::runtime {
@@ -26,6 +28,10 @@ struct sensor_readings {
   std::optional<double> busy_share; ///< 0 to 1: share of all processors' time that was not idle since the last reading
   std::optional<double> package_mj; ///< energy of all processor packages since the last reading, millijoules
   std::optional<double> battery_mw; ///< power drawn from the battery, milliwatts
+  std::optional<double> board_mw; ///< power that a Jetson's INA3221 measures: of its input rail, else of all its rails
+  std::optional<double> gpu_mhz;  ///< clock of a GPU in the processor (Jetson), now
+  std::optional<double> gpu_temperature_c;
+  std::optional<double> gpu_busy_share; ///< 0 to 1, as its driver says
   friend bool operator==(const sensor_readings&, const sensor_readings&) = default;
 };
 
@@ -56,7 +62,9 @@ private:
 
 } // namespace detail
 
-/// Reads clock, temperature, load and energy from Linux' /sys and /proc; elsewhere every reading is absent.
+/// Reads clock, temperature, load and energy from Linux' /sys and /proc; elsewhere every reading is absent. Boards are
+/// known by what their kernels offer, not by name: power rails as hwmon (JetPack 5 and later) or iio (4), an integrated
+/// GPU as devfreq.
 ///
 /// Finds its files when made and keeps them open. Cost of a reading: a system call per sensor that is there.
 /// For one thread at a time. Movable.
@@ -68,6 +76,8 @@ public:
     clock_ = detail::kernel_file(cpu / "cpufreq/scaling_cur_freq");
     load_ = detail::kernel_file(root / "proc/stat");
     find_temperature(root / "sys/class");
+    find_gpu(root / "sys/class");
+    find_rails(root);
     for (const auto& zone : entries(root / "sys/class/powercap", "intel-rapl:")) { // AMD's counters have this name too
       if (std::count(zone.native().begin(), zone.native().end(), ':') > 1) continue; // a part of a package
       packages_.push_back({detail::kernel_file(zone / "energy_uj"),
@@ -90,6 +100,10 @@ public:
     if (const auto thousandths = temperature_.number()) now.temperature_c = *thousandths / 1000;
     now.busy_share = read_load();
     now.package_mj = read_packages();
+    now.board_mw = read_rails();
+    if (const auto hz = gpu_clock_.number()) now.gpu_mhz = *hz / 1e6;
+    if (const auto thousandths = gpu_temperature_.number()) now.gpu_temperature_c = *thousandths / 1000;
+    if (const auto per_mille = gpu_load_.number()) now.gpu_busy_share = std::clamp(*per_mille / 1000, 0.0, 1.0);
     if (const auto microwatts = power_.number()) {
       now.battery_mw = *microwatts / 1000;
     } else if (const auto microamperes = current_.number()) {
@@ -103,6 +117,14 @@ private:
   struct package {
     detail::kernel_file file;
     double range_uj, last_uj; // the counter starts anew at `range_uj`
+  };
+  struct rail {
+    detail::kernel_file power_mw, voltage_mv, current_ma; // the first, or the other two
+    std::optional<double> read() const noexcept {
+      if (const auto mw = power_mw.number()) return mw;
+      const auto mv = voltage_mv.number(), ma = current_ma.number();
+      return mv && ma ? std::optional(*mv * *ma / 1000) : std::nullopt;
+    }
   };
 
   static std::vector<path> entries(const path& folder, std::string_view prefix) {
@@ -130,6 +152,54 @@ private:
       for (const char* processor : {"coretemp", "k10temp", "zenpower", "cpu_thermal"})
         if (name.starts_with(processor)) return void(temperature_ = detail::kernel_file(chip / "temp1_input"));
     }
+  }
+
+  /// A Tegra's GPU among the devices that change their clocks: 17000000.gpu, 17000000.ga10b, 17000000.gv11b,
+  /// 57000000.gpu.
+  void find_gpu(const path& folder) {
+    for (const auto& device : entries(folder / "devfreq", "")) {
+      const std::string& name = device.filename().native();
+      if (std::none_of(std::begin(gpu_names), std::end(gpu_names), [&](auto end) { return name.ends_with(end); }))
+        continue;
+      gpu_clock_ = detail::kernel_file(device / "cur_freq");
+      gpu_load_ = detail::kernel_file(device / "device/load");
+      break;
+    }
+    for (const auto& zone : entries(folder / "thermal", "thermal_zone"))
+      if (const std::string type = word(zone / "type"); type.starts_with("gpu") || type.starts_with("GPU"))
+        return void(gpu_temperature_ = detail::kernel_file(zone / "temp"));
+  }
+
+  /// Rails of the INA3221: of one that feeds the whole board alone, where there is one.
+  void find_rails(const path& root) {
+    const auto add = [&](const std::string& label, rail r) {
+      const bool whole = label.starts_with("VDD_IN") || label.starts_with("POM_5V_IN");
+      if (label.empty() || label.starts_with("NC") || input_rail_ || !r.read()) return;
+      if (whole) rails_.clear(), input_rail_ = true;
+      rails_.push_back(std::move(r));
+    };
+    for (const auto& chip : entries(root / "sys/class/hwmon", "hwmon")) {
+      if (!word(chip / "name").starts_with("ina3221")) continue;
+      for (const char* n : {"1", "2", "3"})
+        add(word(chip / text("in", n, "_label")), {{},
+                                                   detail::kernel_file(chip / text("in", n, "_input")),
+                                                   detail::kernel_file(chip / text("curr", n, "_input"))});
+    }
+    for (const auto& chip : entries(root / "sys/bus/i2c/drivers/ina3221x", ""))
+      for (const auto& device : entries(chip, "iio:device"))
+        for (const char* n : {"0", "1", "2"})
+          add(word(device / text("rail_name_", n)),
+              {detail::kernel_file(device / text("in_power", n, "_input")), {}, {}});
+  }
+
+  std::optional<double> read_rails() const noexcept {
+    double sum = 0;
+    for (const rail& r : rails_) {
+      const auto mw = r.read();
+      if (!mw) return std::nullopt;
+      sum += *mw;
+    }
+    return rails_.empty() ? std::nullopt : std::optional(sum);
   }
 
   /// /proc/stat: "cpu  user nice system idle iowait irq softirq steal …" in ticks since the machine started.
@@ -163,8 +233,13 @@ private:
     return all ? std::optional(sum / 1000) : std::nullopt;
   }
 
+  static constexpr std::string_view gpu_names[] = {".gpu", ".ga10b", ".gv11b", ".gp10b", ".gm20b"};
+
   detail::kernel_file clock_, temperature_, load_, power_, current_, voltage_;
+  detail::kernel_file gpu_clock_, gpu_temperature_, gpu_load_;
   std::vector<package> packages_;
+  std::vector<rail> rails_;
+  bool input_rail_ = false;
   double all_ticks_ = 0, idle_ticks_ = 0;
 };
 
