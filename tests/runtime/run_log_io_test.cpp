@@ -34,7 +34,7 @@ run_log some_log(std::uint64_t seed, std::size_t images) {
                 .energy_mj = random.chance(0.5) ? target::none : positive()};
     r.why = static_cast<reason>(random.below(6));
     r.switched = random.chance(0.5), r.cold = random.chance(0.5), r.outlier = random.chance(0.5);
-    if (random.chance(0.5)) r.sensors = {random.normal(), -0.0, {}, positive(), {}};
+    if (random.chance(0.5)) r.sensors = {random.normal(), -0.0, {}, positive(), {}, positive(), {}, -3.5, {}};
     r.state.push_back(random.normal());
     r.state.push_back(positive());
     log.add(r);

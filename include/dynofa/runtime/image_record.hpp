@@ -47,6 +47,10 @@ void visit_fields(Record& r, Visit&& visit) {
   visit("busy_share", r.sensors.busy_share);
   visit("package_mj", r.sensors.package_mj);
   visit("battery_mw", r.sensors.battery_mw);
+  visit("board_mw", r.sensors.board_mw);
+  visit("gpu_mhz", r.sensors.gpu_mhz);
+  visit("gpu_temperature_c", r.sensors.gpu_temperature_c);
+  visit("gpu_busy_share", r.sensors.gpu_busy_share);
 }
 
 } // namespace dynofa::runtime
