@@ -25,12 +25,12 @@ namespace dynofa::runtime {
 struct sensor_readings {
   std::optional<double> cpu_mhz = {};       ///< clock of one processor, now
   std::optional<double> temperature_c = {}; ///< of the processor
-  std::optional<double> busy_share =
-      {}; ///< 0 to 1: share of all processors' time that was not idle since the last reading
+  /// 0 to 1: share of all processors' time that was not idle since the last reading
+  std::optional<double> busy_share = {};
   std::optional<double> package_mj = {}; ///< energy of all processor packages since the last reading, millijoules
   std::optional<double> battery_mw = {}; ///< power drawn from the battery, milliwatts
-  std::optional<double> board_mw =
-      {}; ///< power that a Jetson's INA3221 measures: of its input rail, else of all its rails
+  /// Power that a Jetson's INA3221 measures: of its input rail, else of all its rails.
+  std::optional<double> board_mw = {};
   std::optional<double> gpu_mhz = {}; ///< clock of a GPU in the processor (Jetson), now
   std::optional<double> gpu_temperature_c = {};
   std::optional<double> gpu_busy_share = {}; ///< 0 to 1, as its driver says
