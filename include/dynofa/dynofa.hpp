@@ -12,6 +12,7 @@
 #include "dynofa/core/file_kind.hpp"
 #include "dynofa/core/finite.hpp"
 #include "dynofa/core/half.hpp"
+#include "dynofa/core/hardware_threads.hpp"
 #include "dynofa/core/inline_vector.hpp"
 #include "dynofa/core/json_field.hpp"
 #include "dynofa/core/number.hpp"

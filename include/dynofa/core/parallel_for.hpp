@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/core/error.hpp"
+#include "dynofa/core/hardware_threads.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -12,9 +13,6 @@
 #include <vector>
 
 namespace dynofa {
-
-/// As many threads as the machine runs at once.
-inline int hardware_threads() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
 
 namespace detail {
 
