@@ -1,6 +1,5 @@
 #include "dynofa/search/family_selection.hpp"
 #include "dynofa/search/number_formats.hpp"
-#include "dynofa/search/pareto.hpp"
 
 #include <doctest/doctest.h>
 
@@ -31,11 +30,14 @@ TEST_CASE("the joint front of two formats: nothing that either offers beats it, 
   const auto floats = small_costs();
   const other_format bytes{floats};
   const double lost = 0.004;
-  search::pareto_options options;
-  options.levels = 3, options.evaluations = 1000;
-  const auto found = search::pareto(small_space(), accuracy, floats, options);
-  const auto found_in_bytes = search::pareto(small_space(), accuracy, bytes, options);
-  const search::found_in_format both[] = {{"", found.all}, {"bytes", found_in_bytes.all, lost}};
+  search::front found, found_in_bytes; // as searches leave them
+  random_stream random(1, "formats");
+  for (int i = 0; i < 1000; ++i) {
+    const arch a = random_arch(small_space(), random);
+    found.insert({a, accuracy(a), floats(a)});
+    found_in_bytes.insert({a, accuracy(a), bytes(a)});
+  }
+  const search::found_in_format both[] = {{"", found}, {"bytes", found_in_bytes, lost}};
   const auto all = search::join_formats(both);
 
   std::set<std::string> formats;
@@ -49,7 +51,7 @@ TEST_CASE("the joint front of two formats: nothing that either offers beats it, 
     formats.insert(c.format);
   }
   CHECK(formats == std::set<std::string>{"", "bytes"}); // small ones in floats, large ones in bytes
-  CHECK(all.members().back().accuracy == found.all.members().back().accuracy);
+  CHECK(all.members().back().accuracy == found.members().back().accuracy);
   for (const search::found_in_format& one : both)
     for (const search::candidate& c : one.found.members()) {
       const auto* best = all.best_within(c.cost);
