@@ -26,8 +26,8 @@ inline constexpr long rounds = 800'000;
         "+" kind(s7), "+" kind(s8), "+" kind(s9), "+" kind(s10), "+" kind(s11)                                         \
       : kind(a), kind(b))
 #define DYNOFA_SUMS(type, zero)                                                                                        \
-  type s0 = zero, s1 = zero, s2 = zero, s3 = zero, s4 = zero, s5 = zero, s6 = zero, s7 = zero, s8 = zero, s9 = zero,   \
-       s10 = zero, s11 = zero
+  type s0 = (zero), s1 = (zero), s2 = (zero), s3 = (zero), s4 = (zero), s5 = (zero), s6 = (zero), s7 = (zero),         \
+       s8 = (zero), s9 = (zero), s10 = (zero), s11 = (zero)
 
 #if defined(__x86_64__)
 #define DYNOFA_FMA(i) "vfmadd231ps %13, %12, %" #i "\n\t"

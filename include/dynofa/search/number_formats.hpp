@@ -36,7 +36,7 @@ inline front_in_formats join_formats(std::span<const found_in_format> formats) {
   for (const found_in_format& one : formats)
     for (candidate c : one.found.members()) {
       c.accuracy -= one.lost;
-      all.insert({std::move(c), one.format});
+      all.insert({c, one.format});
     }
   return all;
 }
