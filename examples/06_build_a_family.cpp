@@ -73,6 +73,8 @@ static int program(int argc, char** argv) {
   validation.keep_decoded(std::size_t{1} << 30);
   accuracy_setup<backend::cpu> setup{c.net,      c.preprocessing, decoded_source(calibration, c.preprocessing, threads),
                                      validation, all_cores,       one_core};
+  for (const auto& in : formats) // once for all measurements
+    if (!in.format.empty()) setup.packed.by_name[in.format] = one_core.pack(c.net, in.format);
   const auto chosen = search.run(setup, formats, threads);
 
   std::cout << "3. calibrate and evaluate the candidates" << std::endl;

@@ -3,46 +3,38 @@
 #include <doctest/doctest.h>
 
 #include "support/scratch_folder.hpp"
-#include <fstream>
+#include <filesystem>
 
 namespace dynofa_test::runtime_sensors {
 
 using namespace dynofa::runtime;
 namespace fs = std::filesystem;
-
-namespace {
-
-void put(const fs::path& file, const std::string& content) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << content << '\n';
-}
-
-} // namespace
+using support::write_line;
 
 TEST_CASE("a machine that tells everything") {
   const support::scratch_folder folder;
   const fs::path root = folder.path(), sys = root / "sys/class";
-  const auto ticks = [&](const char* line) { put(root / "proc/stat", line); };
-  put(root / "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq", "2400000");
+  const auto ticks = [&](const char* line) { write_line(root / "proc/stat", line); };
+  write_line(root / "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq", "2400000");
   ticks("cpu  100 0 100 700 100 0 0 0 50 0");
-  put(sys / "thermal/thermal_zone0/type", "acpitz-wifi");
-  put(sys / "thermal/thermal_zone0/temp", "20000");
-  put(sys / "thermal/thermal_zone1/type", "cpu-thermal");
-  put(sys / "thermal/thermal_zone1/temp", "54500");
+  write_line(sys / "thermal/thermal_zone0/type", "acpitz-wifi");
+  write_line(sys / "thermal/thermal_zone0/temp", "20000");
+  write_line(sys / "thermal/thermal_zone1/type", "cpu-thermal");
+  write_line(sys / "thermal/thermal_zone1/temp", "54500");
   for (const char* package : {"intel-rapl:0", "intel-rapl:1"}) {
-    put(sys / "powercap" / package / "energy_uj", "1000");
-    put(sys / "powercap" / package / "max_energy_range_uj", "10000");
+    write_line(sys / "powercap" / package / "energy_uj", "1000");
+    write_line(sys / "powercap" / package / "max_energy_range_uj", "10000");
   }
-  put(sys / "powercap/intel-rapl:0:0/energy_uj", "77777"); // a part of package 0
-  put(sys / "power_supply/AC/type", "Mains");
-  put(sys / "power_supply/BAT0/type", "Battery");
-  put(sys / "power_supply/BAT0/current_now", "500000");
-  put(sys / "power_supply/BAT0/voltage_now", "12000000");
+  write_line(sys / "powercap/intel-rapl:0:0/energy_uj", "77777"); // a part of package 0
+  write_line(sys / "power_supply/AC/type", "Mains");
+  write_line(sys / "power_supply/BAT0/type", "Battery");
+  write_line(sys / "power_supply/BAT0/current_now", "500000");
+  write_line(sys / "power_supply/BAT0/voltage_now", "12000000");
 
   sensors s(root, 1);
   ticks("cpu  150 0 110 730 110 0 0 0 60 0"); // 100 ticks later, 40 of them idle or waiting
-  put(sys / "powercap/intel-rapl:0/energy_uj", "4000");
-  put(sys / "powercap/intel-rapl:1/energy_uj", "500"); // began anew at 10000
+  write_line(sys / "powercap/intel-rapl:0/energy_uj", "4000");
+  write_line(sys / "powercap/intel-rapl:1/energy_uj", "500"); // began anew at 10000
   const sensor_readings now = s.read();
   CHECK(now.cpu_mhz == 2400);
   CHECK(now.temperature_c == 54.5);
@@ -51,7 +43,7 @@ TEST_CASE("a machine that tells everything") {
   CHECK(now.battery_mw == doctest::Approx(6000));
 
   CHECK(s.read().busy_share == std::nullopt); // no tick has passed
-  put(sys / "thermal/thermal_zone1/temp", "60000");
+  write_line(sys / "thermal/thermal_zone1/temp", "60000");
   CHECK(s.read().temperature_c == 60);
   sensors moved = std::move(s);
   CHECK(moved.read().cpu_mhz == 2400);
@@ -60,23 +52,23 @@ TEST_CASE("a machine that tells everything") {
 TEST_CASE("a Jetson: GPU by devfreq, power rails by hwmon or iio, of the input alone where it is measured") {
   const support::scratch_folder folder;
   const fs::path root = folder.path(), sys = root / "sys/class";
-  put(sys / "devfreq/15340000.vic/cur_freq", "115200000");
-  put(sys / "devfreq/17000000.ga10b/cur_freq", "612000000");
-  put(sys / "devfreq/17000000.ga10b/device/load", "437");
-  put(sys / "thermal/thermal_zone0/type", "cpu-thermal");
-  put(sys / "thermal/thermal_zone0/temp", "48000");
-  put(sys / "thermal/thermal_zone1/type", "gpu-thermal");
-  put(sys / "thermal/thermal_zone1/temp", "46500");
+  write_line(sys / "devfreq/15340000.vic/cur_freq", "115200000");
+  write_line(sys / "devfreq/17000000.ga10b/cur_freq", "612000000");
+  write_line(sys / "devfreq/17000000.ga10b/device/load", "437");
+  write_line(sys / "thermal/thermal_zone0/type", "cpu-thermal");
+  write_line(sys / "thermal/thermal_zone0/temp", "48000");
+  write_line(sys / "thermal/thermal_zone1/type", "gpu-thermal");
+  write_line(sys / "thermal/thermal_zone1/temp", "46500");
   const auto hwmon = [&](const char* chip, int n, const char* label, const char* mv, const char* ma) {
-    put(sys / "hwmon" / chip / "name", "ina3221");
-    put(sys / "hwmon" / chip / dynofa::text("in", n, "_label"), label);
-    put(sys / "hwmon" / chip / dynofa::text("in", n, "_input"), mv);
-    put(sys / "hwmon" / chip / dynofa::text("curr", n, "_input"), ma);
+    write_line(sys / "hwmon" / chip / "name", "ina3221");
+    write_line(sys / "hwmon" / chip / dynofa::text("in", n, "_label"), label);
+    write_line(sys / "hwmon" / chip / dynofa::text("in", n, "_input"), mv);
+    write_line(sys / "hwmon" / chip / dynofa::text("curr", n, "_input"), ma);
   };
   hwmon("hwmon3", 1, "VDD_GPU_SOC", "5000", "400");
   hwmon("hwmon3", 2, "VDD_CPU_CV", "5000", "200");
   hwmon("hwmon3", 3, "NC", "5000", "9999");
-  put(sys / "hwmon/hwmon3/in7_label", "sum of shunt voltages");
+  write_line(sys / "hwmon/hwmon3/in7_label", "sum of shunt voltages");
   const sensor_readings all = sensors(root).read();
   CHECK(all.gpu_mhz == 612);
   CHECK(all.gpu_busy_share == doctest::Approx(0.437));
@@ -88,15 +80,15 @@ TEST_CASE("a Jetson: GPU by devfreq, power rails by hwmon or iio, of the input a
   hwmon("hwmon4", 3, "VDD_SOC", "4900", "300");
   sensors s(root);
   CHECK(s.read().board_mw == doctest::Approx(4900));
-  put(sys / "hwmon/hwmon4/curr2_input", "2000");
+  write_line(sys / "hwmon/hwmon4/curr2_input", "2000");
   CHECK(s.read().board_mw == doctest::Approx(9800));
 
   const support::scratch_folder older;
   const fs::path iio = older.path() / "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0";
-  put(iio / "rail_name_0", "POM_5V_IN");
-  put(iio / "in_power0_input", "5100");
-  put(iio / "rail_name_1", "POM_5V_GPU");
-  put(iio / "in_power1_input", "700");
+  write_line(iio / "rail_name_0", "POM_5V_IN");
+  write_line(iio / "in_power0_input", "5100");
+  write_line(iio / "rail_name_1", "POM_5V_GPU");
+  write_line(iio / "in_power1_input", "700");
   CHECK(sensors(older.path()).read().board_mw == 5100);
   CHECK(sensors(older.path()).read().gpu_mhz == std::nullopt);
 }
@@ -104,12 +96,12 @@ TEST_CASE("a Jetson: GPU by devfreq, power rails by hwmon or iio, of the input a
 TEST_CASE("other names: the chip that measures, a battery that knows its power") {
   const support::scratch_folder folder;
   const fs::path sys = folder.path() / "sys/class";
-  put(sys / "hwmon/hwmon0/name", "nvme");
-  put(sys / "hwmon/hwmon0/temp1_input", "10000");
-  put(sys / "hwmon/hwmon1/name", "k10temp");
-  put(sys / "hwmon/hwmon1/temp1_input", "41000");
-  put(sys / "power_supply/BAT1/type", "Battery");
-  put(sys / "power_supply/BAT1/power_now", "7500000");
+  write_line(sys / "hwmon/hwmon0/name", "nvme");
+  write_line(sys / "hwmon/hwmon0/temp1_input", "10000");
+  write_line(sys / "hwmon/hwmon1/name", "k10temp");
+  write_line(sys / "hwmon/hwmon1/temp1_input", "41000");
+  write_line(sys / "power_supply/BAT1/type", "Battery");
+  write_line(sys / "power_supply/BAT1/power_now", "7500000");
   sensors s(folder.path());
   CHECK(s.read().temperature_c == 41);
   CHECK(s.read().battery_mw == 7500);
@@ -119,9 +111,9 @@ TEST_CASE("other names: the chip that measures, a battery that knows its power")
 TEST_CASE("a machine that tells nothing, or nonsense") {
   const support::scratch_folder folder;
   CHECK(sensors(folder.path()).read() == sensor_readings{});
-  put(folder.path() / "proc/stat", "cpu");
-  put(folder.path() / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "<unknown>");
-  put(folder.path() / "sys/class/powercap/intel-rapl:0/energy_uj", "");
+  write_line(folder.path() / "proc/stat", "cpu");
+  write_line(folder.path() / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "<unknown>");
+  write_line(folder.path() / "sys/class/powercap/intel-rapl:0/energy_uj", "");
   fs::create_directories(folder.path() / "sys/class/thermal/thermal_zone0/type");
   CHECK(sensors(folder.path()).read() == sensor_readings{});
 }

@@ -37,6 +37,12 @@ inline void write_text(const std::filesystem::path& path, std::string_view conte
   std::ofstream(path, std::ios::binary) << content;
 }
 
+/// The same with its folders, and a line's end behind it: a file of a made-up /sys.
+inline void write_line(const std::filesystem::path& path, std::string_view content) {
+  std::filesystem::create_directories(path.parent_path());
+  write_text(path, std::string(content) + '\n');
+}
+
 inline std::string read_text(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};

@@ -60,17 +60,21 @@ public:
   /// Packs the super-network, or takes what another session on the same kind of backend has packed of it. Throws
   /// errc::invalid_argument for no super-network, errc::mismatch for packed weights of another one.
   session(Backend backend, supernet_ptr net, packed_ptr packed = nullptr)
-      : session{std::move(backend), std::move(net), packed_formats<Backend>{std::move(packed)}, 0} {
+      : session{std::move(backend), std::move(net), packed_formats<Backend>{std::move(packed)}} {
     this->packed();
   }
   /// The same with only as much of the super-network packed as these plans read, where the backend can tell.
   session(Backend backend, supernet_ptr net, std::span<const plan> plans)
-      : session{std::move(backend), std::move(net), {}, 0} {
+      : session{std::move(backend), std::move(net), packed_formats<Backend>{}} {
     pack("", plans);
   }
   /// With weights packed in several number formats; what is missing is packed when a level wants it.
   session(Backend backend, supernet_ptr net, std::type_identity_t<packed_formats<Backend>> packed)
-      : session{std::move(backend), std::move(net), std::move(packed), 0} {}
+      : backend_{std::move(backend)}
+      , net_{checked(std::move(net))}
+      , packed_{std::move(packed)} {
+    for (const auto& [name, weights] : packed_.by_name) check(weights);
+  }
 
   session(session&&) noexcept = default;
   session& operator=(session&&) noexcept = default;
@@ -166,7 +170,9 @@ public:
   const packed_ptr& pack(const std::string& format, std::optional<std::span<const plan>> plans) {
     const std::string& name = own_name(format);
     if (const auto have = packed_.by_name.find(name); have != packed_.by_name.end()) return have->second;
-    return packed_.by_name.emplace(name, pack_for(backend_, net_, plans, name)).first->second;
+    packed_ptr made = pack_for(backend_, net_, plans, name);
+    check(made);
+    return packed_.by_name.emplace(name, std::move(made)).first->second;
   }
   /// "" for the backend's own format by name, so that it is packed once; every other name as it is.
   const std::string& own_name(const std::string& format) const {
@@ -179,14 +185,9 @@ public:
   const packed_formats<Backend>& all_packed() const { return packed_; }
 
 private:
-  /// The last argument tells it from the public ones.
-  session(Backend backend, supernet_ptr net, packed_formats<Backend> packed, int)
-      : backend_{std::move(backend)}
-      , net_{checked(std::move(net))}
-      , packed_{std::move(packed)} {
-    for (const auto& [name, weights] : packed_.by_name)
-      if (!weights || weights->source() != net_->fingerprint())
-        throw error(errc::mismatch, "session", "weights packed from its super-network", "those of another one");
+  void check(const packed_ptr& packed) const {
+    if (!packed || packed->source() != net_->fingerprint())
+      throw error(errc::mismatch, "session", "weights packed from its super-network", "those of another one");
   }
   static supernet_ptr checked(supernet_ptr net) {
     if (!net) throw error(errc::invalid_argument, "session", "a super-network", "none");

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <span>
 #include <string>
@@ -54,6 +55,14 @@ auto uninterrupted(Call call) {
   auto result = call();
   while (result == -1 && errno == EINTR) result = call();
   return result;
+}
+
+/// The first line of a small file, as those of /sys, at most 200 bytes of it; empty if there is none.
+inline std::string first_line(const std::filesystem::path& file) {
+  std::string line;
+  std::ifstream in(file);
+  std::getline(in, line);
+  return line.substr(0, 200);
 }
 
 inline std::string errno_text() { return std::system_category().message(errno); }

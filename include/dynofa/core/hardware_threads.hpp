@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/core/number.hpp"
 
 #include <algorithm>
@@ -12,14 +13,6 @@
 namespace dynofa {
 
 namespace detail {
-
-/// The first line of a small file, empty if there is none.
-inline std::string first_line(const std::filesystem::path& file) {
-  std::string line;
-  std::ifstream in(file);
-  std::getline(in, line);
-  return line.substr(0, 256);
-}
 
 /// Processors' worth of time that one folder of a cgroup allows: version 2's cpu.max, "200000 100000" or "max 100000",
 /// or version 1's quota, −1 for none. Nothing where it sets no limit.

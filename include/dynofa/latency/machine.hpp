@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/core/file.hpp"
 #include "dynofa/core/number.hpp"
 
 #include <fstream>
@@ -17,15 +18,10 @@ struct machine_facts {
 /// Reads Linux' /sys and /proc; elsewhere everything is empty. Cost: a few small files, well under a millisecond.
 inline machine_facts read_machine_facts() {
   machine_facts facts;
-  const auto line = [](const char* path) {
-    std::string s;
-    std::ifstream in(path);
-    std::getline(in, s);
-    return s.substr(0, 200);
-  };
   const auto number = [](std::string_view s) { return take_number<double>(s).value_or(0); };
-  facts.governor = line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-  facts.frequency_mhz = number(line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")) / 1000; // kHz
+  facts.governor = detail::first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+  facts.frequency_mhz =
+      number(detail::first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")) / 1000; // kHz
 
   std::ifstream info("/proc/cpuinfo");
   for (std::string s; std::getline(info, s);) {
@@ -37,7 +33,8 @@ inline machine_facts read_machine_facts() {
       facts.processor = value;
     if (facts.frequency_mhz == 0 && name == "cpu MHz") facts.frequency_mhz = number(value);
   }
-  if (facts.processor.empty()) facts.processor = line("/sys/firmware/devicetree/base/model"); // small ARM boards
+  if (facts.processor.empty())
+    facts.processor = detail::first_line("/sys/firmware/devicetree/base/model"); // small ARM boards
   while (!facts.processor.empty() && facts.processor.back() == '\0') facts.processor.pop_back();
   return facts;
 }

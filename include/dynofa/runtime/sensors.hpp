@@ -174,10 +174,11 @@ private:
 
   /// Rails of the INA3221: of one that feeds the whole board alone, where there is one.
   void find_rails(const path& root) {
+    bool whole_board = false;
     const auto add = [&](const std::string& label, rail r) {
-      const bool whole = label.starts_with("VDD_IN") || label.starts_with("POM_5V_IN");
-      if (label.empty() || label.starts_with("NC") || input_rail_ || !r.read()) return;
-      if (whole) rails_.clear(), input_rail_ = true;
+      const bool input = label.starts_with("VDD_IN") || label.starts_with("POM_5V_IN");
+      if (label.empty() || label.starts_with("NC") || whole_board || !r.read()) return;
+      if (input) rails_.clear(), whole_board = true;
       rails_.push_back(std::move(r));
     };
     for (const auto& chip : entries(root / "sys/class/hwmon", "hwmon")) {
@@ -241,7 +242,6 @@ private:
   detail::kernel_file gpu_clock_, gpu_temperature_, gpu_load_;
   std::vector<package> packages_;
   std::vector<rail> rails_;
-  bool input_rail_ = false;
   double all_ticks_ = 0, idle_ticks_ = 0;
 };
 
