@@ -160,7 +160,7 @@ private:
   /// 57000000.gpu.
   void find_gpu(const path& folder) {
     for (const auto& device : entries(folder / "devfreq", "")) {
-      const std::string& name = device.filename().native();
+      const std::string name = device.filename();
       if (std::none_of(std::begin(gpu_names), std::end(gpu_names), [&](auto end) { return name.ends_with(end); }))
         continue;
       gpu_clock_ = detail::kernel_file(device / "cur_freq");
