@@ -1,5 +1,20 @@
-# Debian's cross compiler (g++-aarch64-linux-gnu) and its emulator (qemu-user-static): ctest runs every program in it.
+# Debian's cross compiler (g++-aarch64-linux-gnu), the arm64 libraries that cmake/arm64-sysroot.sh has laid in a folder, or those
+# of ARM64_SYSROOT, and the emulator (qemu-user-static), in which ctest runs every program.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
-set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static -L /usr/aarch64-linux-gnu)
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ARM64_SYSROOT)
+if(NOT ARM64_SYSROOT)
+  set(ARM64_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../build/arm64-sysroot)
+endif()
+get_filename_component(CMAKE_SYSROOT ${ARM64_SYSROOT} ABSOLUTE)
+if(NOT EXISTS ${CMAKE_SYSROOT})
+  message(FATAL_ERROR "expected arm64 libraries in ${CMAKE_SYSROOT}, got no such folder: cmake/arm64-sysroot.sh makes it, or -DARM64_SYSROOT=… names another")
+endif()
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static -L ${CMAKE_SYSROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_LIBDIR} ${CMAKE_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${CMAKE_SYSROOT}/usr/share/pkgconfig)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${CMAKE_SYSROOT})

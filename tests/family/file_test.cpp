@@ -1,4 +1,5 @@
 // ctest: heavy
+// ctest: files
 #include "dynofa/backend/reference.hpp"
 #include "dynofa/backend/session.hpp"
 #include "dynofa/family/design_sections.hpp"

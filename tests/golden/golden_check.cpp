@@ -1,10 +1,9 @@
 #include "golden/golden_check.hpp"
 
-#include "dynofa/backend/reference_calibration.hpp"
-#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
-#include "golden/sections_de.hpp"
-#endif
 #include "dynofa/backend/cpu/calibration.hpp"
+#include "dynofa/backend/reference_calibration.hpp"
+
+#include "golden/sections_de.hpp"
 #ifdef DYNOFA_WITH_CUDA
 #include "dynofa/backend/cuda/calibration.hpp"
 #endif
@@ -29,12 +28,9 @@ backend::cpu cpu_named(const std::string& name) {
   return {.isa = isa, .threads = threads};
 }
 
-void backend_free_sections([[maybe_unused]] const golden::fs::path& dir, [[maybe_unused]] const std::string& sections,
-                           [[maybe_unused]] golden::tally& t) {
-#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
+void backend_free_sections(const golden::fs::path& dir, const std::string& sections, golden::tally& t) {
   if (sections.find('D') != std::string::npos) golden::section_d(dir, t), golden::section_d_resnet(dir, t);
   if (sections.find('E') != std::string::npos) golden::section_e(dir, t);
-#endif
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/concept.hpp"
 #include "dynofa/backend/session.hpp"
+#include "dynofa/model/load.hpp"
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/report/program.hpp"
 
@@ -10,11 +11,6 @@
 #include <map>
 #include <optional>
 #include <string>
-
-// Where kernels are tested without the libraries that files need (tests/neon), sections B and F are all.
-#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
-#include "dynofa/model/load.hpp"
-#endif
 
 // The sections of golden_check on any backend. A: generator, weights, files and extracted weights. B: logits and
 // recorded blocks. C: calibration, of a backend that calibrates. F: MACs and parameters. A program of a line or two
@@ -50,7 +46,6 @@ inline void check_generator(const fs::path& file, tally& t) {
   t.end();
 }
 
-#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
 /// Every tensor of the recipe comes out of our generator with the recorded checksum; the stored files hold the same.
 inline void check_weights(const fs::path& dir, const nlohmann::json& recipe, const state_dict& ours, tally& t) {
   t.begin("A weights " + dir.filename().string());
@@ -131,7 +126,6 @@ inline void check_extracted(const fs::path& dir, const supernet& net, const nloh
   }
   t.end();
 }
-#endif
 
 /// Every recorded block as a named map of a whole run, where the backend gives maps.
 template <class Session>
@@ -303,13 +297,11 @@ int run(const fs::path& dir, const std::string& sections, Backend backend, const
     }
     const state_dict weights = random_checkpoint(space_of(recipe), recipe.at("seed"));
     const auto net = std::make_shared<const supernet>(make_supernet(space_of(recipe), weights));
-#ifndef DYNOFA_GOLDEN_KERNELS_ONLY
     if (wanted('A')) {
       check_weights(net_dir, recipe, weights, t);
       if (net_dir.filename().string().ends_with("tiny"))
         check_extracted(net_dir, *net, read_json(net_dir / "forward.json"), t);
     }
-#endif
     if (wanted('B')) check_forward(net_dir, net, backend, t);
     if constexpr (calibrating_backend<Backend>)
       if (wanted('C') && fs::exists(net_dir / "bncalib.json")) check_calibration(net_dir, net, backend, t);

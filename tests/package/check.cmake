@@ -1,6 +1,6 @@
 # install → configure → build → run, and a version that this one does not satisfy.
 #
-#   cmake -DBUILD=dir -DOUTSIDE=dir -DDEVICE=dir -DFAMILY=file -DWORK=dir -DCOMPILER=g++ -DGENERATOR=Ninja -DVERSION=0.1.0 -DCUDA=0 -P check.cmake
+#   cmake -DBUILD=dir -DOUTSIDE=dir -DDEVICE=dir -DFAMILY=file -DWORK=dir -DCOMPILER=g++ -DGENERATOR=Ninja -DVERSION=0.1.0 -P check.cmake
 cmake_minimum_required(VERSION 3.22)
 
 include(${CMAKE_CURRENT_LIST_DIR}/support.cmake)
@@ -53,19 +53,10 @@ foreach(type Debug Release)
   endif()
 endforeach()
 
-# The component cuda: refused with a sentence in a project without the language, else built from the installed source.
+# The component cuda in a project without the language (cuda.cmake: with it).
 execute_process(COMMAND ${configure} -B ${WORK}/refused -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda RESULT_VARIABLE failed
                 OUTPUT_QUIET ERROR_VARIABLE messages)
 string(REGEX REPLACE "[ \n]+" " " messages "${messages}")
 if(NOT failed OR NOT messages MATCHES "needs a project with LANGUAGES CXX CUDA")
   message(FATAL_ERROR "component cuda without the language CUDA: ${messages}")
-endif()
-if(CUDA)
-  run("configuring with component cuda" ${configure} -B ${WORK}/build -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda -DDYNOFA_WITH_CUDA=ON
-      -DCMAKE_CUDA_ARCHITECTURES=80)
-  run("building with component cuda" ${CMAKE_COMMAND} --build ${WORK}/build)
-  run("running with component cuda" ${WORK}/build/gpu)
-  if(NOT output MATCHES "^cuda ")
-    message(FATAL_ERROR "the outside program on the GPU backend printed: ${output}")
-  endif()
 endif()

@@ -6,10 +6,10 @@
 #include "dynofa/model/byte_rule.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace dynofa::backend::cpu_detail {
@@ -131,7 +131,7 @@ private:
     return weights_.arrays[weights_.layout.find(b, role).value()];
   }
   /// Batch norm n of block `at`, channel c.
-  std::pair<float, float> norm(std::size_t at, int n, int c) const {
+  std::array<float, 2> norm(std::size_t at, int n, int c) const {
     const auto& of = plan_.norms[static_cast<std::size_t>(plan_.first_norm(at) + n)];
     const auto i = static_cast<std::size_t>(of.offset + c);
     return {norms_.scale[i], norms_.shift[i]};

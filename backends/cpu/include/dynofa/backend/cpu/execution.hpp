@@ -1,6 +1,7 @@
 #pragma once
 #include "dynofa/backend/cpu/after_fork.hpp"
 #include "dynofa/backend/cpu/caches.hpp"
+#include "dynofa/backend/cpu/denormals.hpp"
 #include "dynofa/backend/cpu/isa.hpp"
 #include "dynofa/backend/cpu/packed.hpp"
 #include "dynofa/backend/cpu/thread_pool.hpp"
@@ -55,10 +56,12 @@ public:
     pool_->run([](void* context, int i) { (*static_cast<F*>(context))(i); }, &f);
   }
 
-  /// Held for one image when there are several threads: two streams on one backend then take turns.
-  std::unique_lock<std::mutex> turn() const {
-    return threads_ == 1 ? std::unique_lock<std::mutex>{} : std::unique_lock{mutex_};
-  }
+  /// Held for one image. With several threads two streams on one backend take turns by it.
+  struct image_turn {
+    std::unique_lock<std::mutex> alone;
+    denormals_as_zero mode{}; ///< the workers have it as well
+  };
+  image_turn turn() const { return {threads_ == 1 ? std::unique_lock<std::mutex>{} : std::unique_lock{mutex_}}; }
 
 private:
   /// Nothing is thrown on a thread of the caller's.
@@ -71,6 +74,7 @@ private:
     } all{f};
     const auto call = [](void* context, int i) {
       auto& of = *static_cast<tasks*>(context);
+      const denormals_as_zero mode;
       try {
         of.f(i);
       } catch (...) {

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/backend/cpu/after_fork.hpp"
+#include "dynofa/backend/cpu/denormals.hpp"
 #include "dynofa/backend/cpu/executor.hpp"
 #include "dynofa/core/parallel_for.hpp"
 
@@ -98,6 +99,7 @@ private:
     if (sleepers_.load() > 0) epoch_.notify_all();
   }
   void work(int index) {
+    const denormals_as_zero mode; // as the caller's while it runs an image (execution.hpp)
     for (std::uint32_t seen = 0;;) {
       int spins = 0;
       while (epoch_.load(std::memory_order_acquire) == seen) {
