@@ -63,6 +63,12 @@ endif()
 if(CUDA)
   run("configuring with component cuda" ${configure} -B ${WORK}/build -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda -DDYNOFA_WITH_CUDA=ON
       -DCMAKE_CUDA_ARCHITECTURES=80)
+  run("configuring without an architecture" ${configure} -B ${WORK}/all -DDYNOFA_WANTED=${VERSION} -DDYNOFA_COMPONENTS=cuda -DDYNOFA_WITH_CUDA=ON
+      -DCMAKE_EXPORT_COMPILE_COMMANDS=ON)
+  file(READ ${WORK}/all/compile_commands.json commands)
+  if(NOT commands MATCHES "compute_75.*compute_87.*compute_90")
+    message(FATAL_ERROR "without an architecture the kernels are not compiled for all that nvcc knows: ${commands}")
+  endif()
   run("building with component cuda" ${CMAKE_COMMAND} --build ${WORK}/build)
   run("running with component cuda" ${WORK}/build/gpu)
   if(NOT output MATCHES "^cuda ")

@@ -6,11 +6,10 @@
 // The few things of CUDA that the kernels use, under names of our own. The tests compile the same kernels for the CPU
 // with an emulation of these names (tests/backends/cuda/emulation.hpp), one fibre per GPU thread.
 //
-// nvcc reads this file, what it includes and cuda.cu as C++17: the toolkits of older boards know no later standard
-// well.
+// nvcc reads this file, what it includes and cuda.cu as C++17: CUDA 11, of older boards, has no later standard.
 
-/// Whose instructions the kernels use: those of the architecture compiled for. A newer GPU runs older ones' too, so
-/// -DDYNOFA_CUDA_INSTRUCTIONS=720 tests there what a Xavier runs.
+// Whose instructions the kernels use: those of the architecture compiled for. A newer GPU runs older ones' too, so
+// -DDYNOFA_CUDA_INSTRUCTIONS=720 tests there what a Xavier runs.
 #if !defined(DYNOFA_CUDA_INSTRUCTIONS) && defined(__CUDA_ARCH__)
 #define DYNOFA_CUDA_INSTRUCTIONS __CUDA_ARCH__
 #elif !defined(DYNOFA_CUDA_INSTRUCTIONS) // what nvcc compiles for the host, and the emulation
