@@ -151,6 +151,7 @@ inline std::uint32_t multiply_halves(std::uint32_t a, std::uint32_t b) {
   };
   return product(0) | product(16) << 16;
 }
+
 struct float4 {
   float x, y, z, w;
 };
