@@ -193,7 +193,7 @@ std::shared_ptr<void> capture(int device, const std::vector<step>& steps, void* 
   }
   check(cudaStreamEndCapture(stream_of(stream), &graph), "cudaStreamEndCapture");
   cudaGraphExec_t ready = nullptr;
-  const cudaError_t status = cudaGraphInstantiateWithFlags(&ready, graph, 0); // the same in CUDA 11 and 12
+  const cudaError_t status = cudaGraphInstantiateWithFlags(&ready, graph, 0); // the same in CUDA 11 to 13
   cudaGraphDestroy(graph);
   check(status, "cudaGraphInstantiateWithFlags");
   check(cudaGraphUpload(ready, stream_of(stream)), "cudaGraphUpload"); // so the first image pays nothing for it
