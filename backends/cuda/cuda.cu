@@ -68,7 +68,7 @@ double time_on(cudaStream_t stream, int repeats, Work&& work) {
 }
 
 /// `overlap`: every kernel but the first may start while the one before it still runs (see wait_for_activations).
-void launch_all(std::span<const step> steps, void* stream, bool overlap) {
+void launch_all(const std::vector<step>& steps, void* stream, bool overlap) {
   bool first = true;
   for (const step& s : steps)
     dispatch(s, [&](auto kernel, const auto& arguments) {
@@ -107,8 +107,9 @@ device_info open_device(int index) {
   info.multiprocessors = properties.multiProcessorCount;
   info.memory_bytes = properties.totalGlobalMem;
   info.shared_bytes = properties.sharedMemPerBlockOptin;
-  if (info.capability < 75)
-    throw error(errc::device, text("cuda backend on ", info.name), "compute capability 7.5 or newer",
+  info.integrated = properties.integrated != 0;
+  if (info.capability < 70)
+    throw error(errc::device, text("cuda backend on ", info.name), "compute capability 7.0 or newer",
                 text(properties.major, ".", properties.minor));
   for_each_kernel([&](auto kernel) {
     cudaFuncAttributes attributes{};
@@ -133,11 +134,18 @@ std::shared_ptr<void> device_memory(int device, std::size_t bytes, const char* p
 std::shared_ptr<void> pinned_memory(int device, std::size_t bytes, const char* purpose) {
   const current_device scope(device);
   void* memory = nullptr;
-  const cudaError_t status = cudaHostAlloc(&memory, bytes, cudaHostAllocDefault);
+  const cudaError_t status = cudaHostAlloc(&memory, bytes, cudaHostAllocMapped);
   if (status != cudaSuccess)
     throw error(errc::device, "cuda backend", text(bytes, " bytes of pinned memory for ", purpose),
                 cudaGetErrorString(status));
   return {memory, [](void* m) { cudaFreeHost(m); }};
+}
+
+std::byte* device_address(int device, void* pinned) {
+  const current_device scope(device);
+  void* address = nullptr;
+  check(cudaHostGetDevicePointer(&address, pinned, 0), "cudaHostGetDevicePointer");
+  return static_cast<std::byte*>(address);
 }
 
 std::shared_ptr<void> make_stream(int device, bool urgent) {
@@ -158,19 +166,19 @@ void synchronize(void* stream) { check(cudaStreamSynchronize(stream_of(stream)),
 
 void upload(void* to, const void* from, std::size_t bytes, void* stream) {
   const current_device scope(of(stream).device);
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(stream)), "cudaMemcpyAsync to the device");
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream)), "cudaMemcpyAsync to the device");
 }
 void download(void* to, const void* from, std::size_t bytes, void* stream) {
   const current_device scope(of(stream).device);
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream)), "cudaMemcpyAsync from the device");
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream)), "cudaMemcpyAsync from the device");
 }
 
-void launch(std::span<const step> steps, void* stream) {
+void launch(const std::vector<step>& steps, void* stream) {
   const current_device scope(of(stream).device);
   launch_all(steps, stream, false);
 }
 
-std::shared_ptr<void> capture(int device, std::span<const step> steps, void* stream) {
+std::shared_ptr<void> capture(int device, const std::vector<step>& steps, void* stream) {
   const current_device scope(device);
   int major = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
@@ -185,9 +193,9 @@ std::shared_ptr<void> capture(int device, std::span<const step> steps, void* str
   }
   check(cudaStreamEndCapture(stream_of(stream), &graph), "cudaStreamEndCapture");
   cudaGraphExec_t ready = nullptr;
-  const cudaError_t status = cudaGraphInstantiate(&ready, graph, 0);
+  const cudaError_t status = cudaGraphInstantiateWithFlags(&ready, graph, 0); // the same in CUDA 11 to 13
   cudaGraphDestroy(graph);
-  check(status, "cudaGraphInstantiate");
+  check(status, "cudaGraphInstantiateWithFlags");
   check(cudaGraphUpload(ready, stream_of(stream)), "cudaGraphUpload"); // so the first image pays nothing for it
   return {ready, [](void* g) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(g)); }};
 }
@@ -201,7 +209,7 @@ double time_replays(void* graph, void* stream, int repeats) {
   const current_device scope(of(stream).device);
   return time_on(stream_of(stream), repeats, [&] { replay(graph, stream); });
 }
-std::vector<double> time_steps(int device, std::span<const step> steps, void* stream, int repeats) {
+std::vector<double> time_steps(int device, const std::vector<step>& steps, void* stream, int repeats) {
   constexpr int replays = 5;
   std::vector<double> ms;
   for (const step& s : steps) {

@@ -3,6 +3,7 @@
 
 // Layers stand in their order, not in that of the alphabet.
 // clang-format off
+#include "dynofa/core/activation.hpp"
 #include "dynofa/core/affine_fit.hpp"
 #include "dynofa/core/block.hpp"
 #include "dynofa/core/decimal.hpp"

@@ -1,20 +1,12 @@
 #pragma once
+#include "dynofa/core/activation.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
-// What a backend computes, and nothing else: plain values, so that device compilers can read this header too.
+// What a backend computes, and nothing else: plain values.
 
 namespace dynofa {
-
-/// What follows a batch norm. A NaN stays NaN, so that a broken weight shows in the logits, on the reference, on the
-/// CPU kernels of every instruction set and on the GPU. In int8 it becomes a code.
-enum class activation : std::uint8_t {
-  identity,
-  relu,      ///< max(x, 0)
-  h_swish,   ///< x · relu6(x + 3) / 6
-  h_sigmoid, ///< relu6(x + 3) / 6
-  relu6,     ///< min(max(x, 0), 6)
-};
 
 /// The kinds of block a plan is made of, in the order in which a network meets them.
 enum class block_kind : std::uint8_t {

@@ -237,6 +237,36 @@ TEST_CASE("pictures become inputs on the GPU as on the CPU") {
   }
 }
 
+TEST_CASE("kernels that reach the host's images and logits compute what they compute from copies") {
+  if (absence()) return;
+  for (const supernet_ptr& net : {support::tiny_supernet(), support::odd_resnet()})
+    for (const std::string values : {"fp32", "fp16"}) {
+      const backend::cuda copying{.precision = values}, sharing{.precision = values};
+      copying.open->info.integrated = false, sharing.open->info.integrated = true; // as on a Jetson
+      session one(copying, net), other(sharing, net);
+      for (const int batch : {1, 3}) {
+        const arch a = largest(net->space);
+        const auto level = one.load(a, stored_statistics(*net, a), batch),
+                   same = other.load(a, stored_statistics(*net, a), batch);
+        std::vector<float> image = image_of(level->plan);
+        for (int run = 0; run < 2; ++run, std::ranges::reverse(image))
+          CHECK(one.run(level, image) == other.run(same, image));
+        const std::size_t last = level->plan.blocks.size() - 1;
+        for (const std::size_t b : {std::size_t{0}, last}) {
+          const block& of = level->plan.blocks[b];
+          const auto images = static_cast<std::size_t>(batch);
+          const std::vector<float> in(images * static_cast<std::size_t>(of.in_values()), 0.3f);
+          std::vector<float> out(images * static_cast<std::size_t>(of.out_values())), out_of_same(out.size());
+          one.run_block(level, b, in, out), other.run_block(same, b, in, out_of_same);
+          CHECK(out == out_of_same);
+        }
+      }
+      CHECK(one.workspace().copies);
+      CHECK(!other.workspace().copies);
+      CHECK(one.workspace().bytes() == other.workspace().bytes());
+    }
+}
+
 TEST_CASE("levels share the weights and one arena") {
   if (absence()) return;
   const auto net = support::tiny_supernet();

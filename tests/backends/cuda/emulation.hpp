@@ -151,14 +151,6 @@ inline std::uint32_t multiply_halves(std::uint32_t a, std::uint32_t b) {
   };
   return product(0) | product(16) << 16;
 }
-inline void load_matrices(const half* row, std::uint32_t (&to)[4]) {
-  const half* const* rows = emulated().exchange(row);
-  const int lane = thread_index() % 32;
-  for (int i = 0; i < 4; ++i) {
-    const half* pair = rows[i * 8 + lane / 4] + lane % 4 * 2;
-    to[i] = pair[0].bits | std::uint32_t(pair[1].bits) << 16;
-  }
-}
 
 struct float4 {
   float x, y, z, w;
@@ -197,6 +189,16 @@ inline void await_copies(int left) {
         std::memset(c.to, 0, 16);
 }
 
+#if DYNOFA_CUDA_INSTRUCTIONS >= 750
+inline void load_matrices(const half* row, std::uint32_t (&to)[4]) {
+  const half* const* rows = emulated().exchange(row);
+  const int lane = thread_index() % 32;
+  for (int i = 0; i < 4; ++i) {
+    const half* pair = rows[i * 8 + lane / 4] + lane % 4 * 2;
+    to[i] = pair[0].bits | std::uint32_t(pair[1].bits) << 16;
+  }
+}
+
 /// The register layout of mma.m16n8k16 (PTX ISA, "Matrix fragments for mma.m16n8k16"): group = lane / 4, pair = lane %
 /// 4; a = rows (group, group + 8) × k (2·pair, 2·pair + 8), b = k × column group, c = rows × columns 2·pair.
 inline void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
@@ -217,5 +219,25 @@ inline void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], std::
     }
   }
 }
+#else
+/// The register layout of mma.m8n8k4 (PTX ISA, "Matrix fragments for mma.m8n8k4"): lanes 4q … 4q + 3 and 16 more are
+/// quad pair q; a lane has row and column lane % 4, of those 16 more 4 further; c = rows lane % 2 (+ 2) × columns
+/// lane / 2 % 2 · 2 (+ 1, + 4, + 5), the rows of those 16 more 4 further.
+inline void multiply_quads(float (&c)[8], std::uint32_t a0, std::uint32_t a1, std::uint32_t b0, std::uint32_t b1) {
+  struct fragments {
+    std::uint32_t a[2], b[2];
+  };
+  const fragments* lanes = emulated().exchange(fragments{{a0, a1}, {b0, b1}});
+  auto half_of = [](const std::uint32_t(&pairs)[2], int k) {
+    return half_to_float(static_cast<std::uint16_t>(pairs[k / 2] >> (16 * (k % 2))));
+  };
+  const int lane = thread_index() % 32, quad = lane % 16 / 4 * 4;
+  for (int i = 0; i < 8; ++i) {
+    const int row = lane % 2 + i / 2 % 2 * 2 + lane / 16 * 4, column = i / 4 * 4 + lane / 2 % 2 * 2 + i % 2;
+    const fragments &left = lanes[quad + row % 4 + row / 4 * 16], &right = lanes[quad + column % 4 + column / 4 * 16];
+    for (int k = 0; k < 4; ++k) c[i] += half_of(left.a, k) * half_of(right.b, k);
+  }
+}
+#endif
 
 } // namespace dynofa::backend::cuda_detail

@@ -351,6 +351,25 @@ TEST_CASE("a run's thread blocks share an inner dimension, a calibration's do no
   CHECK(of_calibration == 0);
 }
 
+TEST_CASE("image and logits may lie outside the arena, which then ends before them") {
+  const auto net = support::tiny_supernet();
+  const plan p = make_plan(net->space, smallest(net->space), 2);
+  emulated_level level(*net, p, fold(*net, p, stored_statistics(*net, p)), precision::fp32, {96 * 1024, 4});
+  const std::vector<float> image = normals(p.image_values(), 5);
+  level.put(level.layout.image, image, false);
+  run_emulated(level.steps.network());
+  const std::vector<float> wanted = level.get(level.layout.logits, p.logit_values(), false);
+
+  std::vector<float> outside = image, logits(wanted.size());
+  emulated_memory arena(level.layout.image);
+  const schedule steps(level.weights, p, level.layout,
+                       {level.weights.bytes.data(), level.norms.data(), arena.begin(),
+                        reinterpret_cast<std::byte*>(outside.data()), reinterpret_cast<std::byte*>(logits.data())},
+                       {96 * 1024, 4});
+  run_emulated(steps.network());
+  CHECK(logits == wanted);
+}
+
 TEST_CASE("grids stay within what a device launches, whatever the batch") {
   const auto net = std::make_shared<const supernet>(random_supernet(ofa_w1_2::description, 1));
   arch a = largest(net->space);

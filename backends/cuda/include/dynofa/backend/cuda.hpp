@@ -31,10 +31,13 @@ struct packed_supernet {
   std::uint64_t source() const { return fingerprint; }
 };
 
-/// Activations of one stream of images: one arena for all levels, and pinned staging for images and logits.
+/// Activations of one stream of images: one arena for all levels, and pinned memory of the host for images and logits.
+/// Copies to and from the arena go through it; where CPU and GPU share their memory, the kernels reach it themselves.
 struct workspace {
   arena_layout layout;
-  std::shared_ptr<void> arena, image, logits; ///< the staging is as large as its places in the arena
+  std::shared_ptr<void> arena = nullptr, image = nullptr, logits = nullptr;
+  std::byte *image_on_device = nullptr, *logits_on_device = nullptr;
+  bool copies = true;
   std::size_t bytes() const { return layout.bytes; }
 };
 
@@ -53,7 +56,7 @@ struct level {
 
 } // namespace cuda_detail
 
-/// Sub-networks on an NVIDIA GPU (compute capability 7.5 and newer), batches of any size. Link `dynofa::cuda`, the one
+/// Sub-networks on an NVIDIA GPU (compute capability 7.0 and newer), batches of any size. Link `dynofa::cuda`, the one
 /// translation unit that nvcc compiles; this header needs no CUDA.
 ///
 ///     backend::cuda gpu;                             // device 0, fp16 values with fp32 sums
@@ -113,14 +116,21 @@ struct cuda {
   }
 
   workspace make_workspace(std::span<const plan> plans) const {
-    workspace made{{plans, open->values, open->info.limits()}, nullptr, nullptr, nullptr};
+    workspace made{{plans, open->values, open->info.limits()}};
     const int device = open->info.index;
-    made.arena = cuda_detail::device_memory(device, made.layout.bytes, "activations");
-    made.image = cuda_detail::pinned_memory(device, made.layout.ping - made.layout.image, "images");
-    made.logits = cuda_detail::pinned_memory(device, made.layout.bytes - made.layout.logits, "logits");
-    if (const std::vector<std::byte> zeros(made.layout.gates - made.layout.counters); !zeros.empty()) {
+    const cuda_detail::arena_layout& layout = made.layout;
+    made.copies = !open->info.integrated;
+    made.arena = cuda_detail::device_memory(device, made.copies ? layout.bytes : layout.image, "activations");
+    made.image = cuda_detail::pinned_memory(device, layout.logits - layout.image, "images");
+    made.logits = cuda_detail::pinned_memory(device, layout.bytes - layout.logits, "logits");
+    const auto on_device = [&](const std::shared_ptr<void>& pinned, std::size_t place) {
+      return made.copies ? arena(made) + place : cuda_detail::device_address(device, pinned.get());
+    };
+    made.image_on_device = on_device(made.image, layout.image);
+    made.logits_on_device = on_device(made.logits, layout.logits);
+    if (const std::vector<std::byte> zeros(layout.gates - layout.counters); !zeros.empty()) {
       const std::lock_guard turn(open->turn);
-      cuda_detail::upload(arena(made) + made.layout.counters, zeros.data(), zeros.size(), open->stream.get());
+      cuda_detail::upload(arena(made) + layout.counters, zeros.data(), zeros.size(), open->stream.get());
       cuda_detail::synchronize(open->stream.get());
     }
     return made;
@@ -141,7 +151,7 @@ struct cuda {
     check_size("image", image.size(), level.plan.image_values());
     run_on(level, space, logits, [&](std::byte* input, void* stream) {
       std::memcpy(space.image.get(), image.data(), image.size_bytes());
-      cuda_detail::upload(input, space.image.get(), image.size_bytes(), stream);
+      if (space.copies) cuda_detail::upload(input, space.image.get(), image.size_bytes(), stream);
     });
   }
   /// The same where the input is made on the device: `put(input, stream)` has the stream write image [N,r,r,3] to
@@ -152,9 +162,9 @@ struct cuda {
     const std::lock_guard turn(open->turn);
     prepare_in_turn(level, space);
     void* stream = open->stream.get();
-    std::forward<Put>(put)(arena(space) + space.layout.image, stream);
+    std::forward<Put>(put)(space.image_on_device, stream);
     cuda_detail::replay(level.graph.get(), stream);
-    cuda_detail::download(space.logits.get(), arena(space) + space.layout.logits, logits.size_bytes(), stream);
+    if (space.copies) cuda_detail::download(space.logits.get(), space.logits_on_device, logits.size_bytes(), stream);
     cuda_detail::synchronize(stream);
     std::memcpy(logits.data(), space.logits.get(), logits.size_bytes());
   }
@@ -210,12 +220,12 @@ struct cuda {
     std::vector<std::uint16_t> halves(std::max(in.size(), out.size()));
     const bool half_in = half && !first, half_out = half && !last;
     if (half_in) std::transform(in.begin(), in.end(), halves.begin(), float_to_half);
-    cuda_detail::upload(arena(space) + (first ? space.layout.image : space.layout.ping),
+    cuda_detail::upload(first ? space.image_on_device : arena(space) + space.layout.ping,
                         half_in ? static_cast<const void*>(halves.data()) : in.data(), in.size() * (half_in ? 2 : 4),
                         stream);
     cuda_detail::launch(schedule_of(level, space).block_alone(b), stream);
     cuda_detail::download(half_out ? static_cast<void*>(halves.data()) : out.data(),
-                          arena(space) + (last ? space.layout.logits : space.layout.pong),
+                          last ? space.logits_on_device : arena(space) + space.layout.pong,
                           out.size() * (half_out ? 2 : 4), stream);
     cuda_detail::synchronize(stream);
     if (half_out)
@@ -328,7 +338,7 @@ private:
             level.plan,
             space.layout,
             {static_cast<const std::byte*>(level.weights->memory.get()), static_cast<const float*>(level.norms.get()),
-             arena(space)},
+             arena(space), space.image_on_device, space.logits_on_device},
             open->info.limits()};
   }
   double time_in_turn(const std::vector<cuda_detail::step>& once, int repeats) const {

@@ -31,17 +31,18 @@ inline std::size_t map_offset(const plan& p, std::size_t b, precision values) {
 
 /// Where the activations of one stream lie: offsets into one allocation that serves every level. `counters`, of the
 /// thread blocks that share a convolution's tile, are zeros, which every launch leaves as it found them. Named maps
-/// stay in `maps` until the next run.
+/// stay in `maps` until the next run. Image and logits come last: where kernels reach the host's memory, the allocation
+/// ends before them.
 struct arena_layout {
-  std::size_t image = 0, ping = 0, pong = 0, middle = 0, reduced = 0, partials = 0, counters = 0, gates = 0, maps = 0,
+  std::size_t ping = 0, pong = 0, middle = 0, reduced = 0, partials = 0, counters = 0, gates = 0, maps = 0, image = 0,
               logits = 0, bytes = 0;
 
   /// Whether every buffer is at least as large as the other layout's.
   bool holds(const arena_layout& other) const {
     const std::size_t arena_layout::*const starts[] = {
-        &arena_layout::image,   &arena_layout::ping,     &arena_layout::pong,     &arena_layout::middle,
-        &arena_layout::reduced, &arena_layout::partials, &arena_layout::counters, &arena_layout::gates,
-        &arena_layout::maps,    &arena_layout::logits,   &arena_layout::bytes};
+        &arena_layout::ping,     &arena_layout::pong,     &arena_layout::middle, &arena_layout::reduced,
+        &arena_layout::partials, &arena_layout::counters, &arena_layout::gates,  &arena_layout::maps,
+        &arena_layout::image,    &arena_layout::logits,   &arena_layout::bytes};
     for (std::size_t i = 0; i + 1 < std::size(starts); ++i)
       if (this->*starts[i + 1] - this->*starts[i] < other.*starts[i + 1] - other.*starts[i]) return false;
     return true;
@@ -82,9 +83,9 @@ struct arena_layout {
       bytes += whole_lines(size);
       return at;
     };
-    image = place(image_size), ping = place(activation), pong = place(activation), middle = place(mid);
+    ping = place(activation), pong = place(activation), middle = place(mid);
     reduced = place(reduce), partials = place(shares), counters = place(count);
-    gates = place(gate), maps = place(named), logits = place(classes);
+    gates = place(gate), maps = place(named), image = place(image_size), logits = place(classes);
   }
 };
 
@@ -93,6 +94,7 @@ struct addresses {
   const std::byte* weights = nullptr;
   const float* norms = nullptr; ///< per batch norm of the plan: its scales, then its shifts
   std::byte* arena = nullptr;
+  std::byte *image = nullptr, *logits = nullptr; ///< null: at their places in the arena
 };
 
 } // namespace dynofa::backend::cuda_detail

@@ -63,7 +63,8 @@ void dispatch(const step& s, Launch&& launch) {
 /// Calls `visit(kernel)` for every kernel there is: to set attributes once.
 template <class Visit>
 void for_each_kernel(Visit&& visit) {
-  auto of_type = [&]<class T>(T) {
+  auto of_type = [&](auto value) {
+    using T = decltype(value);
     visit(front<T>), visit(gate<T>), visit(vector_product<T>), visit(expand_pool<T>);
     visit(max_pool<T>), visit(average_pool<T>);
 #define DYNOFA_VISIT(id) visit(pointwise<T, kernel_id::id>);

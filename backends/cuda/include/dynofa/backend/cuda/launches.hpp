@@ -40,6 +40,8 @@ protected:
   addresses at_;
   device_limits device_;
 
+  const std::byte* image_place() const { return at_.image != nullptr ? at_.image : at_.arena + arena_.image; }
+  std::byte* logits_place() const { return at_.logits != nullptr ? at_.logits : at_.arena + arena_.logits; }
   std::byte* buffer(int which) const { return at_.arena + (which == 0 ? arena_.ping : arena_.pong); }
   const float* floats(const packed_layout::matrix& m) const {
     return reinterpret_cast<const float*>(at_.weights + m.offset);

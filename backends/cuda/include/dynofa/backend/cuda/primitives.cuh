@@ -5,6 +5,16 @@
 
 // The few things of CUDA that the kernels use, under names of our own. The tests compile the same kernels for the CPU
 // with an emulation of these names (tests/backends/cuda/emulation.hpp), one fibre per GPU thread.
+//
+// nvcc reads this file, what it includes and cuda.cu as C++17: CUDA 11, of older boards, has no later standard.
+
+// Whose instructions the kernels use: those of the architecture compiled for. A newer GPU runs older ones' too, so
+// -DDYNOFA_CUDA_INSTRUCTIONS=720 tests there what a Xavier runs.
+#if !defined(DYNOFA_CUDA_INSTRUCTIONS) && defined(__CUDA_ARCH__)
+#define DYNOFA_CUDA_INSTRUCTIONS __CUDA_ARCH__
+#elif !defined(DYNOFA_CUDA_INSTRUCTIONS) // what nvcc compiles for the host, and the emulation
+#define DYNOFA_CUDA_INSTRUCTIONS 900
+#endif
 
 #if defined(__CUDACC__)
 #include <cuda_fp16.h>
@@ -30,7 +40,8 @@ DYNOFA_DEVICE int blocks_y() { return static_cast<int>(gridDim.y); }
 
 // From compute capability 9.0 on a kernel of a graph starts as soon as all thread blocks of the one before have started
 // (`let_next_start`): it fetches its weights and then waits (`wait_for_activations`) until that one has finished. Every
-// thread block of every kernel waits, so that whoever passes knows all earlier kernels finished.
+// thread block of every kernel waits, so that whoever passes knows all earlier kernels finished. The host goes by the
+// device (`capture`), so these two go by the architecture whatever the other instructions are.
 DYNOFA_DEVICE void let_next_start() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
@@ -49,11 +60,11 @@ DYNOFA_DEVICE float from_lane_xor(float x, int mask) { return __shfl_xor_sync(0x
 DYNOFA_DEVICE float saturate(float x) { return __saturatef(x); }
 /// max(x, 0), NaN for NaN.
 DYNOFA_DEVICE float max_of_zero(float x) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+#if DYNOFA_CUDA_INSTRUCTIONS >= 800
   float most;
   asm("max.NaN.f32 %0, %1, 0f00000000;" : "=f"(most) : "f"(x));
   return most;
-#else // Turing has no such instruction
+#else // Volta and Turing have no such instruction
   return x < 0.f ? 0.f : x;
 #endif
 }
@@ -71,6 +82,7 @@ DYNOFA_DEVICE void load_pair(const half* from, float& x, float& y) {
 }
 DYNOFA_DEVICE void store_pair(half* to, float x, float y) { *reinterpret_cast<__half2*>(to) = __floats2half2_rn(x, y); }
 
+#if DYNOFA_CUDA_INSTRUCTIONS >= 750
 /// Four 8×8 matrices from shared memory into the registers of `multiply_fragments`: lane i names row i % 8 of matrix
 /// i / 8, eight values at a multiple of 16 bytes.
 DYNOFA_DEVICE void load_matrices(const half* row, std::uint32_t (&to)[4]) {
@@ -83,7 +95,7 @@ DYNOFA_DEVICE void load_matrices(const half* row, std::uint32_t (&to)[4]) {
 
 /// c [16×8] += a [16×16] · b [16×8] by the warp's tensor cores, in the register layout of mma.m16n8k16.
 DYNOFA_DEVICE void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#if DYNOFA_CUDA_INSTRUCTIONS >= 800
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
@@ -96,6 +108,17 @@ DYNOFA_DEVICE void multiply_fragments(float (&c)[4], const std::uint32_t (&a)[4]
                : "r"(a[2]), "r"(a[3]), "r"(b1));
 #endif
 }
+#else
+/// Volta: four products at once, each c [8×8] += a [8×4] · b [4×8] by one of the warp's quad pairs, in the register
+/// layout of mma.m8n8k4. `a` and `b`: four halves of the lane's own row and column.
+DYNOFA_DEVICE void multiply_quads(float (&c)[8], std::uint32_t a0, std::uint32_t a1, std::uint32_t b0,
+                                  std::uint32_t b1) {
+  asm volatile("mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {%0,%1,%2,%3,%4,%5,%6,%7}, {%8,%9}, {%10,%11}, "
+               "{%0,%1,%2,%3,%4,%5,%6,%7};"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]), "+f"(c[7])
+               : "r"(a0), "r"(a1), "r"(b0), "r"(b1));
+}
+#endif
 
 /// What this thread wrote before is seen by those of other thread blocks who see what it writes next.
 DYNOFA_DEVICE void device_fence() { __threadfence(); }
@@ -108,17 +131,17 @@ DYNOFA_DEVICE float4 load_from_others(const float* from) { return __ldcg(reinter
 // `from` must be an address in either case. `start_copy_again`: what other thread blocks or taps read too, which the L1
 // cache should keep. What a thread started until `end_copies` is a group.
 DYNOFA_DEVICE void start_copy(void* to, const void* from, bool inside) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#if DYNOFA_CUDA_INSTRUCTIONS >= 800
   asm volatile(
       "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
       "l"(from), "r"(inside ? 16 : 0)
       : "memory");
-#else // Turing waits
+#else // Volta and Turing wait
   *static_cast<uint4*>(to) = inside ? *static_cast<const uint4*>(from) : make_uint4(0, 0, 0, 0);
 #endif
 }
 DYNOFA_DEVICE void start_copy_again(void* to, const void* from, bool inside) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#if DYNOFA_CUDA_INSTRUCTIONS >= 800
   asm volatile(
       "cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
       "l"(from), "r"(inside ? 16 : 0)
@@ -128,13 +151,13 @@ DYNOFA_DEVICE void start_copy_again(void* to, const void* from, bool inside) {
 #endif
 }
 DYNOFA_DEVICE void end_copies() {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#if DYNOFA_CUDA_INSTRUCTIONS >= 800
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 /// Waits for the thread's own groups but the last `left`, of 0, 1 or 2.
 DYNOFA_DEVICE void await_copies(int left) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#if DYNOFA_CUDA_INSTRUCTIONS >= 800
   if (left == 0)
     asm volatile("cp.async.wait_group 0;" ::: "memory");
   else if (left == 1)

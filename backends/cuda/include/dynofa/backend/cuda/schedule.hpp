@@ -43,14 +43,12 @@ public:
   using launches::cut;
   using launches::for_each_cut; ///< for profiles
 
-  /// The whole network: image → logits, both in the arena.
+  /// The whole network: image → logits.
   std::vector<step> network() const {
     std::vector<step> steps;
     int turn = 0;
     const auto place_of = [&](std::size_t b) {
-      return plan_.blocks[b].output > 0     ? map_of(b)
-             : b + 1 == plan_.blocks.size() ? at_.arena + arena_.logits
-                                            : buffer(turn ^= 1);
+      return plan_.blocks[b].output > 0 ? map_of(b) : b + 1 == plan_.blocks.size() ? logits_place() : buffer(turn ^= 1);
     };
     const bool together = is_one_launch(plan_.blocks[1]) && plan_.blocks[0].output <= 0;
     const std::size_t behind_front = together ? 2 : 1;
@@ -70,7 +68,7 @@ public:
   std::vector<step> block_alone(std::size_t b) const {
     std::vector<step> steps;
     const bool last = b + 1 == plan_.blocks.size();
-    add_block(steps, b, buffer(0), last ? at_.arena + arena_.logits : buffer(1));
+    add_block(steps, b, buffer(0), last ? logits_place() : buffer(1));
     return steps;
   }
   /// An inverted residual alone, cut as given; nothing if its shares of the hidden layer do not fit the arena.
@@ -147,7 +145,7 @@ protected:
     s.grid[2] = grid(ceil_div(channels, channel_chunk));
     front_args& a = s.front;
     a = {};
-    a.image = reinterpret_cast<const float*>(at_.arena + arena_.image);
+    a.image = reinterpret_cast<const float*>(image_place());
     a.in = in;
     a.out = out;
     if (with_stem) {

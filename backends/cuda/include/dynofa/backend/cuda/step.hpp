@@ -1,5 +1,5 @@
 #pragma once
-#include "dynofa/core/block.hpp"
+#include "dynofa/core/activation.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,6 @@
 #pragma once
 #include "dynofa/backend/cuda/step.hpp"
+#include "dynofa/core/block.hpp"
 #include "dynofa/core/error.hpp"
 
 #include <algorithm>

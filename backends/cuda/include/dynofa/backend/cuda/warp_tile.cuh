@@ -14,18 +14,14 @@ struct warp_tile;
 template <>
 struct warp_tile<half> {
   static constexpr int rows = 4, columns = 8, row_groups = 8;
+
+#if DYNOFA_CUDA_INSTRUCTIONS >= 750
   float sums[2][4][4] = {}; ///< [16 rows][8 columns][register of the fragment]
 
   DYNOFA_DEVICE float value(int r, int c) const { return sums[r / 2][c / 2][r % 2 * 2 + c % 2]; }
   DYNOFA_DEVICE static int row_group() { return thread_index() % 32 / 4; } ///< lanes of one group hold the same rows
   DYNOFA_DEVICE static int row(int r) { return r * 8 + row_group(); }
   DYNOFA_DEVICE static int column(int c) { return c / 2 * 8 + thread_index() % 4 * 2 + c % 2; }
-  /// Writes the lane's values of one row.
-  template <class To>
-  DYNOFA_DEVICE static void store(To* row, const float (&values)[columns]) {
-    DYNOFA_UNROLL
-    for (int c = 0; c < columns; c += 2) store_pair(row + column(c), values[c], values[c + 1]);
-  }
 
   /// `depth`: a multiple of 16.
   DYNOFA_DEVICE void multiply(const half* a, int a_pitch, const half* b, int b_pitch, int depth) {
@@ -43,6 +39,44 @@ struct warp_tile<half> {
       for (int n = 0; n < 4; ++n)
         multiply_fragments(sums[m][n], left[m], right[n / 2][n % 2 * 2], right[n / 2][n % 2 * 2 + 1]);
     }
+  }
+
+#else // Volta: a quad pair, lanes 4q … 4q + 3 and 16 more, multiplies an 8×8 quarter of 16×16 outputs
+  float sums[2][2][8] = {}; ///< [16 rows][16 columns][register of the fragment]
+
+  DYNOFA_DEVICE float value(int r, int c) const { return sums[r / 2][c / 4][c % 4 / 2 * 4 + r % 2 * 2 + c % 2]; }
+  DYNOFA_DEVICE static int lane() { return thread_index() % 32; }
+  DYNOFA_DEVICE static int row_group() { return lane() / 16 * 4 + lane() / 4 % 2 * 2 + lane() % 2; }
+  DYNOFA_DEVICE static int row(int r) {
+    return r / 2 * 16 + lane() / 4 % 2 * 8 + lane() / 16 * 4 + r % 2 * 2 + lane() % 2;
+  }
+  DYNOFA_DEVICE static int column(int c) {
+    return c / 4 * 16 + lane() / 8 % 2 * 8 + c % 4 / 2 * 4 + lane() / 2 % 2 * 2 + c % 2;
+  }
+
+  /// `depth`: a multiple of 8. A lane's operands are the packets of its own row and column as they lie.
+  DYNOFA_DEVICE void multiply(const half* a, int a_pitch, const half* b, int b_pitch, int depth) {
+    const int own = lane() / 16 * 4 + lane() % 4; // of a quarter's eight rows or columns
+    const half* left_row = a + (lane() / 4 % 2 * 8 + own) * a_pitch;
+    const half* right_row = b + (lane() / 8 % 2 * 8 + own) * b_pitch;
+    for (int k = 0; k < depth; k += 8) {
+      const packet left[2] = {load_packet(left_row + k), load_packet(left_row + 16 * a_pitch + k)};
+      const packet right[2] = {load_packet(right_row + k), load_packet(right_row + 16 * b_pitch + k)};
+      DYNOFA_UNROLL
+      for (int four = 0; four < 4; four += 2) DYNOFA_UNROLL
+      for (int m = 0; m < 2; ++m) DYNOFA_UNROLL
+      for (int n = 0; n < 2; ++n)
+        multiply_quads(sums[m][n], left[m].word[four], left[m].word[four + 1], right[n].word[four],
+                       right[n].word[four + 1]);
+    }
+  }
+#endif
+
+  /// Writes the lane's values of one row.
+  template <class To>
+  DYNOFA_DEVICE static void store(To* row, const float (&values)[columns]) {
+    DYNOFA_UNROLL
+    for (int c = 0; c < columns; c += 2) store_pair(row + column(c), values[c], values[c + 1]);
   }
 };
 
