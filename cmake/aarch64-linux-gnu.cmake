@@ -1,11 +1,16 @@
 # Debian's cross compiler (g++-aarch64-linux-gnu), the arm64 libraries that cmake/arm64-sysroot.sh has laid in a folder, or those
-# of ARM64_SYSROOT, and the emulator (qemu-user-static), in which ctest runs every program.
+# of ARM64_SYSROOT, and the emulator (qemu-user-static), in which ctest runs every program. ARM64_SYSROOT=/ is a machine that has
+# the arm64 packages installed beside its own (multiarch).
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ARM64_SYSROOT)
 if(NOT ARM64_SYSROOT)
   set(ARM64_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../build/arm64-sysroot)
+endif()
+if(ARM64_SYSROOT STREQUAL "/")
+  set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static)
+  return()
 endif()
 get_filename_component(CMAKE_SYSROOT ${ARM64_SYSROOT} ABSOLUTE)
 if(NOT EXISTS ${CMAKE_SYSROOT})
