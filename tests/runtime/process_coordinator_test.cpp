@@ -148,6 +148,7 @@ TEST_CASE("killed inside the lock, in the middle of writing: the lock passes on 
   }
 }
 
+#ifndef DYNOFA_EMULATED // qemu-user does not tell a lock that its holder has died
 TEST_CASE("a process killed at any moment while three others run") {
   const std::string name = fresh_name("chaos");
   process_coordinator device(name);
@@ -172,6 +173,7 @@ TEST_CASE("a process killed at any moment while three others run") {
     CHECK(a.decide({.latency_ms = 70}) < paper_six.size());
   }
 }
+#endif
 
 TEST_CASE("a reused process number, a stranger's container and silence are told apart") {
   const process_identity self = this_process();

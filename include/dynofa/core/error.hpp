@@ -1,8 +1,7 @@
 #pragma once
 #include <charconv>
 #include <cstdint>
-#include <locale>
-#include <sstream>
+#include <sstream> // and std::locale, whose own header brings facets that every unit would read
 #include <stdexcept>
 #include <string>
 #include <string_view>
