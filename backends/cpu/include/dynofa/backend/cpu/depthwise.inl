@@ -2,14 +2,15 @@
 // activate.inl wants,
 //   lanes, load, store, accumulate   kernels.inl says what they are; load(const float*) gives a vec, of halves too
 //   depthwise_tile                   output pixels of one strip
-//   running_sum                      of the outputs of a channel: add_row(a strip's row), add_to(float*)
+//   running_sum                      of a channel's outputs: no_sum(), add_row(sum, a strip's row), add_sum(float*,
+//   sum)
 // No include guard.
 
 /// T output pixels of one row stay in registers; each loaded input serves all the taps that want it.
 template <class In, class Weight, int K, int S, int T>
 void depthwise_strip(const depthwise_of<In, Weight>& g, int x, int lane) {
   const vec scale = load(g.scale + lane), shift = load(g.shift + lane);
-  running_sum sum;
+  running_sum sum = no_sum();
   int out = x * lane_block + lane;
   for (int y = g.y0; y < g.y1; ++y, out += g.out_width * lane_block) {
     const int top = y * S - K / 2;
@@ -43,9 +44,9 @@ void depthwise_strip(const depthwise_of<In, Weight>& g, int x, int lane) {
     } else {
       DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) store(static_cast<float*>(g.out) + out + t * lane_block, acc[t]);
     }
-    sum.add_row(acc);
+    add_row(sum, acc);
   }
-  sum.add_to(g.sum + lane);
+  add_sum(g.sum + lane, sum);
 }
 
 template <class In, class Weight>

@@ -234,19 +234,20 @@ void pointwise_tile(const pointwise_of<float16, float16>& g, const float16* in, 
 
 // --- depthwise: up to 49 products, all in half precision ---
 
-/// A strip's row is added in half precision, 14 outputs at most, and the rows in fp32.
+/// Of a channel's outputs: those of a strip's row, 14 at most, are added in half precision, and the rows in fp32.
 struct running_sum {
-  float32x4_t low = vdupq_n_f32(0.f), high = vdupq_n_f32(0.f);
-  template <int T>
-  DYNOFA_CPU_FN void add_row(const vec (&outputs)[T]) {
-    vec row = outputs[0];
-    DYNOFA_CPU_UNROLL for (int t = 1; t < T; ++t) row = add(row, outputs[t]);
-    low += widened_low(row), high += widened_high(row);
-  }
-  DYNOFA_CPU_FN void add_to(float* to) const {
-    vst1q_f32(to, vld1q_f32(to) + low), vst1q_f32(to + 4, vld1q_f32(to + 4) + high);
-  }
+  float32x4_t low, high;
 };
+DYNOFA_CPU_FN running_sum no_sum() { return {vdupq_n_f32(0.f), vdupq_n_f32(0.f)}; }
+template <int T>
+DYNOFA_CPU_FN void add_row(running_sum& sum, const vec (&outputs)[T]) {
+  vec row = outputs[0];
+  DYNOFA_CPU_UNROLL for (int t = 1; t < T; ++t) row = add(row, outputs[t]);
+  sum.low += widened_low(row), sum.high += widened_high(row);
+}
+DYNOFA_CPU_FN void add_sum(float* to, const running_sum& sum) {
+  vst1q_f32(to, vld1q_f32(to) + sum.low), vst1q_f32(to + 4, vld1q_f32(to + 4) + sum.high);
+}
 #include "dynofa/backend/cpu/depthwise.inl"
 
 /// With weights as they are packed, in fp32: they are narrowed once per call.
@@ -281,6 +282,39 @@ inline void mean_of_halves(const float16* in, int pixels, float* out) {
   DYNOFA_CPU_UNROLL for (int v = 0; v < 4; ++v) vst1q_f32(out + v * 4, vmulq_f32(sum[v], share));
 }
 
+/// One channel, lane J of `in`, times a panel's weights.
+template <int J>
+DYNOFA_CPU_FN void add_products(float32x4_t (&acc)[4][4], float32x4_t in, const float16* weights) {
+  float32x4_t w[4];
+  widen(w, weights + J * lane_block);
+  DYNOFA_CPU_UNROLL for (int v = 0; v < 4; ++v) neon::accumulate_lane<J>(acc[v][J], in, w[v]);
+}
+/// As neon's matvec_half, to the bit: products and sums in fp32. Four inputs and two registers of weights are a load
+/// each, which halves its instructions.
+inline void matvec_half(const matvec_args& g) {
+  for (int panel = 0; panel < g.panels; ++panel) {
+    const float16* weights = static_cast<const float16*>(g.weights) + static_cast<std::size_t>(panel) * g.panel;
+    float32x4_t acc[4][4] = {};
+    const int fours = g.k / 4 * 4;
+    for (int k = 0; k < fours; k += 4, weights += 4 * lane_block) {
+      const float32x4_t in = vld1q_f32(g.in + k);
+      add_products<0>(acc, in, weights), add_products<1>(acc, in, weights);
+      add_products<2>(acc, in, weights), add_products<3>(acc, in, weights);
+    }
+    for (int k = fours; k < g.k; ++k, weights += lane_block) {
+      float32x4_t w[4];
+      widen(w, weights);
+      DYNOFA_CPU_UNROLL for (int v = 0; v < 4; ++v) acc[v][0] = vfmaq_n_f32(acc[v][0], w[v], g.in[k]);
+    }
+    DYNOFA_CPU_UNROLL for (int v = 0; v < 4; ++v) {
+      const int at = panel * lane_block + v * 4;
+      float32x4_t sum = acc[v][0] + acc[v][1] + acc[v][2] + acc[v][3];
+      if (g.bias) sum += vld1q_f32(g.bias + at);
+      vst1q_f32(g.out + at, neon::activate(sum, g.act));
+    }
+  }
+}
+
 template <int J>
 DYNOFA_CPU_FN void scale_row(const float16* in, vec gates, float16* out) {
   DYNOFA_CPU_UNROLL for (int v = 0; v < 2; ++v)
@@ -311,6 +345,7 @@ constexpr kernel_table with_halves(kernel_table k) {
   k.depthwise_in_half[0][0] = &depthwise_narrowing<3, 1>, k.depthwise_in_half[0][1] = &depthwise_narrowing<3, 2>;
   k.depthwise_in_half[1][0] = &depthwise_narrowing<5, 1>, k.depthwise_in_half[1][1] = &depthwise_narrowing<5, 2>;
   k.depthwise_in_half[2][0] = &depthwise_narrowing<7, 1>, k.depthwise_in_half[2][1] = &depthwise_narrowing<7, 2>;
+  k.matvec_half = &matvec_half;
   k.mean_of_halves = &mean_of_halves;
   k.scale_rows_in_half = &scale_rows_in_half;
   k.scale_pixels_in_half = &scale_pixels_in_half;

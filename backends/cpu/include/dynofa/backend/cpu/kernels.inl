@@ -77,15 +77,15 @@ struct operands<bfloat16, bfloat16> {
 
 #include "dynofa/backend/cpu/pointwise.inl"
 
-/// Of the outputs of a channel, whose mean squeeze-excite wants.
-struct running_sum {
-  vec sum = zero();
-  template <int T>
-  DYNOFA_CPU_FN void add_row(const vec (&outputs)[T]) {
-    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) sum = add(sum, outputs[t]);
-  }
-  DYNOFA_CPU_FN void add_to(float* to) const { store(to, add(load(to), sum)); }
-};
+/// Of a channel's outputs, whose mean squeeze-excite wants.
+using running_sum = vec;
+DYNOFA_CPU_FN running_sum no_sum() { return zero(); }
+template <int T>
+DYNOFA_CPU_FN void add_row(running_sum& sum, const vec (&outputs)[T]) {
+  DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) sum = add(sum, outputs[t]);
+}
+DYNOFA_CPU_FN void add_sum(float* to, running_sum sum) { store(to, add(load(to), sum)); }
+
 #include "dynofa/backend/cpu/dense.inl"
 #include "dynofa/backend/cpu/depthwise.inl"
 #include "dynofa/backend/cpu/winograd.inl"
