@@ -5,10 +5,14 @@
 
 #include "support/checks.hpp"
 #include "support/help.hpp"
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <fstream>
 #include <iostream>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // Reading pictures takes libraries that a cross compiler does not have (tests/neon): images come as floats then.
@@ -85,6 +89,17 @@ void write(const family& f, const std::vector<std::size_t>& levels, const std::s
 }
 #endif
 
+/// Root mean square of the difference, in standard deviations of `wanted`.
+double error_of(std::span<const float> got, std::span<const float> wanted) {
+  double sum = 0, mean = 0, variance = 0;
+  for (const float w : wanted) mean += double(w) / double(wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    sum += std::pow(double(got[i]) - double(wanted[i]), 2);
+    variance += std::pow(double(wanted[i]) - mean, 2);
+  }
+  return std::sqrt(sum / variance);
+}
+
 void judge(const family& f, const std::vector<std::size_t>& levels, const std::string& path) {
   const backend::cpu b;
   if (!b.execution->kernels().computes_in_half())
@@ -92,23 +107,33 @@ void judge(const family& f, const std::vector<std::size_t>& levels, const std::s
   session floats(b, f.net()), halves(b, f.net(), b.pack(f.net(), "fp16"));
   float_images images(path);
   const auto count = double(images.labels.size());
+  double total = 0;
   for (const std::size_t l : levels) {
     const family_level& level = f.levels()[l];
     const auto in_floats = floats.load(level.arch, level.statistics);
     const auto in_halves = halves.load(level.arch, level.statistics);
     std::vector<float> image(image_values(level.arch.r));
     int right = 0, right_halves = 0, lost = 0, won = 0, others = 0;
+    std::vector<double> errors; // of each image's logits, root mean square
     for (const std::uint32_t label : images.labels) {
       images.read(std::span(image));
-      const std::size_t a = argmax(floats.run(in_floats, image)), h = argmax(halves.run(in_halves, image));
+      const std::vector<float> wanted = floats.run(in_floats, image), got = halves.run(in_halves, image);
+      const std::size_t a = argmax(wanted), h = argmax(got);
+      errors.push_back(error_of(got, wanted));
       right += a == label, right_halves += h == label;
       lost += a == label && h != label, won += a != label && h == label, others += a != h;
     }
+    std::sort(errors.begin(), errors.end());
     const double loss = 100 * (right - right_halves) / count;
-    check(loss <= 0.1, text("level ", l, " at ", level.arch.r, ": top-1 ", fixed(100 * right / count, 2), " -> ",
-                            fixed(100 * right_halves / count, 2), ", ", fixed(loss, 2), " points lost (0.1), ", lost,
-                            " images lost and ", won, " won, ", others, " of ", count, " named otherwise"));
+    total += loss;
+    check(loss <= 0.3, text("level ", l, " at ", level.arch.r, ": top-1 ", fixed(100 * right / count, 2), " -> ",
+                            fixed(100 * right_halves / count, 2), ", ", fixed(loss, 2), " points lost (0.3), ", lost,
+                            " images lost and ", won, " won, ", others, " of ", count,
+                            " named otherwise; logits differ by ", fixed(errors[errors.size() / 2], 4),
+                            " of their standard deviation, at worst by ", fixed(errors.back(), 4)));
   }
+  const double mean = total / double(levels.size());
+  check(mean <= 0.1, text("on average ", fixed(mean, 3), " points lost (0.1)"));
 }
 
 } // namespace

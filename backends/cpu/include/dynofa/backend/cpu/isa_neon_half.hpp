@@ -24,8 +24,9 @@ inline constexpr int vectors_per_block = lane_block / lanes;
 inline constexpr int tile_vectors = 2;
 inline constexpr int tile_pixels[] = {0, 0, 9};
 inline constexpr int depthwise_tile = 14; // and up to 7 taps, and one input
-/// Products that are added in half precision: a multiple of 16.
-inline constexpr int run = 64;
+/// Products that are added one after the other, and those whose sums are added in half precision: multiples of 16 and
+/// of `run`.
+inline constexpr int run = 32, group = 128;
 
 // Instructions by name: the intrinsics of clang 14 and 15 are there only in units that are compiled for them as a
 // whole.
@@ -132,42 +133,50 @@ DYNOFA_CPU_FN void load_pixels(vec (&pixels)[P], const float16* in) {
   DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) pixels[p] = load_factors(in + p * lane_block);
 }
 
-/// Where the next run of a tile's sums starts.
-struct run_start {
+/// Where the next group of a tile's products starts.
+struct group_start {
   const float16 *in, *weights;
 };
 
-/// sums [P][16] over k inputs, k ≤ run. Every eight inputs a line of weights `further` on is fetched: those behind it
-/// follow by themselves. A function of its own: among whatever else a tile does, g++ 12 finds no registers for 30
-/// values ten of which have to be in the first sixteen, and a call costs less than 2 % of what it does.
+/// sums [P][16] over k inputs, k ≤ group. Every eight inputs a line of weights `further` on is fetched: those behind it
+/// follow by themselves. A function of its own: among whatever else a tile does, g++ 12 finds no registers for 29
+/// values, nine of which have to be in the first sixteen.
 template <int P>
-__attribute__((noinline)) run_start multiply_run(float16* sums, run_start at, std::size_t in_plane, int k,
-                                                 std::ptrdiff_t further) {
+__attribute__((noinline)) group_start multiply_group(float16* sums, group_start at, std::size_t in_plane, int k,
+                                                     std::ptrdiff_t further) {
   const float16 *in = at.in, *weights = at.weights;
-  vec acc[P][2], pixels[P];
-  DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < 2; ++v) acc[p][v] = zero();
-  for (; k >= lane_block; k -= lane_block, in += in_plane, weights += lane_block * lane_block) {
-    __builtin_prefetch(weights + further, 0, 2);
-    load_pixels(pixels, in);
-    multiply_eight(acc, pixels, weights);
-    __builtin_prefetch(weights + further + 8 * lane_block, 0, 2);
-    load_pixels(pixels, in + lanes);
-    multiply_eight(acc, pixels, weights + 8 * lane_block);
+  for (bool first = true; k > 0; first = false) {
+    vec acc[P][2], pixels[P];
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < 2; ++v) acc[p][v] = zero();
+    int left = k < run ? k : run;
+    k -= left;
+    for (; left >= lane_block; left -= lane_block, in += in_plane, weights += lane_block * lane_block) {
+      __builtin_prefetch(weights + further, 0, 2);
+      load_pixels(pixels, in);
+      multiply_eight(acc, pixels, weights);
+      __builtin_prefetch(weights + further + 8 * lane_block, 0, 2);
+      load_pixels(pixels, in + lanes);
+      multiply_eight(acc, pixels, weights + 8 * lane_block);
+    }
+    if (left > 0) {
+      load_pixels(pixels, in);
+      multiply_four(acc, pixels, weights);
+    }
+    if (left > 4) {
+      multiply_one<4>(acc, pixels, weights), multiply_one<5>(acc, pixels, weights);
+      multiply_one<6>(acc, pixels, weights), multiply_one<7>(acc, pixels, weights);
+    }
+    if (left > 8) {
+      load_pixels(pixels, in + lanes);
+      multiply_four(acc, pixels, weights + 8 * lane_block);
+    }
+    if (!first) {
+      DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < 2; ++v) acc[p][v] =
+          add(acc[p][v], load(sums + p * lane_block + v * lanes));
+    }
+    DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < 2; ++v)
+        store(sums + p * lane_block + v * lanes, acc[p][v]);
   }
-  if (k > 0) {
-    load_pixels(pixels, in);
-    multiply_four(acc, pixels, weights);
-  }
-  if (k > 4) {
-    multiply_one<4>(acc, pixels, weights), multiply_one<5>(acc, pixels, weights);
-    multiply_one<6>(acc, pixels, weights), multiply_one<7>(acc, pixels, weights);
-  }
-  if (k > 8) {
-    load_pixels(pixels, in + lanes);
-    multiply_four(acc, pixels, weights + 8 * lane_block);
-  }
-  DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) DYNOFA_CPU_UNROLL for (int v = 0; v < 2; ++v)
-      store(sums + p * lane_block + v * lanes, acc[p][v]);
   return {in, weights};
 }
 
@@ -189,17 +198,17 @@ DYNOFA_CPU_FN void store_outputs(vec (&y)[P][2], float16* out, const float16* re
   store_outputs<P, epilogue::identity>(y, out);
 }
 
-/// P pixels × 2 registers, one panel. The sums of one run become outputs in half precision; those of more are added in
-/// fp32 on the stack, where they cost a tile no registers, and are narrowed after scale and shift.
+/// P pixels × 2 registers, one panel. The sums of one group become outputs in half precision; those of more are added
+/// in fp32 on the stack, where they cost a tile no registers, and are narrowed after scale and shift.
 template <class Value, class Out, class Weight, int P, int V>
 void pointwise_tile(const pointwise_of<float16, float16>& g, const float16* in, const float16* weights, float16* out,
                     const float16* residual, const float* scale, const float* shift, const float16* ahead) {
   static_assert(V == 2);
   const std::ptrdiff_t further = ahead - weights;
   alignas(16) float16 products[P * lane_block];
-  run_start next = multiply_run<P>(products, {in, weights}, g.in_plane, g.k < run ? g.k : run, further);
+  group_start next = multiply_group<P>(products, {in, weights}, g.in_plane, g.k < group ? g.k : group, further);
   vec y[P][2];
-  if (g.k <= run) {
+  if (g.k <= group) {
     DYNOFA_CPU_UNROLL for (int v = 0; v < 2; ++v) {
       const vec s = load(scale + v * lanes), t = load(shift + v * lanes);
       DYNOFA_CPU_UNROLL for (int p = 0; p < P; ++p) y[p][v] = fma(load(products + p * lane_block + v * lanes), s, t);
@@ -208,9 +217,9 @@ void pointwise_tile(const pointwise_of<float16, float16>& g, const float16* in, 
   }
   float32x4_t sums[P][4];
   for (int p = 0; p < P; ++p) widen(sums[p], products + p * lane_block);
-  for (int k = g.k - run;; k -= run) {
-    next = multiply_run<P>(products, next, g.in_plane, k < run ? k : run, further);
-    if (k <= run) break;
+  for (int k = g.k - group;; k -= group) {
+    next = multiply_group<P>(products, next, g.in_plane, k < group ? k : group, further);
+    if (k <= group) break;
     for (int p = 0; p < P; ++p) { // pixel by pixel: unrolled, more would be spilled than there is to load
       float32x4_t some[4];
       widen(some, products + p * lane_block);

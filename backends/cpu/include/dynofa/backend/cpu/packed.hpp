@@ -19,8 +19,8 @@ namespace dynofa::backend::cpu_detail {
 /// bytes of int8.
 ///
 /// fp16 computed in half precision: all tensors between the stem and the pooled vector are halves, and depthwise
-/// kernels, scales, shifts and gates are narrowed when they are used. Sums of up to 64 products are halves, longer ones
-/// add such sums in fp32. What goes beyond 65504 becomes infinity, and NaN stays NaN.
+/// kernels, scales, shifts and gates are narrowed when they are used. Sums of up to 128 products are halves, longer
+/// ones add such sums in fp32. What goes beyond 65504 becomes infinity, and NaN stays NaN.
 enum class number_format : std::uint8_t {
   fp32,
   fp16,     ///< 1×1 convolutions, squeeze-excite, feature mix and classifier in IEEE half precision; computed in half
