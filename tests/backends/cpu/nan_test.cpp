@@ -128,14 +128,14 @@ TEST_CASE("every kernel in half precision keeps NaN, and where it stands, and gi
         block_of_floats floats, ones, zeros, taps, mean;
         std::fill_n(ones.data(), lane_block, 1.f);
         std::fill_n(taps.data(), 16 * lane_block, 0.5f);
-        alignas(64) float16 in[8 * 16 * lane_block] = {}, weights[128 * lane_block], out[4 * lane_block] = {};
-        std::fill_n(weights, 128 * lane_block, float16{0x3800});
+        alignas(64) float16 in[9 * 16 * lane_block] = {}, weights[132 * lane_block], out[4 * lane_block] = {};
+        std::fill_n(weights, 132 * lane_block, float16{0x3800});
         floats.values[lane_block + 3] = std::bit_cast<float>(bits);
         k.narrow_to_half(floats.data(), in, 3);
         CHECK(nans(in, 48) == nowhere + third + nowhere);
-        for (const int depth : {16, 128}) { // one run of half sums, and two
+        for (const int depth : {16, 128, 132}) { // one run of half sums, four, and two groups
           const pointwise_of<float16, float16> p{
-              in,           16 * lane_block, weights, 128 * lane_block, depth, out, 4 * lane_block, ones.data(),
+              in,           16 * lane_block, weights, 132 * lane_block, depth, out, 4 * lane_block, ones.data(),
               zeros.data(), nullptr,         0,       nullptr,          0,     act};
           k.pointwise_in_half(p, 1, 3);
           CHECK(nans(out, 48) == nowhere + everywhere + nowhere);
@@ -158,7 +158,7 @@ TEST_CASE("every kernel in half precision keeps NaN, and where it stands, and gi
         CHECK(read(in[lane_block + 3]) == INFINITY);
         if (act == epilogue::relu6) continue; // which ends at 6
         const pointwise_of<float16, float16> p{
-            in,           16 * lane_block, weights, 128 * lane_block, 4, out, 4 * lane_block, ones.data(),
+            in,           16 * lane_block, weights, 132 * lane_block, 4, out, 4 * lane_block, ones.data(),
             zeros.data(), nullptr,         0,       nullptr,          0, act};
         k.pointwise_in_half(p, 1, 3);
         CHECK(read(out[lane_block]) == INFINITY);

@@ -4,8 +4,11 @@
 // NEON with arithmetic of halves (ARMv8.2, `fphp` and `asimdhp`): eight of them to a register, twice as many as floats.
 // Everything between the stem and the pooled vector is half precision, tensors as well as weights.
 //
-// What loses precision is not the format, 11 bits, but to add many products in it. So a half adds `run` products at
-// most; sums of more inputs are sums of such sums in fp32.
+// What loses precision is not the format, 11 bits, but to add many products in it. So sums are cascades: `run` products
+// one after the other, such runs up to a `group` of products in half precision, and groups in fp32. Of 960 products of
+// normal values the root mean square of the error, over that of the sums, is 0.00064 with runs of 16 each added in
+// fp32, 0.00094 with runs of 32 in groups of 128, 0.0012 with runs of 64 and 0.0017 with runs of 128; docs/kernels.md
+// weighs them against instructions. The final rounding alone is 0.0002.
 
 #if defined(__aarch64__)
 #if defined(__clang__)
