@@ -27,6 +27,7 @@ ITERATIONS = 400  # of a loop: filling and emptying the core is 1/4 % of that
 Op = collections.namedtuple("Op", "words pattern probe registers")
 OPS = {
     "neon fma": Op("FMLA, 4 floats", r"fmla$", "fmla v#.4s, v30.4s, v31.s[0]", 28),
+    "neon half": Op("FMLA, 8 halves", r"fmla$", "fmla v#.8h, v30.8h, v31.8h", 28),
     "neon dot": Op("SDOT, 16 bytes", r"sdot$", "sdot v#.4s, v30.16b, v31.4b[0]", 28),
     "neon mul": Op("SMULL, 8 bytes", r"smull2?$", "smull v#.8h, v30.8b, v31.8b", 28),
     "ymm fma": Op("VFMADD, 8 floats", r"vfmadd\w+$", "vfmadd231ps %ymm15, %ymm14, %ymm#", 14),
@@ -46,6 +47,8 @@ PIPES = {
     ("cortex-a72", "neon fma"): (1, f"{A72}: F0 and F1 are 64 bits wide, a quadword takes both"),
     ("cortex-a72", "neon mul"): (1, f"{A72}: integer products on F0 only"),
     ("cortex-a76", "neon fma"): (2, f"{A76}: V0 and V1, 128 bits wide"),
+    ("cortex-a76", "neon half"): (2, f"{A76}: V0 and V1, 128 bits wide"),
+    ("neoverse-n1", "neon half"): (2, f"{N1}: V0 and V1, 128 bits wide"),
     ("cortex-a76", "neon dot"): (2, f"{A76}: V0 and V1"),
     ("neoverse-n1", "neon fma"): (2, f"{N1}: V0 and V1, 128 bits wide"),
     ("neoverse-n1", "neon dot"): (2, f"{N1}: V0 and V1"),
@@ -73,8 +76,18 @@ def floats_of(space, op, tiles, dense, stem, strip, bars):
     yield Loop(f"stem: {stem} × 2 sums", rf"{space}9stem_tileILi{stem}ELi2E", op, product)
     for k in 3, 5, 7:
         for s in 1, 2:
-            yield Loop(f"depthwise {k}×{k}, stride {s}: {strip} sums", rf"{space}15depthwise_stripILi{k}ELi{s}ELi{strip}E", op, depthwise)
+            yield Loop(f"depthwise {k}×{k}, stride {s}: {strip} sums", rf"{space}15depthwise_stripIffLi{k}ELi{s}ELi{strip}E", op, depthwise)
     yield Loop("matrix × vector, fp32", rf"{space}12matvec_groupILb0ELi4ELi4E", op, None)
+
+
+def halves_of(space, op, pixels, strip, bars):
+    product, depthwise = bars
+    for p in pixels:
+        yield Loop(f"1×1: {p} × 2 sums", rf"{space}14multiply_groupILi{p}E", op, product)
+    for k in 3, 5, 7:
+        for s in 1, 2:
+            yield Loop(f"depthwise {k}×{k}, stride {s}: {strip} sums",
+                       rf"{space}15depthwise_stripINS1_7float16ES4_Li{k}ELi{s}ELi{strip}E", op, depthwise)
 
 
 def bytes_of(space, op, expand, project, strips, bars):
@@ -93,6 +106,8 @@ ARM, X86 = "aarch64", "x86_64"
 UNITS = {  # (architecture, source of a unit that has the kernels)
     "neon": (ARM, '#include "dynofa/backend/cpu/isa_neon_dot.hpp"\nusing namespace dynofa::backend::cpu_detail;\n'
                   "extern constexpr kernel_table a = neon::kernels, b = neon_dot::with_bytes(neon::kernels);\n"),
+    "neon half": (ARM, '#include "dynofa/backend/cpu/isa_neon_half.hpp"\nusing namespace dynofa::backend::cpu_detail;\n'
+                       "extern constexpr kernel_table a = neon_half::with_halves(neon::kernels);\n"),
     "neon 1×1": (ARM, '#include "dynofa/backend/cpu/isa_neon.hpp"\nusing namespace dynofa::backend::cpu_detail;\n'
                       "extern constexpr auto a = &neon::pointwise<float, float, float>;\n"),
     "avx512": (X86, '#include "dynofa/backend/cpu/isa_avx512_vnni.hpp"\nusing namespace dynofa::backend::cpu_detail;\n'
@@ -104,6 +119,7 @@ NO_BARS = None, None  # x86 is measured (the tables above), not proved
 SETS = [
     Set("NEON, fp32", "neon", ("cortex-a72", *BARRED),
         [*floats_of("4neon", "neon fma", [(6, 4), (5, 4)], (6, 4), 8, 14, (0.9, 0.75))]),
+    Set("NEON with arithmetic of halves, fp16", "neon half", BARRED, [*halves_of("9neon_half", "neon half", (9, 7), 14, (0.85, 0.75))]),
     Set("NEON with dot products, int8", "neon", BARRED, [*bytes_of("8neon_dot", "neon dot", (4, 4), (6, 4), (4, 3), (0.85, 0.75))]),
     Set("NEON without dot products, int8", "neon", ("cortex-a72",), [*bytes_of("4neon", "neon mul", (4, 4), (4, 4), (4, 3), NO_BARS)]),
     Set("AVX-512, fp32", "avx512", ("skylake-avx512", "znver4"),

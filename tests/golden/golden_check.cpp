@@ -19,13 +19,15 @@ tolerance: golden_check.hpp, and D: accuracy predictor, E: latency tables.)";
 
 using namespace dynofa;
 
-/// "cpu", "cpu:avx2", "cpu:avx2:4"
+/// "cpu", "cpu:avx2", "cpu:avx2:4", "cpu:neon:1:fp16"
 backend::cpu cpu_named(const std::string& name) {
   std::string isa = name.size() > 4 ? name.substr(4) : "";
-  int threads = 1;
-  if (const auto colon = isa.find(':'); colon != std::string::npos)
-    threads = static_cast<int>(report::read_number("threads", isa.substr(colon + 1), 1, 1024)), isa.resize(colon);
-  return {.isa = isa, .threads = threads};
+  std::string threads = "1", weights = "fp32";
+  if (const auto colon = isa.find(':'); colon != std::string::npos) threads = isa.substr(colon + 1), isa.resize(colon);
+  if (const auto colon = threads.find(':'); colon != std::string::npos)
+    weights = threads.substr(colon + 1), threads.resize(colon);
+  return {
+      .isa = isa, .threads = static_cast<int>(report::read_number("threads", threads, 1, 1024)), .weights = weights};
 }
 
 void backend_free_sections(const golden::fs::path& dir, const std::string& sections, golden::tally& t) {
@@ -45,5 +47,5 @@ int main(int argc, char** argv) {
 #endif
     return std::nullopt;
   };
-  return golden::check(argc, argv, "reference|cpu|cpu:ISA[:THREADS]|cuda:fp32", pick, backend_free_sections);
+  return golden::check(argc, argv, "reference|cpu|cpu:ISA[:THREADS[:WEIGHTS]]|cuda:fp32", pick, backend_free_sections);
 }

@@ -17,6 +17,10 @@ inline std::vector<std::string> isas() {
   return names;
 }
 
+inline bool computes_in_half(const std::string& isa) {
+  return dynofa::backend::cpu_detail::find_isa(isa).kernels->computes_in_half();
+}
+
 /// `full`, or what an emulator does in the time.
 #ifdef DYNOFA_EMULATED
 template <class T>

@@ -46,6 +46,26 @@ TEST_CASE("an instruction set is offered only where everything that its kernels 
 }
 #endif
 
+#if defined(__aarch64__)
+TEST_CASE("dot products and arithmetic of halves are kernels of their own, each with and without the other") {
+  for (const bool dot : {true, false})
+    for (const bool half : {true, false}) {
+      const processor_features f{.dot_products = dot, .half_arithmetic = half};
+      CHECK(names(f) == (dot || half ? "neon neonv8 portable " : "neon portable "));
+      const std::vector<isa> all = isas_of(f);
+      const kernel_table &best = *all.front().kernels, &plain = *all[all.size() - 2].kernels;
+      CHECK(best.computes_in_half() == half);
+      CHECK((best.product_to_quads != plain.product_to_quads) == dot);
+      CHECK((best.pointwise == plain.pointwise));
+      CHECK_FALSE(plain.computes_in_half());
+    }
+}
+#endif
+
+TEST_CASE("only NEON computes in half precision") {
+  for (const isa& i : available_isas()) CHECK((!i.kernels->computes_in_half() || i.name == "neon"));
+}
+
 TEST_CASE("what this machine offers is what its features give") {
   CHECK(names(query_features()).ends_with("portable "));
   CHECK(available_isas().size() == isas_of(query_features()).size());

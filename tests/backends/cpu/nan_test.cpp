@@ -32,6 +32,7 @@ struct alignas(64) block_of_floats {
   float* data() { return values; }
 };
 float read(bfloat16 v) { return bfloat16_to_float(static_cast<std::uint16_t>(v)); }
+float read(float16 v) { return half_to_float(static_cast<std::uint16_t>(v)); }
 
 /// Which of `count` values are NaN, as a word of '.' and 'N'.
 template <class Value>
@@ -112,6 +113,55 @@ TEST_CASE("every kernel with an activation keeps NaN, and where it stands") {
         std::fill_n(reinterpret_cast<std::uint16_t*>(zeros.data() + 64), 64, std::uint16_t{0x3800});
         k.matvec_half({in.data(), 4, zeros.data() + 64, 4 * lane_block, nullptr, out.data(), 1, act});
         CHECK(nans(out.data(), 16) == everywhere);
+      }
+}
+
+TEST_CASE("every kernel in half precision keeps NaN, and where it stands, and gives infinity beyond its range") {
+  for (const isa& i : available_isas())
+    for (std::uint32_t bits : patterns)
+      for (epilogue act : {epilogue::identity, epilogue::relu, epilogue::relu6, epilogue::h_swish}) {
+        const kernel_table& k = *i.kernels;
+        if (!k.computes_in_half()) continue;
+        CAPTURE(bits);
+        CAPTURE(int(act));
+        const std::string third = "...N............", everywhere(16, 'N'), nowhere(16, '.');
+        block_of_floats floats, ones, zeros, taps, mean;
+        std::fill_n(ones.data(), lane_block, 1.f);
+        std::fill_n(taps.data(), 16 * lane_block, 0.5f);
+        alignas(64) float16 in[9 * 16 * lane_block] = {}, weights[132 * lane_block], out[4 * lane_block] = {};
+        std::fill_n(weights, 132 * lane_block, float16{0x3800});
+        floats.values[lane_block + 3] = std::bit_cast<float>(bits);
+        k.narrow_to_half(floats.data(), in, 3);
+        CHECK(nans(in, 48) == nowhere + third + nowhere);
+        for (const int depth : {16, 128, 132}) { // one run of half sums, four, and two groups
+          const pointwise_of<float16, float16> p{
+              in,           16 * lane_block, weights, 132 * lane_block, depth, out, 4 * lane_block, ones.data(),
+              zeros.data(), nullptr,         0,       nullptr,          0,     act};
+          k.pointwise_in_half(p, 1, 3);
+          CHECK(nans(out, 48) == nowhere + everywhere + nowhere);
+        }
+        k.mean_of_halves(in, 3, mean.data());
+        CHECK(nans(mean.data(), 16) == third);
+
+        // a row of three pixels between paddings
+        const std::int32_t row_offset[] = {0};
+        alignas(64) float16 padded[5 * lane_block] = {};
+        padded[2 * lane_block + 3] = in[lane_block + 3];
+        block_of_floats sums;
+        k.depthwise_in_half[0][0](
+            {padded, row_offset, 1, out, 3, taps.data(), ones.data(), zeros.data(), sums.data(), 0, 1, act});
+        CHECK(nans(out, 48) == third + third + third);
+        CHECK(nans(sums.data(), 16) == third);
+
+        floats.values[lane_block + 3] = 7e4f; // beyond 65504
+        k.narrow_to_half(floats.data(), in, 3);
+        CHECK(read(in[lane_block + 3]) == INFINITY);
+        if (act == epilogue::relu6) continue; // which ends at 6
+        const pointwise_of<float16, float16> p{
+            in,           16 * lane_block, weights, 132 * lane_block, 4, out, 4 * lane_block, ones.data(),
+            zeros.data(), nullptr,         0,       nullptr,          0, act};
+        k.pointwise_in_half(p, 1, 3);
+        CHECK(read(out[lane_block]) == INFINITY);
       }
 }
 

@@ -147,6 +147,8 @@ TEST_CASE("lossless is half precision where every such weight is a half, and fp3
   const packed_supernet half{net, number_format::fp16}, lossless{net, number_format::lossless};
   CHECK(lossless.format == number_format::fp16);
   CHECK(lossless.half);
+  CHECK(lossless.exact);
+  CHECK_FALSE(half.exact);
   CHECK(lossless.bytes() == half.bytes());
   const float quarter_step = 1 + 0x1p-12f; // between two halves
   for (std::size_t n = 0; n < net.weights.size(); ++n) {

@@ -36,7 +36,10 @@ struct cpu {
   int threads = 1;              ///< the caller's included
   std::string weights = "fp32"; ///< of `pack`; or "fp16": all but stem and depthwise kernels are stored in half
                                 ///< precision and widened when read (relative error of a weight 2^-11; about half
-                                ///< the memory); or "lossless": as "fp16" where each of these weights is a half
+                                ///< the memory), and on AArch64 with arithmetic of halves everything between stem and
+                                ///< pooling is computed in them with half the instructions (logits differ by 0.003 of
+                                ///< their standard deviation, and a value beyond 65504 becomes infinity); or
+                                ///< "lossless": as "fp16" where each of these weights is a half
                                 ///< already, as in families and super-networks that were saved in fp16, else as "fp32":
                                 ///< the answers are those of "fp32" to the bit; or "bf16": that, and all 1×1
                                 ///< convolutions multiply bf16 weights and activations (relative error of each 2^-8)
@@ -78,7 +81,8 @@ struct cpu {
   void run_block(const bound& level, workspace& space, std::size_t b, std::span<const float> in,
                  std::span<float> out) const;
 
-  /// Map i of image n of the last run: blocks of 16 channels, [C/16][H·W][16] of float, of bf16 levels of bf16.
+  /// Map i of image n of the last run: blocks of 16 channels, [C/16][H·W][16] of float, of bf16 levels of bf16, of
+  /// levels computed in half precision of halves.
   feature_map map(const bound& level, const workspace& space, std::size_t i, std::size_t n) const;
 
   /// Milliseconds per run of block b (one image) on whatever the workspace holds.

@@ -34,10 +34,10 @@ public:
     case block_kind::inverted_residual: return inverted_residual<Value, Weight>{*this}.run(s, values(in), values(out));
     case block_kind::convolution:
     case block_kind::bottleneck:
-      if constexpr (!std::is_same_v<Value, bfloat16>) bottleneck<Weight>{*this}.run(s, floats(in), floats(out));
+      if constexpr (std::is_same_v<Value, float>) bottleneck<Weight>{*this}.run(s, floats(in), floats(out));
       return;
     case block_kind::max_pool:
-      if constexpr (!std::is_same_v<Value, bfloat16>) bottleneck<Weight>{*this}.max_pool(s, floats(in), floats(out));
+      if constexpr (std::is_same_v<Value, float>) bottleneck<Weight>{*this}.max_pool(s, floats(in), floats(out));
       return;
     case block_kind::final_expand: return head().final_expand(s, values(in), floats(out));
     case block_kind::average_pool: return head().average_pool(s, values(in), floats(out));
@@ -52,6 +52,8 @@ public:
     return k <= block_kind::bottleneck; // what follows gives vectors
   }
 
+  /// Whether the first three blocks may run as one. In half precision they do not: their kernels know rows of floats.
+  static constexpr bool joins_front = !is_float16<Value>;
   /// The first three blocks as one, image → output of the third.
   void run_front(const step& stem, const step& separable, const step& third, const float* image, void* out) const {
     if constexpr (std::is_same_v<Value, float>)
@@ -65,6 +67,9 @@ private:
   static const float* floats(const void* p) { return static_cast<const float*>(p); }
   static float* floats(void* p) { return static_cast<float*>(p); }
 
+  void narrow(const float* in, bfloat16* out, int blocks) const { kernels_.narrow(in, out, blocks); }
+  void narrow(const float* in, float16* out, int blocks) const { kernels_.narrow_to_half(in, out, blocks); }
+
   image_head<Value, Weight> head() const { return image_head<Value, Weight>{*this}; }
 
   void stem(const step& s, const float* in, Value* out) const {
@@ -76,13 +81,13 @@ private:
       float* const row = ring + 3 * arena_sizes::stem_row(s.b.in_size);
       for (int y = ys.begin; y < ys.end; ++y) {
         Value* const to = out + at(y * s.b.out_size);
-        if constexpr (std::is_same_v<Value, bfloat16>) {
+        if constexpr (std::is_same_v<Value, float>) {
+          rows.compute(y, to, plane);
+        } else {
           rows.compute(y, row, row_floats);
           for (int c = 0; c < s.out_blocks; ++c)
-            kernels_.narrow(row + static_cast<std::size_t>(c) * row_floats, to + static_cast<std::size_t>(c) * plane,
-                            s.b.out_size);
-        } else {
-          rows.compute(y, to, plane);
+            narrow(row + static_cast<std::size_t>(c) * row_floats, to + static_cast<std::size_t>(c) * plane,
+                   s.b.out_size);
         }
       }
     });

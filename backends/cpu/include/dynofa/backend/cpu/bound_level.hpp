@@ -54,7 +54,8 @@ struct bound_level {
   aligned_bytes norms; ///< per batch norm: scale, shift; zeros in the padding keep padded channels at zero
   std::vector<step> steps;
   byte_level in_bytes;           ///< of an int8 level
-  bool fused_front = false;      ///< the first three blocks run as one
+  bool fused_front = false;      ///< the first three blocks run as one, unless in half precision
+  bool fits_half = false;        ///< computed in half precision if the instruction set does
   std::size_t after_pooling = 0; ///< the first step that works on vectors
   std::size_t map_floats = 0;    ///< of all named maps of one image
 
@@ -111,6 +112,8 @@ struct bound_level {
     for (step& s : steps)
       if (s.b.output > 0) s.map = map_floats, map_floats += arena_sizes::map_of(s.b);
     fused_front = front_is_fused(plan, c) && (!steps[2].bytes || steps[2].bytes->tiles.banded);
+    fits_half = weights->format == number_format::fp16 && !weights->exact &&
+                std::none_of(plan.blocks.begin(), plan.blocks.end(), [](const block& b) { return b.has_dense(); });
     after_pooling = plan.pooling_block() + 1;
   }
 

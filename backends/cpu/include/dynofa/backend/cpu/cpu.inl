@@ -16,8 +16,10 @@ namespace cpu_detail {
 // Between [pixels][channels] of floats, as images are, and the kernels' blocks of 16 channels.
 inline void assign(float& to, float value) { to = value; }
 inline void assign(bfloat16& to, float value) { to = bfloat16{float_to_bfloat16(value)}; }
+inline void assign(float16& to, float value) { to = float16{float_to_half(value)}; }
 inline float widened(float value) { return value; }
 inline float widened(bfloat16 value) { return bfloat16_to_float(static_cast<std::uint16_t>(value)); }
+inline float widened(float16 value) { return half_to_float(static_cast<std::uint16_t>(value)); }
 
 template <class Value>
 void to_blocked(const float* in, std::size_t pixels, std::size_t channels, Value* out) {
@@ -42,13 +44,20 @@ inline void check_byte_rule(const execution& execution, const packed_supernet& w
                 "those of an instruction set with other dot products");
 }
 
+/// Whether a level is computed in half precision, and not only its weights stored so.
+inline bool in_half(const execution& execution, const bound_level& level) {
+  return level.fits_half && execution.kernels().computes_in_half();
+}
+
 /// do_it(runner of the level's number format)
 template <class DoIt>
 void with_runner(const execution& execution, const bound_level& level, arena& space, DoIt&& do_it) {
   check_byte_rule(execution, *level.weights);
   switch (level.weights->format) {
   case number_format::bf16: return do_it(block_runner<bfloat16>{execution, level, space});
-  case number_format::fp16: return do_it(block_runner<float, float16>{execution, level, space});
+  case number_format::fp16:
+    if (in_half(execution, level)) return do_it(block_runner<float16>{execution, level, space});
+    return do_it(block_runner<float, float16>{execution, level, space});
   default: return do_it(block_runner<float>{execution, level, space});
   }
 }
@@ -67,12 +76,13 @@ void run_by(const execution& execution, const Runner& runner, const bound_level&
     int turn = 0;
     const auto place_of = [&](const step& s) { return s.b.output > 0 ? maps + s.map : space.image[turn ^= 1]; };
     std::size_t first = 0;
-    if (level.fused_front) {
-      float* const out = place_of(level.steps[2]);
-      runner.run_front(level.steps[0], level.steps[1], level.steps[2], in, out);
-      in = out;
-      first = 3;
-    }
+    if constexpr (Runner::joins_front)
+      if (level.fused_front) {
+        float* const out = place_of(level.steps[2]);
+        runner.run_front(level.steps[0], level.steps[1], level.steps[2], in, out);
+        in = out;
+        first = 3;
+      }
     for (std::size_t i = first; i < alone; ++i) {
       float* const out = place_of(level.steps[i]);
       runner.run(level.steps[i], in, out);
@@ -119,9 +129,9 @@ inline number_format number_format_of(const std::string& name) {
     throw error(errc::invalid_argument, "cpu backend weights", "fp32, fp16, lossless, bf16 or int8", name);
   return static_cast<number_format>(found - std::begin(format_names));
 }
-inline const char* format_suffix(number_format f) {
+inline const char* format_suffix(number_format f, bool computes_in_half) {
   constexpr const char* suffixes[] = {"", " fp16 weights", " lossless weights", " bf16", " int8"};
-  return suffixes[static_cast<int>(f)];
+  return f == number_format::fp16 && computes_in_half ? " fp16" : suffixes[static_cast<int>(f)];
 }
 
 } // namespace cpu_detail
@@ -132,8 +142,9 @@ DYNOFA_CPU_KERNELS_HERE std::string cpu::name() const {
 #else
   constexpr const char* built = ", not optimised";
 #endif
-  return text("cpu ", execution->isa_name(), cpu_detail::format_suffix(execution->format()), ", ", execution->threads(),
-              execution->threads() == 1 ? " thread" : " threads", built);
+  return text("cpu ", execution->isa_name(),
+              cpu_detail::format_suffix(execution->format(), execution->kernels().computes_in_half()), ", ",
+              execution->threads(), execution->threads() == 1 ? " thread" : " threads", built);
 }
 DYNOFA_CPU_KERNELS_HERE int cpu::thread_count() const { return execution->threads(); }
 DYNOFA_CPU_KERNELS_HERE std::string cpu::format_name() const {
@@ -188,9 +199,11 @@ DYNOFA_CPU_KERNELS_HERE void cpu::run_block(const bound& level, workspace& space
 DYNOFA_CPU_KERNELS_HERE feature_map cpu::map(const bound& level, const workspace& space, std::size_t i,
                                              std::size_t n) const {
   const cpu_detail::step& s = level.steps[level.plan.block_of_map(i)];
-  const bool is_bf16 = level.weights->format == cpu_detail::number_format::bf16;
+  using element = feature_map::element;
   return {.data = space.maps + n * level.map_floats + s.map,
-          .type = is_bf16 ? feature_map::element::bf16 : feature_map::element::f32,
+          .type = level.weights->format == cpu_detail::number_format::bf16 ? element::bf16
+                  : cpu_detail::in_half(*execution, level)                 ? element::f16
+                                                                           : element::f32,
           .size = s.b.out_size,
           .channels = s.b.out_channels,
           .group = cpu_detail::lane_block,

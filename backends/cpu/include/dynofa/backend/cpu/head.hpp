@@ -28,26 +28,28 @@ public:
         count = next_chunk(p.end - first);
         const auto stored = weight_panels<Weight>{static_cast<const Weight*>(s.project), s.project_panel}.from(first);
         const void* const ahead = first + count < p.end ? stored.from(count).data : nullptr;
-        with_panels(
-            stored, count, s.b.in_channels, pixels / lane_block, mine.scaled, [&]<class W>(weight_panels<W> by) {
-              const pointwise_of<Value, float, W> product{.in = in,
-                                                          .in_plane = at(pixels),
-                                                          .weights = by.data,
-                                                          .panel = by.step,
-                                                          .k = s.b.in_channels,
-                                                          .out = mine.ring,
-                                                          .out_plane = at(pixels),
-                                                          .scale = s.scale[0] + at(first),
-                                                          .shift = s.shift[0] + at(first),
-                                                          .residual = nullptr,
-                                                          .residual_plane = 0,
-                                                          .ahead = ahead,
-                                                          .ahead_step = s.project_panel * sizeof(Weight) / sizeof(W),
-                                                          .act = s.act};
-              pointwise(kernels_, product, count, pixels);
-            });
+        with_panels<Value>(stored, count, s.b.in_channels, pixels / lane_block, mine.scaled,
+                           [&]<class W>(weight_panels<W> by) {
+                             const pointwise_of<Value, row_value<Value>, W> product{
+                                 .in = in,
+                                 .in_plane = at(pixels),
+                                 .weights = by.data,
+                                 .panel = by.step,
+                                 .k = s.b.in_channels,
+                                 .out = reinterpret_cast<row_value<Value>*>(mine.ring),
+                                 .out_plane = at(pixels),
+                                 .scale = s.scale[0] + at(first),
+                                 .shift = s.shift[0] + at(first),
+                                 .residual = nullptr,
+                                 .residual_plane = 0,
+                                 .ahead = ahead,
+                                 .ahead_step = s.project_panel * sizeof(Weight) / sizeof(W),
+                                 .act = s.act};
+                             pointwise(kernels_, product, count, pixels);
+                           });
         for (int c = 0; c < count; ++c)
-          kernels_.mean(mine.ring + static_cast<std::size_t>(c) * at(pixels), pixels, out + at(first + c));
+          mean(reinterpret_cast<const row_value<Value>*>(mine.ring) + static_cast<std::size_t>(c) * at(pixels), pixels,
+               out + at(first + c));
       }
     });
   }
@@ -63,7 +65,7 @@ public:
           kernels_.widen(from, own(thread).ring, pixels);
           kernels_.mean(own(thread).ring, pixels, out + at(c));
         } else {
-          kernels_.mean(from, pixels, out + at(c));
+          mean(from, pixels, out + at(c));
         }
       }
     });
@@ -76,6 +78,10 @@ public:
              share::of(s.out_blocks, thread, execution_.threads()), s.act);
     });
   }
+
+private:
+  void mean(const float* in, int pixels, float* out) const { kernels_.mean(in, pixels, out); }
+  void mean(const float16* in, int pixels, float* out) const { kernels_.mean_of_halves(in, pixels, out); }
 };
 
 /// What follows pooling, feature mix and classifier or the classifier alone, of a batch. For one image they are

@@ -24,6 +24,9 @@ inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, float>
 inline void pointwise(const kernel_table& k, const pointwise_of<bfloat16, bfloat16>& g, int panels, int pixels) {
   k.project_bf16(g, panels, pixels);
 }
+inline void pointwise(const kernel_table& k, const pointwise_of<float16, float16>& g, int panels, int pixels) {
+  k.pointwise_in_half(g, panels, pixels);
+}
 
 /// Rows `ys` of windows of block b: in [blocks][in_size²][16] → out [blocks][out_size²][16].
 inline void pool_windows(void (*of)(const window_args&), const block& b, int blocks, const float* in, float* out,
@@ -38,6 +41,10 @@ inline void pool_windows(void (*of)(const window_args&), const block& b, int blo
         .y1 = ys.end,
         .stride = b.stride});
 }
+
+/// What a depthwise convolution reads and a final expansion gives: floats, unless all is computed in half precision.
+template <class Value>
+using row_value = std::conditional_t<is_float16<Value>, float16, float>;
 
 /// Panels of weights: the first, and values from one to the next.
 template <class Weight>
@@ -57,16 +64,21 @@ public:
       , arena_{a} {}
 
 protected:
+  /// Whether weights are of another type than what they multiply.
+  template <class Value, class Weight>
+  static constexpr bool widens = is_float16<Weight> && !is_float16<Value>;
+
   static std::size_t at(int i) { return static_cast<std::size_t>(i) * lane_block; }
   static std::size_t area(int size) { return static_cast<std::size_t>(size) * static_cast<std::size_t>(size); }
 
   const arena::per_thread& own(int thread) const { return arena_.own[static_cast<std::size_t>(thread)]; }
 
-  /// do_it(panels [0, count) of `stored`). Half precision is widened to `room` before if the panels will be read at
-  /// least three times: widened in the tile it costs 4 to 7 % (9 × 3 sums, Zen 5), more with fewer pixels.
-  template <class Weight, class DoIt>
+  /// do_it(panels [0, count) of `stored`). Half precision that multiplies floats is widened to `room` before if the
+  /// panels will be read at least three times: widened in the tile it costs 4 to 7 % (9 × 3 sums, Zen 5), more with
+  /// fewer pixels.
+  template <class Value, class Weight, class DoIt>
   void with_panels(weight_panels<Weight> stored, int count, int k, int times, float* room, DoIt do_it) const {
-    if constexpr (std::is_same_v<Weight, float16>)
+    if constexpr (widens<Value, Weight>)
       if (times >= 3) {
         for (int c = 0; c < count; ++c)
           kernels_.widen_half(stored.from(c).data, room + static_cast<std::size_t>(c) * floats_of(k), k);

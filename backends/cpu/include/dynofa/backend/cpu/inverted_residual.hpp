@@ -16,8 +16,8 @@
 namespace dynofa::backend::cpu_detail {
 
 /// Runs inverted residuals, and the separable block, which is one without an expansion. Value: of the 1×1 convolutions'
-/// inputs and outputs, blocked by 16 channels; Weight: of their weights; what a depthwise convolution reads and all
-/// vectors are fp32.
+/// inputs and outputs, blocked by 16 channels; Weight: of their weights. What a depthwise convolution reads is fp32,
+/// but halves if all is computed in half precision; vectors are fp32.
 template <class Value, class Weight>
 class inverted_residual : image_run {
 public:
@@ -58,7 +58,9 @@ public:
 
 private:
   static constexpr bool bf16 = std::is_same_v<Value, bfloat16>;
+  using ring_value = row_value<Value>;
 
+  ring_value* ring(int thread) const { return reinterpret_cast<ring_value*>(own(thread).ring); }
   static const Value* values(const void* p) { return static_cast<const Value*>(p); }
   static Value* values(void* p) { return static_cast<Value*>(p); }
   static weight_panels<Weight> panels_of(const void* p, std::size_t step) {
@@ -89,54 +91,60 @@ private:
   /// row.
   template <class W>
   void fill_row(const step& s, const Value* in, std::size_t plane, int first, int count, weight_panels<W> by,
-                float* row, const void* ahead) const {
+                ring_value* row, const void* ahead) const {
     row += at(s.b.kernel / 2);
     if (!s.expand) {
       for (int c = 0; c < count; ++c) {
-        float* const to = row + static_cast<std::size_t>(c) * s.tiles.ring_plane;
+        ring_value* const to = row + static_cast<std::size_t>(c) * s.tiles.ring_plane;
         const Value* const from = in + static_cast<std::size_t>(first + c) * plane;
         if constexpr (bf16)
           kernels_.widen(from, to, s.b.in_size);
         else
-          std::memcpy(to, from, at(s.b.in_size) * sizeof(float));
+          std::memcpy(to, from, at(s.b.in_size) * sizeof(Value));
       }
       return;
     }
-    const pointwise_of<Value, float, W> product{.in = in,
-                                                .in_plane = plane,
-                                                .weights = by.data,
-                                                .panel = by.step,
-                                                .k = s.b.in_channels,
-                                                .out = row,
-                                                .out_plane = s.tiles.ring_plane,
-                                                .scale = s.scale[0] + at(first),
-                                                .shift = s.shift[0] + at(first),
-                                                .residual = nullptr,
-                                                .residual_plane = 0,
-                                                .ahead = ahead,
-                                                .ahead_step = 0,
-                                                .act = s.act};
+    const pointwise_of<Value, ring_value, W> product{.in = in,
+                                                     .in_plane = plane,
+                                                     .weights = by.data,
+                                                     .panel = by.step,
+                                                     .k = s.b.in_channels,
+                                                     .out = row,
+                                                     .out_plane = s.tiles.ring_plane,
+                                                     .scale = s.scale[0] + at(first),
+                                                     .shift = s.shift[0] + at(first),
+                                                     .residual = nullptr,
+                                                     .residual_plane = 0,
+                                                     .ahead = ahead,
+                                                     .ahead_step = 0,
+                                                     .act = s.act};
     pointwise(kernels_, product, count, s.b.in_size);
   }
 
-  void depthwise_rows(const step& s, const float* ring, const std::int32_t* row_offset, int block, share ys, Value* out,
-                      float* sums) const {
+  void depthwise_rows(const step& s, const ring_value* ring, const std::int32_t* row_offset, int block, share ys,
+                      Value* out, float* sums) const {
     const int norm = s.expand ? 1 : 0;
     const auto taps = static_cast<std::size_t>(s.b.kernel * s.b.kernel) * lane_block;
-    kernels_.depthwise[s.b.kernel / 2 - 1][s.b.stride - 1](
-        {.in = ring,
-         .row_offset = row_offset,
-         .in_rows = s.b.in_size,
-         .out = out,
-         .out_width = s.b.out_size,
-         .weights = s.depthwise + static_cast<std::size_t>(block) * taps,
-         .scale = s.scale[norm] + at(block),
-         .shift = s.shift[norm] + at(block),
-         .sum = sums + at(block),
-         .y0 = ys.begin,
-         .y1 = ys.end,
-         .act = s.act,
-         .to_bf16 = bf16});
+    depthwise(s.b, {.in = ring,
+                    .row_offset = row_offset,
+                    .in_rows = s.b.in_size,
+                    .out = out,
+                    .out_width = s.b.out_size,
+                    .weights = s.depthwise + static_cast<std::size_t>(block) * taps,
+                    .scale = s.scale[norm] + at(block),
+                    .shift = s.shift[norm] + at(block),
+                    .sum = sums + at(block),
+                    .y0 = ys.begin,
+                    .y1 = ys.end,
+                    .act = s.act,
+                    .to_bf16 = bf16});
+  }
+  void depthwise(const block& b, const depthwise_of<ring_value>& g) const {
+    const int kernel = b.kernel / 2 - 1, stride = b.stride - 1;
+    if constexpr (is_float16<ring_value>)
+      kernels_.depthwise_in_half[kernel][stride](g);
+    else
+      kernels_.depthwise[kernel][stride](g);
   }
 
   /// What this thread reads after the chunks, as much as half of L2 holds: squeeze-excite, else the projection.
@@ -166,7 +174,8 @@ private:
   void chunks(const step& s, const Value* in, int thread) const {
     const arena::per_thread& mine = own(thread);
     const share blocks = share::of(s.mid_blocks, thread, execution_.threads());
-    s.tiles.lay_ring(s.b, mine.ring, mine.row_offset);
+    ring_value* const rows = ring(thread);
+    s.tiles.lay_ring(s.b, rows, mine.row_offset);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
     const auto taps = floats_of(s.b.kernel * s.b.kernel);
     const auto expand = panels_of(s.expand, s.expand_panel);
@@ -182,16 +191,16 @@ private:
       if (first + count < blocks.end)
         soon.add(expand.from(first + count).data,
                  static_cast<std::size_t>(next_chunk(blocks.end - first - count)) * s.expand_panel * sizeof(Weight));
-      with_panels(expand.from(first), count, s.b.in_channels, s.b.in_size, mine.scaled, [&](auto by) {
+      with_panels<Value>(expand.from(first), count, s.b.in_channels, s.b.in_size, mine.scaled, [&](auto by) {
         for (int y = 0; y < s.b.in_size; ++y, --calls) {
           const void* ahead = soon.next(slice);
           if (!ahead && calls <= later_slices) ahead = later.next(slice), --later_slices;
           fill_row(s, in + at(y * s.b.in_size), area(s.b.in_size) * lane_block, first, count, by,
-                   mine.ring + static_cast<std::size_t>(y) * s.tiles.row_step, ahead);
+                   rows + static_cast<std::size_t>(y) * s.tiles.row_step, ahead);
         }
       });
       for (int c = 0; c < count; ++c)
-        depthwise_rows(s, mine.ring + static_cast<std::size_t>(c) * s.tiles.ring_plane, mine.row_offset, first + c,
+        depthwise_rows(s, rows + static_cast<std::size_t>(c) * s.tiles.ring_plane, mine.row_offset, first + c,
                        {0, s.b.out_size}, values(arena_.mid) + static_cast<std::size_t>(first + c) * out_plane,
                        mine.sums);
     }
@@ -203,10 +212,10 @@ private:
     const auto expand = panels_of(s.expand, s.expand_panel), project = panels_of(s.project, s.project_panel);
     float* const room = own(thread).scaled;
     const int rows = s.b.out_size;
-    with_panels(expand, s.expand ? s.mid_blocks : 0, s.b.in_channels, rows, room, [&](auto expand_by) {
-      with_panels(project, projects_bands(s) ? s.out_blocks : 0, s.b.mid_channels, rows,
-                  room + at(s.mid_blocks) * static_cast<std::size_t>(s.b.in_channels),
-                  [&](auto project_by) { bands(s, source, expand_by, project_by, in, out, thread); });
+    with_panels<Value>(expand, s.expand ? s.mid_blocks : 0, s.b.in_channels, rows, room, [&](auto expand_by) {
+      with_panels<Value>(project, projects_bands(s) ? s.out_blocks : 0, s.b.mid_channels, rows,
+                         room + at(s.mid_blocks) * static_cast<std::size_t>(s.b.in_channels),
+                         [&](auto project_by) { bands(s, source, expand_by, project_by, in, out, thread); });
     });
   }
 
@@ -216,7 +225,7 @@ private:
     const bool project_bands = projects_bands(s);
     const arena::per_thread& mine = own(thread);
     const share rows = share::of(s.b.out_size, thread, execution_.threads());
-    s.tiles.lay_ring(s.b, mine.ring, mine.row_offset);
+    s.tiles.lay_ring(s.b, ring(thread), mine.row_offset);
     const std::size_t out_plane = area(s.b.out_size) * lane_block;
     int made = tiling::first_input(s.b, rows.begin); // rows before this one are in the ring, or past
     for (int y = rows.begin; y < rows.end; y += s.tiles.band_rows) {
@@ -228,12 +237,12 @@ private:
       source.bring(made, needed);
       for (int first = 0, count; first < s.mid_blocks; first += count) {
         count = next_chunk(s.mid_blocks - first);
-        float* const ring = mine.ring + static_cast<std::size_t>(first) * s.tiles.ring_plane;
+        ring_value* const planes = ring(thread) + static_cast<std::size_t>(first) * s.tiles.ring_plane;
         for (int r = made; r < needed; ++r)
-          fill_row(s, source.row(r), source.plane, first, count, expand.from(first), ring + mine.row_offset[r],
+          fill_row(s, source.row(r), source.plane, first, count, expand.from(first), planes + mine.row_offset[r],
                    nullptr);
         for (int c = 0; c < count; ++c)
-          depthwise_rows(s, ring + static_cast<std::size_t>(c) * s.tiles.ring_plane, mine.row_offset, first + c, band,
+          depthwise_rows(s, planes + static_cast<std::size_t>(c) * s.tiles.ring_plane, mine.row_offset, first + c, band,
                          to + static_cast<std::size_t>(first + c) * to_plane, mine.sums);
       }
       made = std::max(made, needed);
@@ -288,8 +297,14 @@ private:
   void scale_pixels(bfloat16* data, const float* gate, int pixels) const {
     kernels_.scale_pixels_bf16(data, gate, pixels);
   }
+  void scale_pixels(float16* data, const float* gate, int pixels) const {
+    kernels_.scale_pixels_in_half(data, gate, pixels);
+  }
   void scale_weights(const float* in, float* out, int k) const { kernels_.scale_rows(in, arena_.gate, out, k); }
   void scale_weights(const float16* in, float* out, int k) const { kernels_.scale_rows_half(in, arena_.gate, out, k); }
+  void scale_weights(const float16* in, float16* out, int k) const {
+    kernels_.scale_rows_in_half(in, arena_.gate, out, k);
+  }
   void scale_weights(const bfloat16* in, bfloat16* out, int k) const {
     kernels_.scale_pairs_bf16(in, arena_.gate, out, k);
   }
@@ -297,7 +312,7 @@ private:
   void project(const step& s, const Value* in, Value* out, int thread, share pixels, share panels, bool gate) const {
     const auto stored = panels_of(s.project, s.project_panel);
     const int k = s.b.mid_channels, passes = (pixels.end - pixels.begin) / lane_block;
-    if (!gate && (passes < 3 || !std::is_same_v<Weight, float16>))
+    if (!gate && (passes < 3 || !widens<Value, Weight>))
       return project(s, stored.from(panels.begin), in, out, pixels, panels, s.following, floats_of(k));
     float* const room = own(thread).scaled;
     for (int first = panels.begin, count; first < panels.end; first += count) {
@@ -314,8 +329,8 @@ private:
           scale_weights(from.from(c).data, gated + static_cast<std::size_t>(c) * floats_of(k), k);
         project(s, weight_panels<Value>{gated, floats_of(k)}, in, out, pixels, chunk, ahead, ahead_step);
       } else {
-        with_panels(from, count, k, passes, room,
-                    [&](auto by) { project(s, by, in, out, pixels, chunk, ahead, ahead_step); });
+        with_panels<Value>(from, count, k, passes, room,
+                           [&](auto by) { project(s, by, in, out, pixels, chunk, ahead, ahead_step); });
       }
     }
   }

@@ -22,6 +22,7 @@
 #include "dynofa/backend/cpu/isa_avx512_vnni.hpp"
 #include "dynofa/backend/cpu/isa_neon.hpp"
 #include "dynofa/backend/cpu/isa_neon_dot.hpp"
+#include "dynofa/backend/cpu/isa_neon_half.hpp"
 #include "dynofa/backend/cpu/isa_portable.hpp"
 #endif
 #ifndef DYNOFA_CPU_KERNELS_HERE
@@ -39,7 +40,7 @@ struct isa {
 struct processor_features {
   bool avx2 = false, fma = false, f16c = false;
   bool avx512f = false, avx512bw = false, avx512vl = false, avx512dq = false, avx512bf16 = false, avx512vnni = false;
-  bool dot_products = false; ///< of AArch64
+  bool dot_products = false, half_arithmetic = false; ///< of AArch64
 };
 
 inline processor_features query_features() {
@@ -53,16 +54,22 @@ inline processor_features query_features() {
   unsigned a = 0, b = 0, c = 0, d = 0; // clang 14 does not know "f16c"
   f.f16c = __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
 #elif defined(__aarch64__) && defined(__linux__)
-  f.dot_products = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
-#elif defined(__ARM_FEATURE_DOTPROD)
+  const unsigned long found = getauxval(AT_HWCAP), halves = HWCAP_FPHP | HWCAP_ASIMDHP;
+  f.dot_products = (found & HWCAP_ASIMDDP) != 0, f.half_arithmetic = (found & halves) == halves;
+#else // of macOS, whose compilers know the oldest machine that a program will meet
+#if defined(__ARM_FEATURE_DOTPROD)
   f.dot_products = true;
+#endif
+#if defined(__ARM_FEATURE_FP16_VECTOR_ARITHMETIC)
+  f.half_arithmetic = true;
+#endif
 #endif
   return f;
 }
 
 /// The instruction sets that run with these features, best first; "portable" is always the last. "avx512" and "neon"
-/// have the dot products of bf16 and of bytes that the machine has; "avx512f" and "neonv8" are what they would be
-/// without. The kernels of x86 convert halves: a virtual machine may have AVX2 and hide F16C.
+/// have the dot products of bf16 and of bytes and the arithmetic of halves that the machine has; "avx512f" and "neonv8"
+/// are what they would be without. The kernels of x86 convert halves: a virtual machine may have AVX2 and hide F16C.
 #ifdef DYNOFA_CPU_KERNELS_LINKED
 std::vector<isa> isas_of(const processor_features& f);
 #else
@@ -81,8 +88,13 @@ DYNOFA_CPU_KERNELS_HERE std::vector<isa> isas_of([[maybe_unused]] const processo
   }
   if (avx2_too) found.push_back({"avx2", &avx2::kernels});
 #elif defined(__aarch64__)
-  static constexpr kernel_table with_dot_products = neon_dot::with_bytes(neon::kernels);
-  if (f.dot_products) found.push_back({"neon", &with_dot_products});
+  static constexpr kernel_table with_dot_products = neon_dot::with_bytes(neon::kernels),
+                                with_halves = neon_half::with_halves(neon::kernels),
+                                with_both = neon_half::with_halves(with_dot_products);
+  if (f.dot_products)
+    found.push_back({"neon", f.half_arithmetic ? &with_both : &with_dot_products});
+  else if (f.half_arithmetic)
+    found.push_back({"neon", &with_halves});
   found.push_back({found.empty() ? "neon" : "neonv8", &neon::kernels});
 #endif
   found.push_back({"portable", &portable::kernels});

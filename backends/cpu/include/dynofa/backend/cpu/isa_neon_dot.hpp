@@ -46,9 +46,13 @@ using neon::zero;
 
 inline constexpr int byte_pixels = 6; // 6 × 4 sums
 
-// g++ 12 is told the form and the order: see neon's accumulate.
+// g++ 12 is told the form and the order: see neon's accumulate. The intrinsics of clang 14 and 15 are there only in
+// units that are compiled for them as a whole.
+#if defined(__clang__) && (__clang_major__ > 15 || defined(__ARM_FEATURE_DOTPROD))
+#define DYNOFA_CPU_DOT_INTRINSICS
+#endif
 inline __attribute__((always_inline)) void dot_stored(ints& sum, ints s, ints w) {
-#if defined(__clang__)
+#if defined(DYNOFA_CPU_DOT_INTRINSICS)
   sum = (ints)vdotq_s32((int32x4_t)sum, (int8x16_t)s, (int8x16_t)w);
 #else
   asm volatile("sdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(s), "w"(w));
@@ -60,12 +64,13 @@ inline __attribute__((always_inline)) void dot(ints& sum, ints u, ints w) {
 /// sum += in each lane the four products of w and of lane J of s.
 template <int J>
 DYNOFA_CPU_FN void dot_lane(ints& sum, int8x16_t w, int8x16_t s) {
-#if defined(__clang__)
+#if defined(DYNOFA_CPU_DOT_INTRINSICS)
   sum = (ints)vdotq_laneq_s32((int32x4_t)sum, w, s, J);
 #else
   asm volatile("sdot %0.4s, %1.16b, %2.4b[%3]" : "+w"(sum) : "w"(w), "w"(s), "i"(J));
 #endif
 }
+#undef DYNOFA_CPU_DOT_INTRINSICS
 
 /// Four channels of P pixels, lane J of each, times V registers of weights, two of which are one load.
 template <int J, int P, int V>

@@ -22,17 +22,21 @@ constexpr std::size_t floats_of(int blocks) { return static_cast<std::size_t>(bl
 /// The upper half of a float. Pointwise weights of this type lie in panels of pairs, [panel][k/2][16][2]: the two
 /// inputs that one dot-product instruction takes are neighbours, as they are in the activations.
 enum class bfloat16 : std::uint16_t {};
-/// IEEE half precision: only of weights, which are widened as they are loaded. Panels are those of fp32.
+/// IEEE half precision, in panels and blocks as fp32. Of weights, which are widened as they are loaded; where an
+/// instruction set computes in half precision, of activations too.
 enum class float16 : std::uint16_t {};
 
 template <class T>
 inline constexpr bool is_bfloat16 = std::is_same_v<T, bfloat16>;
+template <class T>
+inline constexpr bool is_float16 = std::is_same_v<T, float16>;
 
 /// What an epilogue applies after scale and shift.
 enum class epilogue : std::uint8_t { identity, relu, h_swish, h_sigmoid, relu6 };
 
 /// 1×1 convolution of consecutive pixels: in [k][pixels] → out [panels·16][pixels],
-/// out = act(Σ in·weight · scale + shift) (+ residual). Sums are fp32 whatever the types; extents are in values.
+/// out = act(Σ in·weight · scale + shift) (+ residual). Sums are fp32 unless Value is float16 (isa_neon_half.hpp);
+/// extents are in values.
 template <class Value, class Out, class Weight = Value>
 struct pointwise_of {
   const Value* in;       ///< first pixel of channel block 0
@@ -99,19 +103,21 @@ struct depthwise_bytes_args {
 };
 
 /// k×k depthwise convolution of one block of 16 channels, rows [y0, y1).
-struct depthwise_args {
-  const float* in;                ///< rows with kernel/2 zero pixels on both sides
+template <class In, class Weight = float>
+struct depthwise_of {
+  const In* in;                   ///< rows with kernel/2 zero pixels on both sides
   const std::int32_t* row_offset; ///< where input row i lies behind `in`: rows may be kept in a ring
   int in_rows;                    ///< of the whole image: rows outside are not there, and cost nothing
-  void* out;                      ///< row y0, of float or bfloat16
+  void* out;                      ///< row y0, of float or bfloat16; of float16 if In is
   int out_width;
-  const float* weights; ///< [kernel·kernel][16]
+  const Weight* weights; ///< [kernel·kernel][16]
   const float *scale, *shift;
   float* sum; ///< [16], the sum of all outputs is added: the mean that squeeze-excite wants
   int y0, y1;
   epilogue act;
-  bool to_bf16 = false; ///< the type of `out`
+  bool to_bf16 = false; ///< the type of `out`, unless In is float16
 };
+using depthwise_args = depthwise_of<float>;
 
 /// k×k convolution of all channels, rows [y0, y1): rows as depthwise_args has them, in [k][rows] → out
 /// [panels·16][rows], out = act(Σ in·weight · scale + shift) (+ residual).
@@ -257,6 +263,16 @@ struct kernel_table {
   void (*rescale_bytes)(std::uint8_t* data, const float* factor, const float* shift, int pixels) = nullptr;
   void (*matvec_bytes)(const matvec_args&) = nullptr;
   int stored_offset = 0; ///< codes that these kernels store and read are less this; those of zero are not
+
+  // Half precision throughout (isa_neon_half.hpp): null where the instruction set has no arithmetic of it.
+  void (*pointwise_in_half)(const pointwise_of<float16, float16>&, int panels, int pixels) = nullptr;
+  void (*depthwise_in_half[3][2])(const depthwise_of<float16>&) = {};
+  void (*mean_of_halves)(const float16* in, int pixels, float* out) = nullptr;
+  /// out [k][16] = in [k][16] · gate[k]; k a multiple of 4
+  void (*scale_rows_in_half)(const float16* in, const float* gate, float16* out, int k) = nullptr;
+  void (*scale_pixels_in_half)(float16* data, const float* gate, int pixels) = nullptr;
+  void (*narrow_to_half)(const float* in, float16* out, int blocks) = nullptr; ///< round to nearest even
+  bool computes_in_half() const { return pointwise_in_half != nullptr; }
 };
 
 } // namespace dynofa::backend::cpu_detail

@@ -12,16 +12,7 @@
 
 inline constexpr int vectors_per_block = lane_block / lanes;
 
-/// NaN stays NaN: it is the second operand of every max and min.
-DYNOFA_CPU_FN vec activate(vec y, epilogue act) {
-  switch (act) {
-  case epilogue::relu: return max(zero(), y);
-  case epilogue::relu6: return min(broadcast(6.f), max(zero(), y));
-  case epilogue::h_swish: return mul(y, min(broadcast(1.f), max(zero(), fma(y, broadcast(1.f / 6), broadcast(.5f)))));
-  case epilogue::h_sigmoid: return min(broadcast(1.f), max(zero(), fma(y, broadcast(1.f / 6), broadcast(.5f))));
-  default: return y;
-  }
-}
+#include "dynofa/backend/cpu/activate.inl"
 
 /// Where register v of a group starts: whole blocks are `plane` apart, parts of a block follow each other.
 DYNOFA_CPU_FN constexpr std::size_t register_offset(int v, std::size_t plane) {
@@ -86,70 +77,17 @@ struct operands<bfloat16, bfloat16> {
 
 #include "dynofa/backend/cpu/pointwise.inl"
 
-/// T output pixels of one row stay in registers; each loaded input serves all the taps that want it.
-template <int K, int S, int T>
-void depthwise_strip(const depthwise_args& g, int x, int lane) {
-  const vec scale = load(g.scale + lane), shift = load(g.shift + lane);
-  vec sum = zero();
-  int out = x * lane_block + lane;
-  for (int y = g.y0; y < g.y1; ++y, out += g.out_width * lane_block) {
-    const int top = y * S - K / 2;
-    const int first = top < 0 ? -top : 0, last = g.in_rows - top < K ? g.in_rows - top : K;
-    vec acc[T];
-    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = zero();
-    for (int ky = first; ky < last; ++ky) {
-      const float* row = g.in + g.row_offset[top + ky] + x * S * lane_block + lane;
-      const float* weights = g.weights + ky * K * lane_block + lane;
-      vec w[K];
-      DYNOFA_CPU_UNROLL for (int kx = 0; kx < K; ++kx) w[kx] = load(weights + kx * lane_block);
-      DYNOFA_CPU_UNROLL for (int i = 0; i < (T - 1) * S + K; ++i) {
-        const vec in = load(row + i * lane_block);
-        DYNOFA_CPU_UNROLL for (int kx = 0; kx < K; ++kx) if (i >= kx && (i - kx) % S == 0 && (i - kx) / S < T)
-            accumulate(acc[(i - kx) / S], in, w[kx]);
-      }
-    }
-    if (g.act == epilogue::relu) {
-      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::relu);
-    } else if (g.act == epilogue::relu6) {
-      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::relu6);
-    } else if (g.act == epilogue::h_swish) {
-      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = activate(fma(acc[t], scale, shift), epilogue::h_swish);
-    } else {
-      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) acc[t] = fma(acc[t], scale, shift);
-    }
-    if (g.to_bf16) {
-      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) store(static_cast<bfloat16*>(g.out) + out + t * lane_block, acc[t]);
-    } else {
-      DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) store(static_cast<float*>(g.out) + out + t * lane_block, acc[t]);
-    }
-    DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) sum = add(sum, acc[t]);
-  }
-  store(g.sum + lane, add(load(g.sum + lane), sum));
+/// Of a channel's outputs, whose mean squeeze-excite wants.
+using running_sum = vec;
+DYNOFA_CPU_FN running_sum no_sum() { return zero(); }
+template <int T>
+DYNOFA_CPU_FN void add_row(running_sum& sum, const vec (&outputs)[T]) {
+  DYNOFA_CPU_UNROLL for (int t = 0; t < T; ++t) sum = add(sum, outputs[t]);
 }
-
-using depthwise_strip_function = void (*)(const depthwise_args&, int, int);
-
-template <int K, int S, int T = 1>
-struct depthwise_strips {
-  static depthwise_strip_function of(int pixels) {
-    if constexpr (T < depthwise_tile)
-      return pixels == T ? &depthwise_strip<K, S, T> : depthwise_strips<K, S, T + 1>::of(pixels);
-    else
-      return &depthwise_strip<K, S, T>;
-  }
-};
-
-template <int K, int S>
-void depthwise(const depthwise_args& g) {
-  const int strips = (g.out_width + depthwise_tile - 1) / depthwise_tile;
-  const int size = g.out_width / strips, larger = g.out_width % strips;
-  const depthwise_strip_function small = depthwise_strips<K, S>::of(size);
-  const depthwise_strip_function large = larger ? depthwise_strips<K, S>::of(size + 1) : small;
-  for (int lane = 0; lane < lane_block; lane += lanes)
-    for (int t = 0, x = 0; t < strips; x += t < larger ? size + 1 : size, ++t) (t < larger ? large : small)(g, x, lane);
-}
+DYNOFA_CPU_FN void add_sum(float* to, running_sum sum) { store(to, add(load(to), sum)); }
 
 #include "dynofa/backend/cpu/dense.inl"
+#include "dynofa/backend/cpu/depthwise.inl"
 #include "dynofa/backend/cpu/winograd.inl"
 
 /// As pointwise_tile: k runs over three rows of nine neighbouring floats, and pixels are six floats apart.
@@ -291,7 +229,9 @@ void widen(const From* in, float* out, int blocks) {
 inline constexpr kernel_table kernels = with_bytes({
     &pointwise<float, float, float>,
     &pointwise<float, float, float16>,
-    {{&depthwise<3, 1>, &depthwise<3, 2>}, {&depthwise<5, 1>, &depthwise<5, 2>}, {&depthwise<7, 1>, &depthwise<7, 2>}},
+    {{&depthwise<3, 1, float, float>, &depthwise<3, 2, float, float>},
+     {&depthwise<5, 1, float, float>, &depthwise<5, 2, float, float>},
+     {&depthwise<7, 1, float, float>, &depthwise<7, 2, float, float>}},
     &dense,
     &winograd_input,
     &winograd_output,

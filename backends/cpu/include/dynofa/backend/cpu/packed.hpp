@@ -14,11 +14,17 @@
 
 namespace dynofa::backend::cpu_detail {
 
-/// How weights are stored, and with bf16 and int8 activations inside blocks too. Sums are fp32, and so are stem,
-/// depthwise kernels, biases and batch norm, but for the bytes of int8.
+/// How weights are stored, and with bf16, int8 and, where the instruction set has arithmetic of halves, fp16
+/// activations inside blocks too. Sums are fp32, and so are stem, depthwise kernels, biases and batch norm, but for the
+/// bytes of int8.
+///
+/// fp16 computed in half precision: all tensors between the stem and the pooled vector are halves, and depthwise
+/// kernels, scales, shifts and gates are narrowed when they are used. Sums of up to 128 products are halves, longer
+/// ones add such sums in fp32. What goes beyond 65504 becomes infinity, and NaN stays NaN.
 enum class number_format : std::uint8_t {
   fp32,
-  fp16,     ///< 1×1 convolutions, squeeze-excite, feature mix and classifier in IEEE half precision
+  fp16,     ///< 1×1 convolutions, squeeze-excite, feature mix and classifier in IEEE half precision; computed in half
+            ///< precision where kernel_table::computes_in_half and no block is a dense k×k convolution
   lossless, ///< fp16 where each of those weights is a half already, else fp32; a packed network has one of the two
   bf16,     ///< as fp16, but the weights and activations of all 1×1 convolutions in bf16
   int8      ///< inverted residuals and the head in bytes: 1×1 and depthwise convolutions multiply bytes by bytes,
@@ -45,6 +51,7 @@ struct packed_supernet {
   number_format format = number_format::fp32;
   byte_weight_rule byte_rule = byte_weight_rule::full; ///< of int8
   bool half = false;          ///< squeeze-excite, feature mix and classifier are stored in half precision: not fp32
+  bool exact = false;         ///< packed as lossless: halves are widened, whatever the instruction set computes in
   std::vector<panels> arrays; ///< as layout.weights
   std::vector<panels>
       transformed; ///< as layout.weights: the same transformed, where a block may be worked out that way
@@ -68,6 +75,7 @@ struct packed_supernet {
                                                  : number_format::fp32}
       , byte_rule{rule}
       , half{format != number_format::fp32 && format != number_format::int8}
+      , exact{stored == number_format::lossless}
       , source_{net.fingerprint()} {
     std::vector<bool> in_tiles(layout.units.size());
     for (const block& b : make_plan(space, largest(space)).blocks)

@@ -1,7 +1,8 @@
 // The pointwise product, for fp32 and bf16: included inside a namespace that defines, besides what kernels.inl wants,
 //   load, store for float* and bfloat16*
 //   operands<Value, Weight>   how many channels one step of k takes, its weights, its input and their product
-// No include guard: it is included once per instruction set, and once more where bf16 has instructions of its own.
+// or, with DYNOFA_CPU_POINTWISE_TILE, a pointwise_tile of its own. No include guard: it is included once per
+// instruction set, and once more where bf16 or halves have instructions of their own.
 
 /// Where register v of a group of weights starts: a panel's row holds all 16 outputs, of bf16 two rows together.
 template <class Weight>
@@ -10,6 +11,7 @@ DYNOFA_CPU_FN constexpr std::size_t weight_offset(int v, std::size_t panel) {
          static_cast<std::size_t>(v % vectors_per_block * lanes) * (is_bfloat16<Weight> ? 2 : 1);
 }
 
+#ifndef DYNOFA_CPU_POINTWISE_TILE
 template <int P, int V, epilogue Act, class Out>
 DYNOFA_CPU_FN void store_tile(const vec (&acc)[P][V], Out* out, std::size_t plane, const float* scale,
                               const float* shift) {
@@ -77,6 +79,7 @@ void pointwise_tile(const pointwise_of<Value, Out, Weight>& g, const Value* in, 
   }
   store_tile(acc, out, g.out_plane, scale, shift, g.act);
 }
+#endif
 
 template <class Value, class Out, class Weight>
 using pointwise_tile_function = void (*)(const pointwise_of<Value, Out, Weight>&, const Value*, const Weight*, Out*,

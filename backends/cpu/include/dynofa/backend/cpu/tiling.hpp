@@ -10,10 +10,11 @@
 
 namespace dynofa::backend::cpu_detail {
 
-/// Zero pixels in front of and behind every row of `rows`, which has so many `floats`: what a k×k kernel reads there.
-inline void clear_sides(float* rows, std::size_t floats, std::size_t row, std::size_t side) {
-  for (float *r = rows, *const end = rows + floats; r != end; r += row)
-    std::fill_n(r, side, 0.f), std::fill_n(r + row - side, side, 0.f);
+/// Zero pixels in front of and behind every row of `rows`, which has so many `values`: what a k×k kernel reads there.
+template <class Value>
+void clear_sides(Value* rows, std::size_t values, std::size_t row, std::size_t side) {
+  for (Value *r = rows, *const end = rows + values; r != end; r += row)
+    std::fill_n(r, side, Value{}), std::fill_n(r + row - side, side, Value{});
 }
 
 /// Panels of 16 channels that one pass over the input computes.
@@ -45,10 +46,11 @@ struct tiling {
     return std::min(b.in_size, (end - 1) * b.stride - b.kernel / 2 + b.kernel);
   }
   /// Makes `ring` ready: where each input row of the image is kept in it, and zeros on both sides of every kept row.
-  void lay_ring(const block& b, float* ring, std::int32_t* row_offset) const {
+  template <class Value>
+  void lay_ring(const block& b, Value* ring, std::int32_t* row_offset) const {
     for (int y = 0; y < b.in_size; ++y) row_offset[y] = static_cast<std::int32_t>(row_step) * (y % ring_rows);
     clear_sides(ring, ring_floats, row_step, floats_of(b.kernel / 2));
-    std::fill_n(ring + ring_floats, room() - ring_floats, 0.f);
+    std::fill_n(ring + ring_floats, room() - ring_floats, Value{});
   }
   /// Floats of the ring and, for Winograd's tiles, a row of zeros behind it, which ends with a pixel that the last tile
   /// of a row of odd length touches.
