@@ -50,7 +50,8 @@ std::vector<std::string> lacking(const std::string& page) {
 
 TEST_CASE("every page tells how to build what it names, and where it lies") {
   int pages = 0;
-  for (const auto& entry : fs::directory_iterator(source_dir / "docs/guide")) {
+  for (const auto& entry : fs::recursive_directory_iterator(source_dir / "docs/guide")) {
+    if (!entry.is_regular_file()) continue;
     std::ifstream in(entry.path());
     const std::string page{std::istreambuf_iterator<char>(in), {}};
     for (const std::string& what : lacking(page)) FAIL_CHECK(entry.path().filename().string() << " lacks " << what);
