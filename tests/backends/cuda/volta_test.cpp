@@ -17,7 +17,7 @@ using namespace dynofa;
 using namespace dynofa::backend::cuda_detail;
 using namespace backends_cuda;
 
-TEST_CASE("a tile's sums are those of plain loops; lanes share no output, and groups of lanes share whole rows") {
+TEST_CASE("a tile's sums are those of plain loops, lanes share no output, and groups of lanes share whole rows") {
   using tile_type = warp_tile<half>;
   constexpr int side = 32, depth = 48, pitch = operand_pitch(precision::fp16, depth);
   const auto operand = [](std::uint64_t seed) {
