@@ -41,9 +41,11 @@ TEST_CASE("the fault of the lowest index is thrown when all have ended, and ends
     }
 }
 
+#ifndef DYNOFA_EMULATED // qemu-user takes the memory of a stack that no machine has
 TEST_CASE("a system that gives no thread is one sentence") {
   const support::no_more_threads scope;
   CHECK(sentence([] { parallel_for(1000, 4, [](std::size_t) {}); }) == support::no_four_threads);
 }
+#endif
 
 } // namespace dynofa_test::core_parallel_for

@@ -100,6 +100,9 @@ TEST_CASE("a coordinator whose segment went with its last member makes another")
   CHECK(process_coordinator(name).members() == 1);
 }
 
+// qemu-user passes on no death of a lock's holder, and in /proc shows a process itself as one that never started: so
+// who lives and who does not is tested on real machines alone.
+#ifndef DYNOFA_EMULATED
 TEST_CASE("a killed process is noticed by the others' images, and its share is freed") {
   const std::string name = fresh_name("killed");
   process_coordinator device(name);
@@ -148,7 +151,6 @@ TEST_CASE("killed inside the lock, in the middle of writing: the lock passes on 
   }
 }
 
-#ifndef DYNOFA_EMULATED // qemu-user does not tell a lock that its holder has died
 TEST_CASE("a process killed at any moment while three others run") {
   const std::string name = fresh_name("chaos");
   process_coordinator device(name);
@@ -304,6 +306,7 @@ TEST_CASE("threads with members of one coordinator, which come and go") {
   CHECK(!exists(name));
 }
 
+#ifndef DYNOFA_EMULATED
 TEST_CASE("threads join and leave one coordinator: whoever is in, is in the segment that has the name") {
   const std::string name = fresh_name("one");
   std::atomic<int> wrong = 0;
@@ -323,6 +326,7 @@ TEST_CASE("threads join and leave one coordinator: whoever is in, is in the segm
   CHECK(wrong == 0);
   CHECK(files(name) == 0);
 }
+#endif
 
 TEST_CASE("who was taken for dead does not come back to a segment without a name") {
   const std::string name = fresh_name("back");
@@ -388,6 +392,7 @@ TEST_CASE("a process that is stopped inside the lock costs one wait, and the oth
   CHECK(device.takeovers() == 0);
 }
 
+#ifndef DYNOFA_EMULATED
 TEST_CASE("a process killed while it is stopped inside the lock is one that died in it") {
   const std::string name = fresh_name("stopped-killed");
   process_coordinator device(name);
@@ -406,6 +411,7 @@ TEST_CASE("a process killed while it is stopped inside the lock is one that died
   CHECK(device.takeovers() == 1);
   CHECK(fields_of(a).size() == 8);
 }
+#endif
 
 TEST_CASE("whoever is told the fields may ask the member, and the others do not wait") {
   const std::string name = fresh_name("told");
@@ -416,6 +422,7 @@ TEST_CASE("whoever is told the fields may ask the member, and the others do not 
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(500));
 }
 
+#ifndef DYNOFA_EMULATED
 TEST_CASE("a process killed while it makes the segment leaves nothing that disturbs") {
   const std::string name = fresh_name("making");
   random_stream random(1, "making");
@@ -436,5 +443,6 @@ TEST_CASE("a process killed while it makes the segment leaves nothing that distu
   }
   CHECK(files(name) == 0);
 }
+#endif
 
 } // namespace dynofa_test::runtime_process_coordinator
