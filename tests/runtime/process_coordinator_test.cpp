@@ -50,7 +50,7 @@ bool soon(Condition condition) { // far above what it takes, so that a busy mach
   return false;
 }
 /// Files in /dev/shm whose names begin with that of a segment.
-int files(const std::string& name) {
+[[maybe_unused]] int files(const std::string& name) {
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/dev/shm"))
     found += entry.path().filename().string().starts_with("dynofa-" + name);
