@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+import marked_page
+
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 NETWORKS = ["cpu0", "cpu6"]  # the smallest and the largest
 FORMATS = ["fp32", "fp16", "int8"]
@@ -112,13 +114,7 @@ def main():
     parser.add_argument("--nm", default="aarch64-linux-gnu-nm")
     parser.add_argument("--qemu", default="qemu-aarch64-static")
     options = parser.parse_args()
-    page = options.page.read_text()
-    begin, end = "<!-- arm: begin -->\n", "<!-- arm: end -->"
-    if page.count(begin) != 1 or page.count(end) != 1:
-        sys.exit(f"arm_instructions: {options.page}: expected one {begin.strip()} and one {end}")
-    before, rest = page.split(begin)
-    lines = "\n".join(table(options))
-    options.page.write_text(before + begin + "\n" + lines + "\n\n" + end + rest.split(end)[1])
+    marked_page.rewrite(options.page, "arm", lambda: table(options))
     return 0
 
 

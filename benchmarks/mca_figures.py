@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 
+import marked_page
+
 sys.setrecursionlimit(10000)  # a function has some hundred blocks
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 ITERATIONS = 400  # of a loop: filling and emptying the core is 1/4 % of that
@@ -368,13 +370,7 @@ def main():
         return 0 if cell.share >= loop.bar else 1
     if not options.page:
         parser.error("expected PAGE or --check")
-    page = options.page.read_text()
-    begin, end = "<!-- mca: begin -->\n", "<!-- mca: end -->"
-    if page.count(begin) != 1 or page.count(end) != 1:
-        sys.exit(f"mca_figures: {options.page}: expected one {begin.strip()} and one {end}")
-    before, rest = page.split(begin)
-    lines = "\n".join(tables(tools))
-    options.page.write_text(before + begin + "\n" + lines + "\n\n" + end + rest.split(end)[1])
+    marked_page.rewrite(options.page, "mca", lambda: tables(tools))
     return 0
 
 
