@@ -159,6 +159,7 @@
 #include "dynofa/data/decode.hpp"
 #include "dynofa/data/draw.hpp"
 #include "dynofa/data/folder_fingerprint.hpp"
+#include "dynofa/data/frame.hpp"
 #include "dynofa/data/image.hpp"
 #include "dynofa/data/image_folder.hpp"
 #include "dynofa/data/jpeg.hpp"
