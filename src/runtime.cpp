@@ -2,3 +2,4 @@
 // dynofa::runtime is made of.
 #define DYNOFA_RUNTIME_HERE
 #include "dynofa/family/file.hpp"
+#include "dynofa/family/latency_cache.hpp"

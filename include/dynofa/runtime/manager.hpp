@@ -66,9 +66,7 @@ public:
       , shared_target_{wanted}
       , target_{wanted} {
     validate(wanted);
-    if (policy_.levels().size() != network_.size())
-      throw error(errc::mismatch, "manager", text("a policy for ", network_.size(), " levels"),
-                  text("one for ", policy_.levels().size()));
+    require_levels(policy_);
   }
   manager(const manager&) = delete;
   manager& operator=(const manager&) = delete;
@@ -83,6 +81,15 @@ public:
   target wanted() const {
     const std::lock_guard lock(target_mutex_);
     return shared_target_;
+  }
+
+  /// From the next image on, for levels whose latencies are known anew. The log begins anew, since it belongs to a
+  /// policy; keep what it holds before. Throws errc::mismatch for a policy of another number of levels. Allocates.
+  void replace_policy(Policy policy) {
+    require_levels(policy);
+    run_log log(policy, options_.log_images);
+    policy_ = std::move(policy);
+    log_ = std::move(log);
   }
 
   /// One image: `prepare(int r, std::span<float> image)` writes image [r,r,3] for the level that was chosen → logits
@@ -125,6 +132,12 @@ public:
   const dynamic_network<Backend>& network() const noexcept { return network_; } ///< switched by the policy alone
 
 private:
+  void require_levels(const Policy& policy) const {
+    if (policy.levels().size() != network_.size())
+      throw error(errc::mismatch, "manager", text("a policy for ", network_.size(), " levels"),
+                  text("one for ", policy.levels().size()));
+  }
+
   void finish(image_record& next, double latency_ms) {
     const auto sample = monitor_.record(next.level, latency_ms);
     policy_.observe(next.level, sample.latency_ms);
