@@ -48,6 +48,21 @@ struct preprocessing {
   /// The side to which mode imagenet_crop resizes the shorter side: 224 → 256, 176 → 202, 160 → 183.
   int resized_side(int r) const { return static_cast<int>(std::ceil(r / crop_ratio)); }
 
+  /// Throws errc::invalid_argument if a field, a side of a picture or a resolution is out of range.
+  void validate(int height, int width, int r) const {
+    validate();
+    if (height < 1 || width < 1 || r < 1 || r > 16'384)
+      throw error(errc::invalid_argument, "preprocessing", "a picture and a resolution of 1 to 16384",
+                  text(width, "×", height, " and ", r));
+    if (mode == preprocessing_mode::imagenet_crop && std::ceil(r / crop_ratio) > 1e6)
+      throw error(errc::invalid_argument, "preprocessing", "a crop ratio that is not tiny", text(crop_ratio));
+  }
+
+  /// The size that mode imagenet_crop resizes a picture to before it crops it.
+  image_size resized_size(int height, int width, int r) const {
+    return shorter_side_size(height, width, resized_side(r));
+  }
+
   /// The picture as a network's input: in [h,w,3] bytes → out [r,r,3], (v/255 − mean) / std.
   /// Throws errc::invalid_argument if `out` does not hold r·r·3 values or a field is out of range. Whoever has many
   /// pictures of one size makes a `preprocessing_plan`, or a `frame_preprocessor`, which allocate once.
@@ -107,16 +122,11 @@ public:
       : rule_{rule}
       , r_{r}
       , columns_{width} {
-    rule.validate();
-    if (height < 1 || width < 1 || r < 1 || r > 16'384)
-      throw error(errc::invalid_argument, "preprocessing", "a picture and a resolution of 1 to 16384",
-                  text(width, "×", height, " and ", r));
+    rule.validate(height, width, r);
     if (rule.mode == preprocessing_mode::exact) {
       if (height != r || width != r) exact_.emplace(height, width, r);
     } else {
-      if (std::ceil(r / rule.crop_ratio) > 1e6)
-        throw error(errc::invalid_argument, "preprocessing", "a crop ratio that is not tiny", text(rule.crop_ratio));
-      const auto size = shorter_side_size(height, width, rule.resized_side(r));
+      const auto size = rule.resized_size(height, width, r);
       pil_.emplace(height, width, size, centre_window(size, r));
       first_column_ = pil_->first_column(), columns_ = pil_->columns();
     }
