@@ -127,6 +127,7 @@
 #include "dynofa/family/protobuf.hpp"
 #include "dynofa/family/published.hpp"
 #include "dynofa/family/report.hpp"
+#include "dynofa/runtime/adaptive_classifier.hpp"
 #include "dynofa/runtime/coordination_rule.hpp"
 #include "dynofa/runtime/coordination_memory.hpp"
 #include "dynofa/runtime/member_table.hpp"

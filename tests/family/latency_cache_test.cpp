@@ -81,3 +81,19 @@ TEST_CASE("what was measured once is not measured again, and a folder that canno
   CHECK_NOTHROW(recall_or_measure_latencies(again, backend::reference{}, folder.path() / "a file", 1));
   CHECK_NOTHROW(recall_or_measure_latencies(again, backend::reference{}, "", 1));
 }
+
+TEST_CASE("latencies can hold what preparing an image takes") {
+  family f = support::random_family();
+  while (f.levels().size() > 1) f.remove(1);
+  int calls = 0;
+  const auto slow = [&](int r, std::span<float> image) {
+    CHECK(image.size() == image_values(r));
+    ++calls;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+    while (std::chrono::steady_clock::now() < end) {
+    }
+  };
+  const auto with = measure_latencies(backend::reference{}, f, 1, slow);
+  CHECK(calls == 10);
+  CHECK(with[0].min_ms >= 2);
+}

@@ -8,4 +8,4 @@ run("install" ${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
 run("asking for components" ${CMAKE_COMMAND} -S ${source}/tests/package/components -B ${WORK}/asked -G ${GENERATOR}
     -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${WORK}/prefix)
 expect("what was asked" "${output}" "asked [1-9][0-9]* times")
-build_readme_program(${WORK} -DCMAKE_PREFIX_PATH=${WORK}/prefix "-DDYNOFA_COMPONENTS=dynofa;cpu_compiled" -DDYNOFA_ALSO=dynofa::cpu_compiled)
+build_readme_program(${WORK} -DCMAKE_PREFIX_PATH=${WORK}/prefix "-DDYNOFA_COMPONENTS=dynofa;runtime;cpu_compiled")

@@ -18,6 +18,6 @@ foreach(file "usr/share/doc/libdynofa-dev/copyright" "usr/lib/[^;]*libdynofa_run
         "usr/include/dynofa/dynofa.hpp" "usr/include/dynofa/backend/cpu.hpp" "usr/lib/[^;]*dynofaConfig.cmake" "usr/lib/[^;]*dynofa.pc")
   expect("files of the package" "${installed}" "${file}")
 endforeach()
-build_readme_program(${WORK} -DCMAKE_PREFIX_PATH=${WORK}/root/usr -DDYNOFA_ALSO=dynofa::cpu_compiled)
+build_readme_program(${WORK} -DCMAKE_PREFIX_PATH=${WORK}/root/usr)
 file(STRINGS ${WORK}/build/CMakeCache.txt found REGEX "^dynofa_DIR:")
 expect("the package that was found" "${found}" "${WORK}/root")

@@ -11,7 +11,7 @@ get_filename_component(folder ${found} DIRECTORY)
 set(ENV{PKG_CONFIG_PATH} ${folder})
 
 write_readme_program(${WORK}/readme.cpp)
-run("compiling the README's program" sh -c "'${COMPILER}' -std=c++20 -O1 '${WORK}/readme.cpp' $(pkg-config --cflags --libs dynofa) -o '${WORK}/readme'")
+run("compiling the README's program" sh -c "'${COMPILER}' -std=c++20 -O1 '${WORK}/readme.cpp' $(pkg-config --cflags --libs dynofa dynofa-runtime) -o '${WORK}/readme'")
 run_readme_program(${WORK}/readme)
 
 run("compiling the device's program"

@@ -17,38 +17,33 @@ function(expect what text regex)
   endif()
 endfunction()
 
-# write_readme_program(FILE): the program of the README's "In twenty lines", with an image and its answer
+# write_readme_program(FILE): the first program of the README, as it stands there
 function(write_readme_program file)
   file(READ ${source}/README.md readme)
   expect("the first program in README.md" "${readme}" "\n```cpp\n(#include [^`]*)\n```")
   string(REGEX MATCH "\n```cpp\n([^`]*)\n```" program "${readme}")
-  set(program "${CMAKE_MATCH_1}")
-  string(REGEX MATCH "^(#include [^\n]*\n)+" includes "${program}")
-  string(REPLACE "${includes}" "" body "${program}")
-  file(WRITE ${file} "${includes}
-#include <iostream>
-
-int main() {
-  const std::vector<float> image(160 * 160 * 3, 0.5f);
-${body}
-  std::cout << \"class \" << dynofa::argmax(logits) << \" of \" << logits.size() << '\\n';
-}
-")
+  file(WRITE ${file} "${CMAKE_MATCH_1}\n")
 endfunction()
 
-# run_readme_program(PROGRAM): lesson 1 is the same program
+# run_readme_program(PROGRAM): the shipped family, and a folder of one frame
 function(run_readme_program program)
-  file(STRINGS ${source}/examples/01_hello.cpp expected REGEX "^// expect: ")
-  run("the README's program" ${program})
-  string(STRIP "${output}" answer)
-  expect("what lesson 1 answers and the README's program does" "${expected}" "// expect: ${answer} from")
+  get_filename_component(folder ${program} DIRECTORY)
+  file(COPY ${source}/examples/assets/espresso.jpg DESTINATION ${folder}/frames)
+  set(ENV{XDG_CACHE_HOME} ${folder}/cache)
+  run("the README's program" ${program} ${source}/examples/assets/tinyimagenet.dynofa ${folder}/frames)
+  expect("the README's program" "${output}" "espresso[.]jpg\": espresso, [0-9]+ % [(]level [0-9]+, [0-9.]+ ms, [a-z ]+[)]")
 endfunction()
 
-# build_readme_program(WORK OPTION…): configures and builds tests/package/readme, and runs it
+# build_program(WORK SOURCE OPTION…): configures and builds tests/package/readme in two commands
+function(build_program work program)
+  run("configuring" ${CMAKE_COMMAND} -S ${source}/tests/package/readme -B ${work}/build -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
+      -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DPROGRAM=${program} ${ARGN})
+  run("building" ${CMAKE_COMMAND} --build ${work}/build)
+endfunction()
+
+# build_readme_program(WORK OPTION…): builds it with the compiled parts, and runs it
 function(build_readme_program work)
   write_readme_program(${work}/readme.cpp)
-  run("configuring" ${CMAKE_COMMAND} -S ${source}/tests/package/readme -B ${work}/build -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
-      -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DPROGRAM=${work}/readme.cpp ${ARGN})
-  run("building" ${CMAKE_COMMAND} --build ${work}/build)
+  build_program(${work} ${work}/readme.cpp "-DDYNOFA_ALSO=dynofa::runtime;dynofa::cpu_compiled" ${ARGN})
   run_readme_program(${work}/build/readme)
 endfunction()

@@ -46,7 +46,7 @@ function(vcpkg_install_copyright)
 endfunction()
 
 include(${WORK}/tree/cmake/packaging/vcpkg/dynofa/portfile.cmake)
-build_readme_program(${WORK} -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR} -DDYNOFA_ALSO=dynofa::cpu_compiled)
+build_readme_program(${WORK} -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR})
 file(STRINGS ${WORK}/build/CMakeCache.txt found REGEX "^dynofa_DIR:")
 expect("the package that was found" "${found}" "${WORK}/packages/share/dynofa")
 file(REMOVE_RECURSE ${WORK})

@@ -1,4 +1,5 @@
 // ctest: allocations
+#include "dynofa/adaptive_classifier.hpp"
 #include "dynofa/backend/cpu.hpp"
 #include "dynofa/runtime/forecast.hpp"
 #include "dynofa/runtime/manager.hpp"
@@ -7,6 +8,7 @@
 
 #include "runtime/made_up.hpp"
 #include "support/allocations.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace dynofa_test::runtime_allocation {
 
@@ -49,6 +51,30 @@ TEST_CASE("switching, running and managing images allocates nothing") {
   CHECK(support::allocations.load() == before);
   CHECK(switches > 0);
   CHECK(m.images() == 40);
+}
+
+TEST_CASE("after the first frame of a size a classifier allocates nothing, whatever the level") {
+  using namespace dynofa;
+  const support::scratch_folder folder;
+  family f = made_up::front(4);
+  backend::cpu cpu;
+  const std::string device = device_name(cpu);
+  for (std::size_t i = 0; i < f.levels().size(); ++i) f.set_latency(i, {device, 100.0 * double(1 + i), 1000, 100, 1});
+  remember_latencies(f, device, latency_cache_file(folder.path(), f));
+  adaptive_classifier net(f, {.latency_ms = 250}, {.resize = data::resizing::quick, .cache = folder.path()}, cpu);
+  const std::vector<std::uint8_t> luma(640 * 480, 90), chroma(640 * 240, 128);
+  const data::nv12_view frame{luma, chroma, 640, 480};
+  net(frame);
+  const long before = support::allocations.load();
+  for (int i = 0; i < 30; ++i) {
+    if (i == 10) net.set_target({.latency_ms = 1e-9});
+    if (i == 20) net.set_target({.latency_ms = 1e6});
+    net(frame);
+  }
+  CHECK(support::allocations.load() == before);
+  CHECK(net.counters().switches() >= 2);
+  net(data::nv12_view{luma, chroma, 320, 480});
+  CHECK(support::allocations.load() > before);
 }
 #endif
 

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -23,8 +25,12 @@ std::string device_name(Backend& backend) {
 /// each level in turn, so that whatever else the machine does falls on all levels alike. Fewer untimed ones charge a
 /// small level for the caches that the large one before it has emptied. In the order of `f.levels()`; throws what
 /// binding throws, and errc::invalid_argument for less than 1 round.
-template <inference_backend Backend>
-std::vector<measured_latency> measure_latencies(Backend backend, const family& f, int rounds = 30) {
+///
+/// `prepare(int r, std::span<float> image)`, where given, fills the image and is part of the time: latencies for a
+/// target from frame to answer (`runtime::counted_time::all`).
+template <inference_backend Backend, class Prepare = std::nullptr_t>
+std::vector<measured_latency> measure_latencies(Backend backend, const family& f, int rounds = 30,
+                                                Prepare prepare = {}) {
   if (rounds < 1) throw error(errc::invalid_argument, "measure latencies", "at least 1 round", text(rounds));
   const std::string device = device_name(backend);
   session<Backend> runner = open_session(std::move(backend), f);
@@ -34,7 +40,7 @@ std::vector<measured_latency> measure_latencies(Backend backend, const family& f
     bound.push_back(runner.load(level.arch, level.statistics, 1, level.format));
     values = std::max(values, image_values(level.arch.r));
   }
-  const std::vector<float> image(values, 0.5f);
+  std::vector<float> image(values, 0.5f);
   std::vector<float> logits(static_cast<std::size_t>(f.space().classes));
   std::vector<samples> times(bound.size());
   for (int round = 0; round < rounds; ++round)
@@ -42,6 +48,7 @@ std::vector<measured_latency> measure_latencies(Backend backend, const family& f
       const auto input = std::span(image).first(image_values(f.levels()[i].arch.r));
       for (int run = 0; run < 10; ++run) {
         const auto start = std::chrono::steady_clock::now();
+        if constexpr (!std::is_null_pointer_v<Prepare>) prepare(static_cast<int>(f.levels()[i].arch.r), input);
         runner.run(bound[i], input, logits);
         const auto spent = std::chrono::steady_clock::now() - start;
         if (run >= 6) times[i].push_back(std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count());
@@ -57,10 +64,10 @@ std::vector<measured_latency> measure_latencies(Backend backend, const family& f
 }
 
 /// `measure_latencies`, written into the family. Returns the device's name, which `front` and `keep_front` take.
-template <inference_backend Backend>
-std::string remeasure_latencies(family& f, Backend backend, int rounds = 30) {
+template <inference_backend Backend, class Prepare = std::nullptr_t>
+std::string remeasure_latencies(family& f, Backend backend, int rounds = 30, Prepare prepare = {}) {
   std::string device = device_name(backend);
-  auto measured = measure_latencies(std::move(backend), f, rounds);
+  auto measured = measure_latencies(std::move(backend), f, rounds, std::move(prepare));
   for (std::size_t i = 0; i < measured.size(); ++i) f.set_latency(i, std::move(measured[i]));
   return device;
 }
