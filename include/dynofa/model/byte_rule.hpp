@@ -39,6 +39,7 @@ inline void require_byte_level(std::string_view where, const plan& p, const acti
 /// From a sum Σ (code − zero) · weight code of one output channel to that channel's code: batch norm, activation and
 /// both scales in one line and one bend.
 struct code_line {
+  /// Of the line.
   float scale = 0, shift = 0; ///< the value before the activation, in codes
   float bend = 0;             ///< of h-swish a sixth of a code's value, of ReLU6 six in codes
   float zero = 0;             ///< the code of 0.0
@@ -68,11 +69,14 @@ inline std::uint8_t rounded_code(float x) {
 
 /// What squeeze-excite does to codes: those of one channel's range, times its gate, become codes of the tensor's range.
 struct gated_code {
-  float factor, shift;
+  float factor, shift; ///< code of the gated value = code · factor + shift
+  /// From codes of `from`, times `gate`, to codes of `to`.
   gated_code(float gate, const byte_code& from, const byte_code& to)
       : factor{gate * ratio(from, to)}
       , shift{std::fma(static_cast<float>(-from.zero), factor, static_cast<float>(to.zero))} {}
+  /// Of the two ranges' steps.
   static float ratio(const byte_code& from, const byte_code& to) { return from.step * to.inverse; }
+  /// Before rounding.
   float apply(std::uint8_t code) const { return std::fma(static_cast<float>(code), factor, shift); }
 };
 

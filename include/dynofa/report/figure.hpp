@@ -23,19 +23,21 @@ namespace dynofa::report {
 
 /// Points that are drawn alike.
 struct series {
+  /// How they are drawn.
   enum class look : std::uint8_t { points, line, line_and_points, markers, dashed_line, steps };
-  std::string title;
+  std::string title;                         ///< in the legend
   std::vector<std::array<double, 2>> points; ///< x, y; those that are not finite are left out
-  look style = look::points;
+  look style = look::points;                 ///< see `look`
 };
 
 /// A plot with two axes, drawn by gnuplot; with `below`, a second one under it with the same x axis.
 struct figure {
-  std::string title, x_label, y_label;
-  std::vector<series> all;
-  int width = 900, height = 600; ///< of the images, in pixels
-  std::string below_y_label = {};
-  std::vector<series> below = {};
+  std::string title, x_label, y_label; ///< UTF-8
+  std::vector<series> all;             ///< drawn in this order, later ones on top
+  int width = 900, height = 600;       ///< of the images, in pixels
+  std::string below_y_label = {};      ///< gnuplot's canvas
+  std::vector<series> below = {};      ///< its y axis
+  /// Drawn as `all` is.
   bool key_on_top = false; ///< the legend, where curves fall; else they are taken to rise
 };
 
