@@ -14,7 +14,11 @@ namespace dynofa {
 /// `c / group · plane + (y · size + x) · pixel + c % group`. Interleaved maps have one group of all channels.
 struct feature_map {
   /// How a value is stored.
-  enum class element : std::uint8_t { f32, f16, bf16 };
+  enum class element : std::uint8_t {
+    f32,  ///< IEEE 754, 4 bytes
+    f16,  ///< IEEE 754, 2 bytes
+    bf16, ///< the upper half of an f32
+  };
 
   const void* data = nullptr;       ///< of value (0, 0, 0)
   element type = element::f32;      ///< of every value

@@ -32,15 +32,15 @@ namespace dynofa {
 struct operation_key {
   /// The word that a key begins with.
   enum class kind : std::uint8_t {
-    conv,
-    expanded_conv,
-    conv_1,
-    avg_pool,
-    conv_2,
-    logits,
-    dense_conv,
-    bottleneck,
-    max_pool
+    conv,          ///< the stem
+    expanded_conv, ///< an inverted residual or a separable block
+    conv_1,        ///< the 1×1 convolution before pooling
+    avg_pool,      ///< the mean over the image
+    conv_2,        ///< the 1×1 convolution before the classifier
+    logits,        ///< the classifier
+    dense_conv,    ///< a convolution of a deep stem
+    bottleneck,    ///< of ResNet, shortcut included
+    max_pool,      ///< of a deep stem
   };
   kind type = kind::conv;                                           ///< which word
   int in_size = 1, in_channels = 1, out_size = 1, out_channels = 1; ///< sides in pixels, and channels

@@ -37,7 +37,7 @@ struct profile_plan {
 
 /// Which kernels and ratios the carriers of a plan take.
 enum class profile_extent : std::uint8_t {
-  every_choice,
+  every_choice, ///< of kernel and ratio
   corners, ///< the least and the largest kernel and ratio, and in one more carrier the middle ones: to be interpolated
 };
 

@@ -73,7 +73,12 @@ struct latency_table {
 };
 
 /// Which figure of an entry counts. `median` falls back to the mean where a table has no median.
-enum class latency_statistic : std::uint8_t { mean, median, min, p95 };
+enum class latency_statistic : std::uint8_t {
+  mean,   ///< of all samples
+  median, ///< half of the samples are quicker
+  min,    ///< the quickest sample
+  p95,    ///< 95 % of the samples are quicker
+};
 
 /// Of an entry that has no minimum or p95: the mean too.
 inline milliseconds figure(const latency_entry& e, latency_statistic which) {

@@ -17,7 +17,12 @@ namespace dynofa {
 /// old, new: a block's layers stand under the old name of a block (the published files) or under `blocks.N.conv.`.
 /// supernet: elastic layers wrap the plain ones, `.conv.conv.weight`, `.bn.bn.weight`, beside `.7to5_matrix`.
 /// extracted: a sub-network after slicing has plain layers, `.conv.weight`, `.bn.weight`, and indices without gaps.
-enum class key_style { supernet_old, supernet_new, extracted_old, extracted_new };
+enum class key_style {
+  supernet_old,  ///< wrapped layers, old name
+  supernet_new,  ///< wrapped layers, new name
+  extracted_old, ///< plain layers, old name
+  extracted_new, ///< plain layers, new name
+};
 
 /// As the enumerator is spelled.
 constexpr std::string_view name_of(key_style style) {

@@ -35,7 +35,13 @@ enum class weight_role : std::uint8_t {
 };
 
 /// What sets the extent of an axis. A block reads as much of it as it has such channels: sub-networks are prefixes.
-enum class axis_of : std::uint8_t { in, mid, hidden, out, taps };
+enum class axis_of : std::uint8_t {
+  in,     ///< input channels
+  mid,    ///< channels of the k×k convolution
+  hidden, ///< channels inside squeeze-excite
+  out,    ///< output channels
+  taps,   ///< k×k, never cut
+};
 
 namespace detail {
 
@@ -210,7 +216,10 @@ struct norm_array {
 
 /// How the layers of a checkpoint are called: in a super-network elastic layers wrap plain ones, and blocks have the
 /// super-network's numbers; an extracted sub-network has plain layers and numbers without gaps.
-enum class key_form : std::uint8_t { supernet, extracted };
+enum class key_form : std::uint8_t {
+  supernet,  ///< wrapped
+  extracted, ///< plain
+};
 
 /// What a super-network consists of, in the order in which it is stored.
 class network_layout {

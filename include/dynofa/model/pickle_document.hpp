@@ -10,13 +10,24 @@
 /// What a pickle holds, as values that name each other; `pickle.hpp` reads one.
 namespace dynofa::pickle {
 
-// clang-format off
 /// What a value is. Storages and tensors are torch's; an object stands for whatever else a class or function would
 /// make.
 enum class kind : std::uint8_t {
-  none, boolean, integer, big_integer, real, string, bytes, tuple, list, dict, global, storage, tensor, object
+  none,        ///< None
+  boolean,     ///< True or False
+  integer,     ///< of at most 64 bits
+  big_integer, ///< of more
+  real,        ///< a float: 64 bits
+  string,      ///< UTF-8
+  bytes,       ///< of any content
+  tuple,       ///< of values
+  list,        ///< of values
+  dict,        ///< of pairs of values, in the file's order
+  global,      ///< a class or function, by its module and name
+  storage,     ///< torch's block of elements
+  tensor,      ///< torch's view of a storage
+  object,      ///< what an unknown class or function would have made
 };
-// clang-format on
 
 /// As Python calls it, for sentences: "a dict".
 constexpr std::string_view name_of(kind k) {

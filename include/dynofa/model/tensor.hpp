@@ -20,7 +20,18 @@ namespace dynofa {
 static_assert(std::endian::native == std::endian::little, "tensors hold the little-endian bytes of their files");
 
 /// Element types a checkpoint may hold.
-enum class dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
+enum class dtype : std::uint8_t {
+  f64,     ///< IEEE 754, 8 bytes
+  f32,     ///< IEEE 754, 4 bytes
+  f16,     ///< IEEE 754, 2 bytes
+  bf16,    ///< the upper half of an f32
+  i64,     ///< signed, 8 bytes
+  i32,     ///< signed, 4 bytes
+  i16,     ///< signed, 2 bytes
+  i8,      ///< signed, 1 byte
+  u8,      ///< unsigned, 1 byte
+  boolean, ///< 1 byte, 0 or 1
+};
 
 /// Bytes of one element.
 constexpr std::size_t size_of(dtype type) {

@@ -41,7 +41,11 @@ struct slow_down_options {
 };
 
 /// What became of an observation.
-enum class slow_down_verdict : std::uint8_t { taken, waits, step };
+enum class slow_down_verdict : std::uint8_t {
+  taken, ///< the forecast follows it
+  waits, ///< too surprising to believe alone: kept until others agree
+  step,  ///< others agreed: the slow-down was moved at once
+};
 
 /// By how much one level is slower than all of them are: logarithm and its variance.
 struct own_factor {
