@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zlib
 
-PAGES = {'start': 'index.html', 'guide': 'guide_family_file.html', 'lesson': 'examples_08_hold_a_target_cpp.html',
+PAGES = {'start': 'index.html', 'guide': 'guide_checkpoint_to_camera.html', 'lesson': 'examples_08_hold_a_target_cpp.html',
          'class': 'classdynofa_1_1session.html'}
 SIZE, NAVIGATION = (1280, 900), 280  # pixels; the width that the Doxyfile gives the navigation
 
