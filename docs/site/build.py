@@ -37,7 +37,7 @@ class Site:
     def __init__(self, source, out, outputs):
         self.source, self.out, self.outputs = source, out, outputs
         self.work, self.pages = out / 'work', out / 'work/pages'
-        self.figures, self.listed, self.titles = {}, [], {}
+        self.figures, self.listed, self.titles, self.names = {}, [], {}, 0
         docs = sorted(p for p in (source / 'docs').rglob('*.md'))
         tops = [source / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')]
         self.documents = [str(p.relative_to(source)) for p in tops + docs if p.exists()]
@@ -202,14 +202,14 @@ class Site:
         log = self.work / 'warnings.txt'
         status = subprocess.run([arguments.doxygen, str(doxyfile)]).returncode
         warnings = log.read_text(encoding='utf-8') if log.exists() else ''
-        print(warnings.replace(str(self.work) + '/', ''), end='')
-        self.finish()
-        return status or bool(warnings), len(warnings.splitlines())
+        found = warnings.replace(str(self.work) + '/', '').splitlines() + self.finish()
+        print('\n'.join(found))
+        return status or bool(found), len(found)
 
     def finish(self):
         """Links to headers lead to Doxygen's listings of them; links of Doxygen's that lead nowhere go."""
         folder = self.out / 'html'
-        listings = {}
+        listings, faults = {}, []
         for page in folder.glob('*_source.html'):
             title = re.search(r'<title>dynofa: (.*) Source File</title>', page.read_text(encoding='utf-8'))
             if title:
@@ -221,8 +221,20 @@ class Site:
                 new = new.replace('<a href="#nested-classes">Classes</a> &#124;\n', '')
             if new != text:
                 page.write_text(new, encoding='utf-8')
+            if page.name.startswith(('class', 'struct', 'namespace', 'concept')) and '-members' not in page.name:
+                said = set(re.findall(r'class="memdesc:([^" ]*)"', text))
+                for name, row in re.findall(r'(?s)<tr class="memitem:([^" ]*)"[^>]*>(.*?)</tr>', text):
+                    self.names += 1
+                    if name not in said:
+                        faults.append(f'{page.name}: no comment on {re.sub("<[^>]*>", "", row).replace("&#160;", " ").strip()}')
+            for words in re.findall(r'(?:"mdescRight">&#160;|<p>)&lt; ?([^<]*)', '' if page.name.endswith('_source.html') else text):
+                faults.append(f'{page.name}: a comment that Doxygen gave to another name: {words}')
+        for row in re.findall(r'(?s)<tr id="row.*?</tr>', (folder / 'annotated.html').read_text(encoding='utf-8')):
+            if '<td class="desc"></td>' in row:
+                faults.append(f'annotated.html: no comment on {html.unescape(re.sub("<[^>]*>", "", row)).strip()}')
         for index in folder.glob('navtreeindex*.js'):  # of a page that our table of contents replaces
             index.write_text(index.read_text(encoding='utf-8').replace('"pages.html":[],\n', ''), encoding='utf-8')
+        return faults
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -234,5 +246,5 @@ arguments = parser.parse_args()
 site = Site(arguments.source, arguments.out, arguments.outputs)
 site.write_all()
 status, count = site.run()
-print(f'{arguments.out}/html/index.html: {len(site.documents)} pages, {len(site.lessons)} lessons, {count} warnings')
+print(f'{arguments.out}/html/index.html: {len(site.documents)} pages, {len(site.lessons)} lessons, {site.names} public names, {count} warnings')
 sys.exit(1 if status else 0)

@@ -64,10 +64,12 @@ template <class... Offers>
 struct depth_per_stage {
   using tag = tag::depth;
 };
+/// The same for expand ratios.
 template <class... Offers>
 struct expand_per_stage {
   using tag = tag::expand;
 };
+/// The same for kernels.
 template <class... Offers>
 struct kernel_per_stage {
   using tag = tag::kernel;

@@ -13,10 +13,12 @@
 namespace dynofa {
 
 // Names that only appear in compiler messages, so that a wrong choice reads as a sentence.
+/// The value that was asked for.
 template <int Value>
-struct asked; ///< the value that was asked for
+struct asked;
+/// Counted from 1.
 template <int Number>
-struct in_stage; ///< counted from 1
+struct in_stage;
 
 namespace detail {
 namespace hana = boost::hana;
