@@ -44,7 +44,7 @@ private:
 /// An ensemble's mean less `caution` standard deviations of its members: what a careful search maximises.
 class cautious_accuracy {
 public:
-  /// `caution` ≥ 0 counts standard deviations.
+  /// Takes `caution` ≥ 0 standard deviations off.
   cautious_accuracy(accuracy_predictor predictor, double caution)
       : predictor_{std::move(predictor)}
       , caution_{caution} {}

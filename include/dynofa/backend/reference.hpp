@@ -200,7 +200,7 @@ struct reference : timed_by_host<reference> {
   struct workspace {
     std::vector<float> in, out;     ///< of `run_block`'s caller, where the host's clock times it
     std::vector<image_tensor> maps; ///< of the last run: image by image, in the order of the plan's named maps
-    /// Of all of it.
+    /// What all of it takes.
     std::size_t bytes() const {
       std::size_t values = in.size() + out.size();
       for (const image_tensor& m : maps) values += m.size();

@@ -12,7 +12,7 @@ namespace dynofa::backend {
 /// The reference backend's: whole tensors, plain loops.
 class reference_calibration {
 public:
-  /// For batches of at most `capacity` images.
+  /// Makes room for batches of at most `capacity` images.
   reference_calibration(supernet_ptr net, plan p, int capacity)
       : net_{std::move(net)}
       , plan_{std::move(p)}

@@ -84,7 +84,7 @@ struct reference_int8 : timed_by_host<reference_int8> {
     dynofa::plan plan;
     scale_shift norms;
     ///@}
-    /// Of scale, shift and ranges.
+    /// What scale, shift and ranges take.
     std::size_t bytes() const { return 4 * 2 * (norms.scale.size() + norms.ranges.low.size()); }
   };
   /// Activations.

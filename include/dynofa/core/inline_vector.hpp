@@ -75,13 +75,13 @@ public:
   /// One pass over the elements.
   constexpr bool contains(const T& value) const { return std::find(begin(), end(), value) != end(); }
   ///@{
-  /// Of at least one element, which is asserted.
+  /// Asserts that there is an element.
   constexpr T max() const { return assert(!empty()), *std::max_element(begin(), end()); }
   constexpr T min() const { return assert(!empty()), *std::min_element(begin(), end()); }
   ///@}
 
   ///@{
-  /// By elements, then by length.
+  /// Compares elements, then lengths.
   friend constexpr bool operator==(const inline_vector& a, const inline_vector& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end());
   }

@@ -78,7 +78,7 @@ public:
 
   std::size_t size() const { return samples_.size(); } ///< pictures, all classes together
   ///@{
-  /// Of picture i; throws errc::invalid_argument unless i < size().
+  /// Throws errc::invalid_argument unless i < size().
   const std::filesystem::path& path(std::size_t i) const { return sample_at(i).path; }
   int label(std::size_t i) const { return sample_at(i).label; }
   ///@}

@@ -64,7 +64,7 @@ public:
   }
   /// All of the network, in order; elastic block n is unit `unit_of(n)`.
   const std::vector<unit>& units() const { return units_; }
-  /// `block` is counted through all stages.
+  /// The unit of a block, counted through all stages.
   std::size_t unit_of(std::size_t block) const { return first_elastic_ + block; }
 
   /// Cost of an elastic block between two widths, given by their numbers (0 where they are fixed); NaN for choices that

@@ -101,7 +101,7 @@ private:
 /// What can be counted: multiply-accumulates, learnable parameters.
 class count_model {
 public:
-  /// Of one image.
+  /// Counts one image's.
   static count_model macs(const space_description& space) {
     return {"MACs",
             additive_costs(space, [](const plan& p, std::size_t n, auto add) { add(double(p.blocks[n].macs())); })};
@@ -176,7 +176,7 @@ private:
   Primary primary_;
   std::tuple<Limits...> limits_;
 };
-/// Where one of its models does.
+/// It varies where one of its models does.
 template <cost_model Primary, cost_model... Models>
 inline constexpr bool varies_between_runs<composite_model<Primary, limit<Models>...>> = (varies_between_runs<Primary> ||
                                                                                          ... ||

@@ -83,7 +83,7 @@ public:
   /// The table of what has been measured so far; of a quick profile, with the rest filled in.
   latency_table table() const { return make_table().first; }
 
-  /// Of what has been measured so far.
+  /// How far what has been measured so far can be trusted.
   profile_report report() const {
     profile_report report;
     report.seconds = state_.seconds;

@@ -18,7 +18,6 @@ using samples = std::vector<std::int64_t>;
 /// A median and the interval that holds the true one with 95 % confidence, from order statistics: nothing is assumed of
 /// the distribution, and the outliers of a busy machine do not widen it.
 struct median_interval {
-  /// Ends of the interval, and what lies between.
   double low = 0, median = 0, high = std::numeric_limits<double>::infinity(); ///< nanoseconds
 
   /// Half of the interval relative to the median; infinite below 6 samples, which promise nothing.

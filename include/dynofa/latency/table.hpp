@@ -45,8 +45,7 @@ inline latency_entry summarize(samples s) {
 
 /// Times of operations, per input resolution, and the circumstances under which they were taken.
 struct latency_table {
-  std::string device; ///< "AMD EPYC", "jetson_GPU"
-  /// What was timed.
+  std::string device;       ///< "AMD EPYC", "jetson_GPU"
   std::string backend, isa; ///< "cpu avx512, 1 thread"; empty if unknown
   int threads = 0;          ///< 0: unknown
   std::string governor;     ///< of the clock, where the system tells it
@@ -80,7 +79,7 @@ enum class latency_statistic : std::uint8_t {
   p95,    ///< 95 % of the samples are quicker
 };
 
-/// Of an entry that has no minimum or p95: the mean too.
+/// The figure asked for; the mean of an entry that lacks it.
 inline milliseconds figure(const latency_entry& e, latency_statistic which) {
   switch (which) {
   case latency_statistic::median: return e.p50.value_or(e.mean);

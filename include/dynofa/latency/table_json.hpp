@@ -110,7 +110,7 @@ inline latency_table parse_latency_table(std::string_view source, const std::str
   return read_latency_table(detail::parse_table_json(source, where), where);
 }
 
-/// Milliseconds; what is absent is left out.
+/// Writes milliseconds; what is absent is left out.
 inline void to_json(nlohmann::json& json, const latency_entry& e) {
   json = {{"mean", e.mean.count()}, {"std", e.std.count()}, {"count", e.count}};
   if (e.p50) json["p50"] = e.p50->count();

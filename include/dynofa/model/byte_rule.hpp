@@ -39,7 +39,6 @@ inline void require_byte_level(std::string_view where, const plan& p, const acti
 /// From a sum Σ (code − zero) · weight code of one output channel to that channel's code: batch norm, activation and
 /// both scales in one line and one bend.
 struct code_line {
-  /// Of the line.
   float scale = 0, shift = 0; ///< the value before the activation, in codes
   float bend = 0;             ///< of h-swish a sixth of a code's value, of ReLU6 six in codes
   float zero = 0;             ///< the code of 0.0
@@ -74,9 +73,9 @@ struct gated_code {
   gated_code(float gate, const byte_code& from, const byte_code& to)
       : factor{gate * ratio(from, to)}
       , shift{std::fma(static_cast<float>(-from.zero), factor, static_cast<float>(to.zero))} {}
-  /// Of the two ranges' steps.
+  /// The quotient of the two ranges' steps.
   static float ratio(const byte_code& from, const byte_code& to) { return from.step * to.inverse; }
-  /// Before rounding.
+  /// The new code before rounding.
   float apply(std::uint8_t code) const { return std::fma(static_cast<float>(code), factor, shift); }
 };
 

@@ -47,7 +47,7 @@ struct byte_rows {
   std::vector<std::int8_t> codes; ///< [rows][columns]
   std::vector<float> steps;       ///< [rows]
 
-  /// Of a row-major array `from` at full width.
+  /// Reads a row-major array `from` at full width.
   byte_rows(const std::vector<float>& from, const weight_extent& read, byte_weight_rule rule = byte_weight_rule::full) {
     codes.reserve(read.size());
     if (const auto bad = first_not_finite(from); bad < from.size())

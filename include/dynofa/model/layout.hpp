@@ -175,7 +175,7 @@ inline constexpr std::string_view old_block_layer = ".mobile_inverted_conv.", bl
 /// How much of an array is read: the first `columns` values of each of the first `rows` rows, which lie `pitch` apart.
 struct weight_extent {
   int rows = 0, columns = 0, pitch = 0; ///< in values
-  /// Values that are read.
+  /// How many values are read.
   constexpr std::size_t size() const { return static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns); }
   friend constexpr bool operator==(const weight_extent&, const weight_extent&) = default;
 };
@@ -199,7 +199,7 @@ struct weight_array {
     }
     return e;
   }
-  /// All of it.
+  /// The whole array.
   weight_extent extent() const {
     const auto columns = static_cast<int>(size() / static_cast<std::size_t>(shape[0]));
     return {static_cast<int>(shape[0]), columns, columns};
@@ -229,7 +229,7 @@ public:
   std::vector<norm_array> norms;     ///< unit by unit
 
   network_layout() = default;
-  /// Of a legal space. Cost: microseconds.
+  /// Lists what a legal space's super-network consists of.
   explicit network_layout(const space_description& space)
       : units{units_of(space)} {
     for (const block& u : units) {
@@ -252,7 +252,7 @@ public:
   }
 
   ///@{
-  /// Of one unit, in the order in which they are stored.
+  /// Those of one unit, in the order in which they are stored.
   std::span<const weight_array> weights_of(std::int16_t unit) const { return of(weights, first_weights_, unit); }
   std::span<const norm_array> norms_of(std::int16_t unit) const { return of(norms, first_norms_, unit); }
   ///@}
@@ -263,7 +263,7 @@ public:
       if (w.role() == role && (role != weight_role::depthwise || w.kernel == b.kernel)) return index_of(w);
     return std::nullopt;
   }
-  /// `w` has to lie in `weights`.
+  /// Where `w`, which has to lie in `weights`, lies there.
   std::size_t index_of(const weight_array& w) const { return static_cast<std::size_t>(&w - weights.data()); }
   /// The index in `norms` of batch norm i of a block.
   std::size_t norm_index(const block& b, int i) const {
@@ -313,7 +313,7 @@ public:
     const std::string size = w.role() == weight_role::depthwise ? std::to_string(w.kernel) : "";
     return text(unit_name(w.unit), w.row->name, size);
   }
-  /// Likewise of a norm.
+  /// What family files call a norm.
   std::string name(const norm_array& n) const {
     const bool several = units[static_cast<std::size_t>(n.unit)].norm_count() > 1;
     return text(unit_name(n.unit), ".norm", several ? std::to_string(n.index) : "");

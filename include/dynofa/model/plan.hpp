@@ -25,7 +25,7 @@ struct plan {
   std::vector<norm> norms;               ///< of the active blocks only
   std::vector<std::int32_t> first_norms; ///< per block
 
-  /// Number of the block's first norm, which it has only if `block::norm_count()` is not 0.
+  /// Number of the block's first norm, which is its own only if `block::norm_count()` is not 0.
   int first_norm(std::size_t block) const { return first_norms[block]; }
   /// All batch-norm channels together: the length of a level's scale and of its shift.
   std::int64_t norm_values() const { return norms.empty() ? 0 : norms.back().offset + norms.back().channels; }
@@ -58,7 +58,7 @@ struct plan {
   std::int64_t macs() const {
     return sum([](const block& b) { return b.macs(); });
   } ///< of one image
-  /// Learnable ones that the sub-network uses.
+  /// Learnable parameters that the sub-network uses.
   std::int64_t parameters() const {
     return sum([](const block& b) { return b.parameters(); });
   }

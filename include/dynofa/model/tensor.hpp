@@ -33,7 +33,7 @@ enum class dtype : std::uint8_t {
   boolean, ///< 1 byte, 0 or 1
 };
 
-/// Bytes of one element.
+/// How many bytes an element takes.
 constexpr std::size_t size_of(dtype type) {
   switch (type) {
   case dtype::f64:

@@ -70,7 +70,7 @@ public:
   std::size_t level() const noexcept { return wanted_->load(std::memory_order_relaxed); }
   std::size_t size() const noexcept { return levels_.size(); } ///< levels
   std::size_t classes() const noexcept { return classes_; }    ///< logits of an image
-  /// Of a level. Throws errc::invalid_argument if there is none such; so does `format_of`.
+  /// Throws errc::invalid_argument if there is no such level.
   const arch& arch_of(std::size_t level) const { return require(level), levels_[level].arch; }
   /// The number format of a level, "" for the backend's own.
   const std::string& format_of(std::size_t level) const { return require(level), levels_[level].format; }

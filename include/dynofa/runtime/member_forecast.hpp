@@ -9,7 +9,7 @@
 
 namespace dynofa::runtime {
 
-/// Of one entry per level, in place.
+/// A list with an entry per level, at most 64, in place.
 template <class T>
 using member_list = inline_vector<T, 64>;
 

@@ -79,7 +79,7 @@ public:
 
   std::size_t levels() const noexcept { return totals_.size(); } ///< that it was made for
   const sample& last() const noexcept { return last_; }          ///< the image recorded last
-  /// Since the beginning; throws std::out_of_range for no such level.
+  /// Since the first image; throws std::out_of_range for no such level.
   const level_totals& totals(std::size_t level) const { return totals_.at(level); }
 
   /// Images in the window, of all levels together; the latest `window` at most.

@@ -55,7 +55,7 @@ public:
   void clear() noexcept { ring_.clear(); } ///< removes the images; the rest stays
 
   ///@{
-  /// In images.
+  /// Counted in images.
   std::size_t size() const noexcept { return ring_.size(); }
   std::size_t capacity() const noexcept { return ring_.capacity(); }
   bool full() const noexcept { return ring_.full(); }
@@ -65,7 +65,7 @@ public:
   const image_record& operator[](std::size_t i) const noexcept { return ring_[i]; }
 
   const std::string& policy() const { return policy_; } ///< its name; empty where nobody said
-  /// Of the figures in `image_record::state`.
+  /// What the figures in `image_record::state` are called.
   const std::vector<std::string>& state_names() const { return state_names_; }
   /// What the policy chose among; empty where nobody said.
   const std::vector<level_figures>& levels() const { return levels_; }

@@ -109,7 +109,7 @@ public:
   member join(std::span<const level_figures> levels, const member_options& how = {}) {
     return member(std::make_shared<detail::coordinator_place>(shared_, levels, how));
   }
-  /// There now; from any thread.
+  /// How many have joined and not left; from any thread.
   std::size_t members() const {
     const std::scoped_lock lock(shared_->mutex);
     return shared_->rule.size();

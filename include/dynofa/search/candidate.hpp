@@ -33,7 +33,6 @@ using kept_model = std::conditional_t<std::is_lvalue_reference_v<Given>, const s
 
 /// What a long search tells while it works. A callback that returns false ends the search as a stop request does.
 struct progress {
-  /// Steps.
   std::size_t done = 0, total = 0; ///< in the search's own steps
   std::size_t evaluations = 0;     ///< accuracy predictions so far
   double best_accuracy = 0;        ///< of what is within the limit

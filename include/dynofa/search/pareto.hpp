@@ -35,7 +35,7 @@ struct pareto_state {
   std::uint64_t seed = 1;          ///< of the search that this is the state of
   named_inputs inputs;             ///< space, models, limits and seed; the search compares them
 
-  /// Of all limits together.
+  /// Accuracy predictions under all limits together.
   std::size_t evaluations() const {
     std::size_t n = 0;
     for (const auto& l : limits) n += l.evaluations;

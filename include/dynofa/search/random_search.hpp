@@ -10,9 +10,8 @@ namespace dynofa::search {
 
 /// The inputs of Algorithm 1 under its own names. Accuracies in the unit of the accuracy model.
 struct random_search_options {
-  double accuracy_max = 0;   ///< Acc_max
-  double accuracy_range = 0; ///< Acc_r: accepted is accuracy > Acc_max − Acc_r
-  /// Its start, what is added, where it ends.
+  double accuracy_max = 0;                                   ///< Acc_max
+  double accuracy_range = 0;                                 ///< Acc_r: accepted is accuracy > Acc_max − Acc_r
   double latency_init = 0, latency_add = 0, latency_max = 0; ///< in the cost model's unit
   std::size_t itr_n = 100;     ///< draws after which the latency bound is raised by latency_add
   std::size_t itr_max = 10000; ///< draws of one call

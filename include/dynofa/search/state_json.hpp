@@ -28,7 +28,7 @@ inline candidate read_candidate(const json_field& f, const space_description& sp
 
 } // namespace detail
 
-/// Without what can be derived.
+/// An architecture with what the models said of it.
 inline void to_json(nlohmann::json& json, const candidate& c) {
   json = {{"arch", c.arch}, {"accuracy", c.accuracy}, {"cost", c.cost}};
 }

@@ -76,7 +76,7 @@ struct arch {
     for (std::size_t i = 0; i < s; ++i) n += uneven[i];
     return n;
   }
-  /// Of a block of a well-formed arch.
+  /// The stage that a block of a well-formed arch lies in.
   constexpr std::size_t stage_of(std::size_t block) const {
     if (uneven.empty()) return block / (ks.size() / d.size());
     std::size_t s = 0;
@@ -307,7 +307,7 @@ constexpr void for_each_deepest(const space_description& space, int r, Visit vis
 
 } // namespace dynofa
 
-/// Of the canonical form.
+/// By the canonical form.
 template <>
 struct std::hash<dynofa::arch> {
   /// As `arch::hash`.

@@ -107,7 +107,7 @@ struct space_description {
     for (const auto& stage : stages) deepest = std::max<std::size_t>(deepest, stage.depths.max());
     return deepest;
   }
-  /// Of an elastic block, counted through all stages.
+  /// The stage that an elastic block, counted through all stages, lies in.
   constexpr std::size_t stage_of(std::size_t block) const {
     std::size_t s = 0;
     for (std::size_t end = blocks_of(0); block >= end; end += blocks_of(s)) ++s;

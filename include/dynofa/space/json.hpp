@@ -118,7 +118,7 @@ inline arch parse_arch(std::string_view source) { return read_arch(detail::parse
 /// `read_arch`, where nlohmann's library looks for it.
 inline void from_json(const nlohmann::json& json, arch& a) { a = read_arch(json); }
 
-/// Part of a space's JSON.
+/// A stage as part of a space's JSON.
 inline void to_json(nlohmann::json& json, const stage_description& s) {
   json = {{"width", s.width},
           {"stride", s.stride},

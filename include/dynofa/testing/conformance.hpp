@@ -31,9 +31,8 @@ struct options {
 
 /// What a judgement found.
 struct report {
-  std::vector<std::string> findings; ///< a sentence each; none for a backend that conforms
-  /// In units of the reference's root mean square.
-  double worst_block = 0, worst_logits = 0;        ///< the largest errors met
+  std::vector<std::string> findings;               ///< a sentence each; none for a backend that conforms
+  double worst_block = 0, worst_logits = 0;        ///< the largest errors met, in units of the reference's rms
   bool runs_batches = true;                        ///< false: it refused every plan of several images, which it may
   bool passed() const { return findings.empty(); } ///< without a finding
 };

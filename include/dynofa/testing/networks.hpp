@@ -203,7 +203,7 @@ public:
     s.add(smallest(s.net->space), 3); // without the residual convolution of the deep stem
     return s;
   }
-  /// Without networks yet.
+  /// A suite without networks yet.
   explicit suite(supernet_ptr of)
       : net{std::move(of)} {}
   /// One more sub-network; its resolution may be any.

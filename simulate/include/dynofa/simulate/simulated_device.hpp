@@ -17,7 +17,6 @@ struct device_member {
   std::vector<level_figures> levels; ///< a front
   double period_ms = 50; ///< an image comes every so often; one that comes while another is computed waits for it
   double weight = 1;     ///< priority
-  /// From when, until when.
   double from_ms = 0, until_ms = target::none; ///< it is there meanwhile
   /// From `from_ms` on, `wanted` holds; the first entry has from_ms = 0.
   struct change {
@@ -27,7 +26,7 @@ struct device_member {
   std::vector<change> targets; ///< ascending in time
   std::vector<double> own;     ///< one factor per level that the table does not know; empty: 1
 
-  /// At a moment of the run.
+  /// What is wanted at a moment of the run.
   const target& wanted(double now_ms) const {
     std::size_t i = 0;
     while (i + 1 < targets.size() && targets[i + 1].from_ms <= now_ms) ++i;
@@ -51,10 +50,9 @@ struct simulated_device {
   };
   std::vector<step> slow_downs = {{}}; ///< the first has from_ms = 0
   double contention = 0.8;             ///< how much the load of the others slows one down; 0: not at all
-  /// See above.
-  double noise = 0.02, outliers = 0; ///< deviation of the logarithm; share of images that take 1.2 to 2.5 times
-  double duration_ms = 60000;        ///< of the run
-  std::uint64_t seed = 1;            ///< of noise and outliers
+  double noise = 0.02, outliers = 0;   ///< deviation of the logarithm; share of images that take 1.2 to 2.5 times
+  double duration_ms = 60000;          ///< of the run
+  std::uint64_t seed = 1;              ///< of noise and outliers
 
   /// The factor of the whole device at a moment of the run.
   double slow_down(double now_ms) const {
@@ -62,7 +60,7 @@ struct simulated_device {
     while (i + 1 < slow_downs.size() && slow_downs[i + 1].from_ms <= now_ms) ++i;
     return slow_downs[i].slow_down;
   }
-  /// Without others, slow-down and noise.
+  /// What an image takes without others, slow-down and noise.
   double alone_ms(std::size_t m, std::size_t level) const {
     const device_member& d = members[m];
     return d.levels[level].latency_ms * (d.own.empty() ? 1 : d.own[level]);

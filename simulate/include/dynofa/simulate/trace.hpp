@@ -51,7 +51,7 @@ enum class trace_kind : std::uint8_t {
   two_models, ///< Fig. 8: a second dynamic network arrives, its own manager changes its levels
   targets,    ///< Fig. 6: the device is steady, the limit changes
 };
-/// As files and `make_trace` call them, in the order above.
+/// As files call them, in the order above.
 inline constexpr std::array<std::string_view, 10> trace_kinds = {
     "constant", "steps", "ramps", "bursts", "periodic", "heavy_tail", "thermal", "co_runner", "two_models", "targets"};
 

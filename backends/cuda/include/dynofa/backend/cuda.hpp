@@ -285,11 +285,10 @@ struct cuda {
 
   /// An inverted residual cut in the `most` ways with the least estimated time: what the estimate is fitted to.
   struct tiling_profile {
-    cuda_detail::tiles cut; ///< the way it is cut
-    /// What the model expects of the block, and its measured time.
-    double estimated_cycles, ms; ///< ms: of the whole block
+    cuda_detail::tiles cut;      ///< the way it is cut
+    double estimated_cycles, ms; ///< expected and measured; ms: of the whole block
   };
-  /// Of block `b`, the `most` most promising ways, each timed 20 times.
+  /// The `most` most promising ways for block `b`, each timed 20 times.
   std::vector<tiling_profile> profile_tilings(bound& level, workspace& space, std::size_t b, std::size_t most) const {
     const std::lock_guard turn(open->turn);
     const cuda_detail::schedule steps = schedule_of(level, space);
