@@ -126,6 +126,7 @@ class Site:
         head = re.search(r'(?m)^(//(?!/).*\n)+', body)
         for line in head[0].split('\n') if head else []:
             line = re.sub(r'^// ?', '', line)
+            line = re.sub(r'docs/[\w/-]+\.md', lambda m: f'[{m[0]}]({self.target("../" + m[0], "examples/x")})', line)
             text.append('    ' + line.strip() if line.startswith('  ') else line)
         arguments = re.search(r'(?m)^// ctest: ?(.*)$', program)
         printed = self.outputs / (name + '.txt')
@@ -167,7 +168,9 @@ class Site:
     def write_layout(self):
         """Doxygen's own layout with our table of contents in front."""
         def tab(path):
-            return f'<tab type="user" url="@ref {identifier(path)}" title="{html.escape(self.titles[path].replace("`", ""))}"/>'
+            title = self.titles[path].replace('`', '')
+            title = title if path in self.lessons else title.partition(': ')[0]
+            return f'<tab type="user" url="@ref {identifier(path)}" title="{html.escape(title)}"/>'
 
         def group(title, paths):
             return f'<tab type="usergroup" title="{title}">' + ''.join(tab(p) for p in paths) + '</tab>'
