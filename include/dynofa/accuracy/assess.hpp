@@ -11,7 +11,7 @@ namespace dynofa {
 
 /// How well predictions agree with measurements. RMSE and bias (mean of predicted − measured) in the unit of the data.
 struct prediction_quality {
-  double rmse = 0, kendall_tau = 0, spearman = 0, bias = 0;
+  double rmse = 0, kendall_tau = 0, spearman = 0, bias = 0; ///< the correlations of ranks lie in −1 … 1
 };
 
 /// Throws errc::invalid_argument for fewer than two measurements.

@@ -26,7 +26,9 @@ public:
     require_argument(fit_.slope > 0, "accuracy calibration", "measurements that rise with the prediction",
                      "a slope of ", fit_.slope);
   }
+  /// The corrected accuracy, in the unit of the measurements.
   double operator()(const arch& a) const { return fit_(model_(a)); }
+  /// The same of many, → `out` of the same length.
   void predict(std::span<const arch> archs, std::span<double> out) const {
     predict_all(model_, archs, out);
     for (double& value : out) value = fit_(value);
@@ -42,10 +44,12 @@ private:
 /// An ensemble's mean less `caution` standard deviations of its members: what a careful search maximises.
 class cautious_accuracy {
 public:
+  /// Takes `caution` ≥ 0 standard deviations off.
   cautious_accuracy(accuracy_predictor predictor, double caution)
       : predictor_{std::move(predictor)}
       , caution_{caution} {}
-  double operator()(const arch& a) const { return predict_one(*this, a); }
+  double operator()(const arch& a) const { return predict_one(*this, a); } ///< in the unit of the predictor
+  /// The same of many, → `out` of the same length.
   void predict(std::span<const arch> archs, std::span<double> out) const {
     std::vector<double> spread(archs.size());
     predictor_.predict(archs, out, spread);

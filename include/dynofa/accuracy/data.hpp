@@ -18,8 +18,8 @@ namespace dynofa {
 
 /// An architecture and the accuracy that was measured for it.
 struct measured_arch {
-  dynofa::arch arch;
-  double accuracy;
+  dynofa::arch arch; ///< well-formed; `load_accuracy_data` also checks it against a space
+  double accuracy;   ///< top-1, in the unit of the data: percent, or a share of 1
 };
 
 namespace detail {
@@ -129,6 +129,7 @@ inline std::vector<measured_arch> parse_accuracy_data(std::string_view source,
   }
   return data;
 }
+/// The same of a file. Throws errc::io where it cannot be read, errc::bad_file for what is no such list.
 inline std::vector<measured_arch> load_accuracy_data(const std::filesystem::path& path,
                                                      const space_description* space = nullptr) {
   return parse_accuracy_data(map_file(path).text(), path.string(), space);

@@ -17,7 +17,7 @@ class feature_layout {
 public:
   /// At most this many ones.
   static constexpr std::size_t max_ones = 2 * max_blocks + 1 + max_widths + 1;
-  using ones = inline_vector<std::int16_t, max_ones>;
+  using ones = inline_vector<std::int16_t, max_ones>; ///< the numbers of the inputs that are one, ascending
 
   /// The inputs of once-for-all's predictors. Throws errc::invalid_argument for a space that they do not describe.
   ///

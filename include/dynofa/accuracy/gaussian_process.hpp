@@ -36,11 +36,12 @@ rows_of_samples<Single> smooth_feature_rows(const smooth_features& features, std
 }
 } // namespace detail
 
+/// How the weights of a covariance are found.
 struct covariance_options {
-  int points = 600; ///< measurements per step, another part of the data each time; a step costs their cube
-  int steps = 60;
-  std::uint64_t seed = 1;
-  std::stop_token stop;
+  int points = 600;       ///< measurements per step, another part of the data each time; a step costs their cube
+  int steps = 60;         ///< of gradient ascent
+  std::uint64_t seed = 1; ///< of the order in which the data is taken
+  std::stop_token stop;   ///< ends the ascent between two steps, by errc::cancelled
 };
 
 /// How alike the accuracies of two architectures are, in units of the data's variance:
@@ -48,11 +49,14 @@ struct covariance_options {
 /// diagonal. Every feature has a weight of its own in both sums (automatic relevance determination).
 template <class Real>
 struct basic_arch_covariance {
+  ///@{
+  /// Eigen's, of `Real`.
   using vector = detail::vector_of<Real>;
   using matrix = detail::columns_of<Real>;
+  ///@}
 
-  vector linear, rate;
-  Real constant = 1, smooth = 1, noise = 0.01;
+  vector linear, rate; ///< weights of the features, and how fast likeness falls with distance in each
+  Real constant = 1, smooth = 1, noise = 0.01; ///< the other terms' weights, and the variance of a measurement
 
   /// Weights that make the data likely: gradient ascent (Adam on logarithms) of the marginal likelihood of `points`
   /// measurements at a time, with a wide log-normal prior so that ten measurements do not run away with 130 weights.
@@ -128,11 +132,12 @@ struct basic_arch_covariance {
     d.rowwise() -= 0.5 * bs.rowwise().squaredNorm().transpose();
     return smooth * d.array().exp();
   }
+  /// Constant and linear part between each row of `a` and each of `b`: [rows of a, rows of b].
   matrix linear_part(const matrix& a, const matrix& b) const {
     return (a * linear.asDiagonal() * b.transpose()).array() + constant;
   }
 
-  static constexpr double jitter = 1e-6;
+  static constexpr double jitter = 1e-6; ///< added to the diagonal, so that equal rows leave it invertible
   /// Of the data; the deviation at least 1e-9.
   static std::pair<double, double> mean_and_deviation(std::span<const measured_arch> data) {
     double mean = 0, variance = 0;
@@ -150,7 +155,7 @@ private:
             std::exp(l[2 * dims]), std::exp(l[2 * dims + 1])};
   }
 };
-using arch_covariance = basic_arch_covariance<double>;
+using arch_covariance = basic_arch_covariance<double>; ///< in double precision
 
 /// The accuracy that measurements of other architectures make most likely (Gaussian process regression): exact, smooth,
 /// and on 2500 measurements nearer the truth than a network trained on them. Costs points³ / 3 multiply-adds to make
@@ -189,6 +194,7 @@ public:
     weights_ = weights.template cast<Single>();
   }
 
+  /// In the unit of the data; throws errc::invalid_arch.
   double operator()(const arch& a) const { return predict_one(*this, a); }
   /// Values of many architectures → `out` of the same length.
   void predict(std::span<const arch> archs, std::span<double> out) const {
@@ -218,6 +224,6 @@ private:
   detail::rows_of_samples<Single> points_; // [features, points]
   Eigen::Matrix<Single, 1, Eigen::Dynamic> half_norms_;
 };
-using gaussian_process = basic_gaussian_process<double, float>;
+using gaussian_process = basic_gaussian_process<double, float>; ///< solved in double precision, predicting in single
 
 } // namespace dynofa

@@ -18,7 +18,8 @@ namespace dynofa {
 
 /// One layer of a predictor's network: weight [out, in] row-major, bias [out].
 struct predictor_layer {
-  std::vector<float> weight, bias;
+  std::vector<float> weight, bias; ///< as said above
+  /// 0 for a layer without outputs.
   std::size_t inputs() const { return bias.empty() ? 0 : weight.size() / bias.size(); }
 };
 /// Layers with ReLU between them; the last has one output.
@@ -36,6 +37,7 @@ public:
                      bool official = false)
       : state_{std::make_shared<const state>(space, std::move(layout), std::move(members), official)} {}
 
+  /// Mean of the members, in the unit of the data. Throws errc::invalid_arch.
   double operator()(const arch& a) const { return predict_one(*this, a); }
   /// Values of many architectures → `out` of the same length, and, where `spread` has room as well, how far the members
   /// disagree: the standard deviation over members (0 for one). Throws errc::invalid_arch.
@@ -76,9 +78,12 @@ public:
     }
   }
 
-  const space_description& space() const { return state_->space; }
+  const space_description& space() const { return state_->space; } ///< that the architectures are of
+  /// How an architecture becomes the first layer's inputs.
   const feature_layout& layout() const { return state_->layout; }
+  /// The networks of the ensemble, at least one.
   const std::vector<predictor_network>& members() const { return state_->members; }
+  /// One of once-for-all's, whose inputs and unit (a share, not percent) are theirs.
   bool is_official() const { return state_->official; }
 
 private:

@@ -14,11 +14,13 @@ namespace dynofa {
 /// width and one for a deep stem's depth.
 class smooth_features {
 public:
+  /// Keeps a copy of the space.
   explicit smooth_features(const space_description& space)
       : space_{space}
       , low_{std::log(double(space.resolutions.min()))}
       , high_{std::log(double(space.resolutions.max()))} {}
 
+  /// How many numbers an architecture becomes.
   std::size_t size() const { return 3 * space_.block_count() + 3 + space_.width_count() + space_.has_deep_stem(); }
 
   /// Writes size() numbers. Throws errc::invalid_arch for an architecture that the space does not contain.

@@ -14,30 +14,33 @@
 
 namespace dynofa {
 
+/// How an ensemble is trained.
 struct training_options {
-  std::vector<int> hidden{128, 128};
-  int members = 5;         ///< networks of the ensemble
-  double validation = 0.2; ///< share of the measurements that a member holds back, each another one
-  int epochs = 20;         ///< at most, per member
-  int patience = 8;        ///< epochs without a better validation error until a member stops
-  int batch = 128;
-  double learning_rate = 5e-3; ///< of Adam, falling to 0 as a half cosine
-  double weight_decay = 1e-3;  ///< decoupled (AdamW), weights only
+  std::vector<int> hidden{128, 128}; ///< widths of the layers between
+  int members = 5;                   ///< networks of the ensemble
+  double validation = 0.2;           ///< share of the measurements that a member holds back, each another one
+  int epochs = 20;                   ///< at most, per member
+  int patience = 8;                  ///< epochs without a better validation error until a member stops
+  int batch = 128;                   ///< measurements per step of the optimiser
+  double learning_rate = 5e-3;       ///< of Adam, falling to 0 as a half cosine
+  double weight_decay = 1e-3;        ///< decoupled (AdamW), weights only
   /// Architectures without a measurement that a Gaussian process answers for: each member learns from its own
   /// measurements' process. 0: from the measurements alone, which costs 0.1 points of error (and wants 100 epochs).
   int taught = 28000;
   int teacher_points = 3000; ///< measurements that a process takes in at most; its cost grows with their cube
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1;    ///< of first weights, order and parts held back: the same seed gives the same predictor
   std::function<bool(int done, int total)> on_progress; ///< epochs of all members; false stops
-  std::stop_token stop;
+  std::stop_token stop;                                 ///< ends training as `on_progress` does
 };
 
+/// What came of training.
 struct training_report {
+  /// One network of the ensemble.
   struct member {
-    int epochs = 0, best_epoch = 0;
+    int epochs = 0, best_epoch = 0;             ///< that were run, and the one whose weights were kept
     double train_rmse = 0, validation_rmse = 0; ///< in the unit of the data, at the best epoch
   };
-  std::vector<member> members;
+  std::vector<member> members; ///< in the order of the predictor's
   double noise = 0; ///< standard deviation of a measurement around the truth as the teacher sees it; 0 without one
 };
 

@@ -111,8 +111,8 @@ namespace backend {
 
 /// Sum and sum of squares of every channel of one convolution's output, over all pixels of a batch.
 struct channel_sums {
-  std::vector<double> sum, square;
-  double pixels = 0; ///< that were summed per channel
+  std::vector<double> sum, square; ///< one per channel
+  double pixels = 0;               ///< that were summed per channel
 };
 
 /// A batch of images in the middle of a network, convolution by convolution:
@@ -133,10 +133,10 @@ concept calibration_batch = requires(C& c, std::size_t i, int count, std::span<c
 
 /// Some channels of some pixels of one picture's activations: value c of pixel p is `values[p · pitch + c]`.
 struct activation_part {
-  const float* values = nullptr;
-  int pixels = 0;
-  std::size_t pitch = 0;
-  int first = 0, channels = 0; ///< which channels of the tensor: so many from `first` on
+  const float* values = nullptr; ///< of channel `first` of the first pixel
+  int pixels = 0;                ///< how many
+  std::size_t pitch = 0;         ///< values from one pixel to the next
+  int first = 0, channels = 0;   ///< which channels of the tensor: so many from `first` on
 };
 
 /// A batch that also shows what lies between its convolutions:

@@ -17,12 +17,14 @@ double milliseconds_per_run(int repeats, Work work) {
 /// copies that `run_block` and `run` make. The activations are allocated before the clock starts.
 template <class Backend>
 struct timed_by_host {
+  /// Mean milliseconds of `repeats` runs of block `b`, on constant inputs.
   template <class Bound, class Workspace>
   double time_block(Bound& level, Workspace& space, std::size_t b, int repeats) const {
     const std::vector<float> in(level.plan.of_batch(level.plan.blocks[b].in_values()), 0.5f);
     std::vector<float> out(level.plan.of_batch(level.plan.blocks[b].out_values()));
     return milliseconds_per_run(repeats, [&] { self().run_block(level, space, b, in, out); });
   }
+  /// Mean milliseconds of `repeats` runs of the level, on constant images.
   template <class Bound, class Workspace>
   double time_run(Bound& level, Workspace& space, int repeats) const {
     const std::vector<float> image(level.plan.image_values(), 0.5f);

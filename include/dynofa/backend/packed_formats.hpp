@@ -13,9 +13,9 @@ namespace dynofa {
 /// dynamic networks share. Copies share the weights.
 template <inference_backend Backend>
 struct packed_formats {
-  using packed_ptr = std::shared_ptr<const typename Backend::packed>;
+  using packed_ptr = std::shared_ptr<const typename Backend::packed>; ///< what the backend's `pack` gives
 
-  std::map<std::string, packed_ptr> by_name;
+  std::map<std::string, packed_ptr> by_name; ///< number format → the weights in it
 
   packed_formats() = default;
   /// In the backend's own format; null: nothing yet.

@@ -16,7 +16,7 @@ namespace dynofa::backend {
 
 // The operations of the networks, each the plainest loop that is right. Activations are xtensors [H, W, C].
 
-using image_tensor = xt::xtensor<float, 3>;
+using image_tensor = xt::xtensor<float, 3>; ///< [height, width, channels]
 
 namespace plain {
 
@@ -178,28 +178,40 @@ struct reference : timed_by_host<reference> {
   /// "logits". For tests.
   std::function<void(std::string_view, const image_tensor&)> tap = {};
 
+  /// The super-network itself.
   struct packed {
-    supernet_ptr net;
+    supernet_ptr net; ///< never null
+    ///@{
+    /// Of which super-network it is, by `supernet::fingerprint`, and what it takes beyond that.
     std::uint64_t source() const { return net->fingerprint(); }
     std::size_t bytes() const { return 0; } // it reads the super-network itself
   };
+  /// A level.
   struct bound {
+    ///@{
+    /// What `bind` was given.
     std::shared_ptr<const packed> weights;
     dynofa::plan plan;
     scale_shift norms;
-    std::size_t bytes() const { return 4 * (norms.scale.size() + norms.shift.size()); }
+    ///@}
+    std::size_t bytes() const { return 4 * (norms.scale.size() + norms.shift.size()); } ///< of scale and shift
   };
+  /// The first input, the last output, and the maps between.
   struct workspace {
-    std::vector<float> in, out;
+    std::vector<float> in, out;     ///< of `run_block`'s caller, where the host's clock times it
     std::vector<image_tensor> maps; ///< of the last run: image by image, in the order of the plan's named maps
+    /// What all of it takes.
     std::size_t bytes() const {
       std::size_t values = in.size() + out.size();
       for (const image_tensor& m : maps) values += m.size();
       return 4 * values;
     }
+    ///@}
   };
 
-  std::string name() const { return "reference"; }
+  std::string name() const { return "reference"; } ///< for tables and sentences
+  ///@{
+  /// As dynofa::inference_backend asks.
   std::shared_ptr<const packed> pack(supernet_ptr net) const {
     return std::make_shared<const packed>(packed{std::move(net)});
   }
@@ -215,6 +227,7 @@ struct reference : timed_by_host<reference> {
         most = std::max({most, size_t(p.batch) * size_t(b.in_values()), size_t(p.batch) * size_t(b.out_values())});
     return {std::vector<float>(most, 0.5f), std::vector<float>(most), {}};
   }
+  ///@}
 
   /// image [N, r, r, 3] → logits [N, classes].
   void run(bound& level, workspace& space, std::span<const float> image, std::span<float> logits) const {
@@ -233,6 +246,7 @@ struct reference : timed_by_host<reference> {
       std::copy(x.begin(), x.end(), logits.begin() + static_cast<std::ptrdiff_t>(n * out));
     }
   }
+  /// Map `i` of image `n` of the last run, by its number among the plan's named maps.
   feature_map map(const bound& level, const workspace& space, std::size_t i, std::size_t n) const {
     const image_tensor& m = space.maps[n * level.plan.named_maps() + i];
     const int channels = static_cast<int>(m.shape(2));
@@ -243,6 +257,7 @@ struct reference : timed_by_host<reference> {
             .pixel = m.shape(2),
             .plane = 0};
   }
+  /// Block `b` alone: in [N,in,in,C] → out [N,out,out,C'].
   void run_block(bound& level, workspace&, std::size_t b, std::span<const float> in, std::span<float> out) const {
     const block& block = level.plan.blocks[b];
     const auto in_values = static_cast<std::size_t>(block.in_values()),

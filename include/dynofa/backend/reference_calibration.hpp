@@ -12,11 +12,14 @@ namespace dynofa::backend {
 /// The reference backend's: whole tensors, plain loops.
 class reference_calibration {
 public:
+  /// Makes room for batches of at most `capacity` images.
   reference_calibration(supernet_ptr net, plan p, int capacity)
       : net_{std::move(net)}
       , plan_{std::move(p)}
       , images_(static_cast<std::size_t>(capacity)) {}
 
+  ///@{
+  /// As dynofa::backend::observing_batch asks.
   void load(std::size_t n, std::span<const float> image) {
     const auto r = static_cast<std::size_t>(plan_.blocks[0].in_size);
     images_[n].now = image_tensor::from_shape({r, r, 3});
@@ -86,6 +89,7 @@ public:
     for (const picture& p : images_) total += 4 * (p.now.size() + p.input.size() + p.branch.size() + p.ungated.size());
     return total;
   }
+  ///@}
 
 private:
   struct picture {
@@ -109,10 +113,12 @@ private:
   }
 };
 
+/// What `calibrating_backend` looks for.
 inline reference_calibration open_calibration(const reference&, const std::shared_ptr<const reference::packed>& packed,
                                               const plan& p, int capacity) {
   return {packed->net, p, capacity};
 }
+/// What `observing_backend` looks for.
 inline reference_calibration open_observer(const reference&, const std::shared_ptr<const reference::packed>& packed,
                                            const plan& p, int capacity) {
   return {packed->net, p, capacity};

@@ -55,7 +55,7 @@ inline sum_image integer_depthwise(const byte_image& in, const byte_rows& weight
 /// multiply bytes (model/byte_rule.hpp); squeeze-excite, feature mix and classifier multiply floats by bytes; stem,
 /// separable block and the residual stream are the reference backend's. Levels need activation ranges.
 struct reference_int8 : timed_by_host<reference_int8> {
-  byte_weight_rule rule = byte_weight_rule::full;
+  byte_weight_rule rule = byte_weight_rule::full; ///< by which weights are packed
   /// The judge of a backend that packs weights by this rule.
   static reference_int8 by(byte_weight_rule rule) {
     reference_int8 judge;
@@ -63,24 +63,39 @@ struct reference_int8 : timed_by_host<reference_int8> {
     return judge;
   }
 
+  /// The super-network, and how its weights become bytes when they are used.
   struct packed {
+    ///@{
+    /// What `pack` was given.
     supernet_ptr net;
     byte_weight_rule rule;
+    ///@}
+    ///@{
+    /// Of which super-network it is, by `supernet::fingerprint`, and what it takes beyond that.
     std::uint64_t source() const { return net->fingerprint(); }
     std::size_t bytes() const { return 0; }
+    ///@}
   };
+  /// A level, with its activation ranges.
   struct bound {
+    ///@{
+    /// What `bind` was given.
     std::shared_ptr<const packed> weights;
     dynofa::plan plan;
     scale_shift norms;
+    ///@}
+    /// What scale, shift and ranges take.
     std::size_t bytes() const { return 4 * 2 * (norms.scale.size() + norms.ranges.low.size()); }
   };
+  /// Activations.
   struct workspace {
-    std::vector<float> in, out;
-    std::size_t bytes() const { return 4 * (in.size() + out.size()); }
+    std::vector<float> in, out;                                        ///< see `reference`
+    std::size_t bytes() const { return 4 * (in.size() + out.size()); } ///< of both
   };
 
-  std::string name() const { return "reference int8"; }
+  std::string name() const { return "reference int8"; } ///< for tables and sentences
+  ///@{
+  /// As dynofa::inference_backend asks. `bind` throws errc::mismatch for a level without activation ranges.
   std::shared_ptr<const packed> pack(supernet_ptr net) const {
     return std::make_shared<const packed>(packed{std::move(net), rule});
   }
@@ -93,6 +108,7 @@ struct reference_int8 : timed_by_host<reference_int8> {
     reference::workspace w = reference{}.make_workspace(plans);
     return {std::move(w.in), std::move(w.out)};
   }
+  ///@}
 
   /// image [N,r,r,3] → logits [N,classes]
   void run(bound& level, workspace&, std::span<const float> image, std::span<float> logits) const {
@@ -106,6 +122,7 @@ struct reference_int8 : timed_by_host<reference_int8> {
       std::copy(x.begin(), x.end(), logits.begin() + static_cast<std::ptrdiff_t>(n * out));
     }
   }
+  /// Block `b` alone: in [N,in,in,C] → out [N,out,out,C'].
   void run_block(bound& level, workspace&, std::size_t b, std::span<const float> in, std::span<float> out) const {
     const auto in_values = static_cast<std::size_t>(level.plan.blocks[b].in_values()),
                out_values = static_cast<std::size_t>(level.plan.blocks[b].out_values());

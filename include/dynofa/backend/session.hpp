@@ -40,15 +40,18 @@ class session {
   };
 
 public:
-  using packed_ptr = std::shared_ptr<const typename Backend::packed>;
+  using packed_ptr = std::shared_ptr<const typename Backend::packed>; ///< what the backend's `pack` gives
 
   /// One bound level, as a handle: copies are the same level, which lives as long as one of them. `level->plan` and
   /// `level->bytes()` are the backend's.
   class level {
   public:
     level() = default; ///< none: a session refuses it
+    ///@{
+    /// The backend's own object; undefined for a level that is none.
     typename Backend::bound& operator*() const { return entry_->bound; }
     typename Backend::bound* operator->() const { return &entry_->bound; }
+    ///@}
 
   private:
     friend session;
@@ -76,8 +79,11 @@ public:
     for (const auto& [name, weights] : packed_.by_name) check(weights);
   }
 
+  ///@{
+  /// Levels stay valid, and belong to the session moved to.
   session(session&&) noexcept = default;
   session& operator=(session&&) noexcept = default;
+  ///@}
 
   /// Binds a plan with its batch-norm scale and shift. The workspace grows when the next image runs, or in `prepare`;
   /// it never gets smaller, so levels that come and go settle on one. Throws errc::mismatch for a plan or norms of
@@ -116,6 +122,7 @@ public:
     check_size("logits", logits.size(), bound.plan.logit_values());
     backend_.run(bound, workspace(), image, logits);
   }
+  /// The same with logits of its own: allocates.
   std::vector<float> run(const level& level, std::span<const float> image) {
     std::vector<float> logits(checked(level).plan.logit_values());
     run(level, image, logits);
@@ -156,14 +163,17 @@ public:
         if (const auto e = each.lock()) backend_.prepare(e->bound, space);
   }
 
+  ///@{
+  /// What the session was made with; levels are bound to it.
   Backend& backend() { return backend_; }
   const Backend& backend() const { return backend_; }
+  ///@}
   /// Big enough for every level there is.
   typename Backend::workspace& workspace() {
     if (!ready_) grow();
     return *workspace_;
   }
-  const supernet& net() const { return *net_; }
+  const supernet& net() const { return *net_; } ///< whose weights it runs
   /// The super-network in a number format: packed when it is first asked for.
   const packed_ptr& packed(const std::string& format = "") { return pack(format, std::nullopt); }
   /// The same of what these plans read alone, where the backend can tell and nothing is packed in this format yet.

@@ -20,8 +20,8 @@ namespace dynofa {
 /// Where calibration images come from: `fill(n, r, image)` writes picture n of `count`, preprocessed for resolution r,
 /// to image [r,r,3]. Called from several threads at once. A camera, a tensor and a folder all fit.
 struct image_source {
-  std::size_t count = 0;
-  std::function<void(std::size_t n, int r, std::span<float> image)> fill;
+  std::size_t count = 0;                                                  ///< of pictures
+  std::function<void(std::size_t n, int r, std::span<float> image)> fill; ///< throws what reading a picture throws
 };
 
 /// The pictures of a folder in an order drawn from `seed`, decoded once (`threads` at a time) and kept: 2000 of 128×128
@@ -39,12 +39,13 @@ inline image_source decoded_source(const data::image_folder& ordered, const data
           [pictures, rule](std::size_t n, int r, std::span<float> image) { rule.apply((*pictures)[n], r, image); }};
 }
 
+/// How statistics are found.
 struct calibration_options {
   int images = 2000; ///< taken from the front of the source, in its order, which should mix the classes
   int batch = 100;   ///< the result depends on it: the paper's code uses 16, once-for-all 200
-  variance_rule rule = variance_rule::within_batches;
-  int threads = 1;        ///< that preprocess images; the network runs on the backend's own
-  int report_every = 250; ///< images between two points of the convergence report
+  variance_rule rule = variance_rule::within_batches; ///< what the variance is taken over
+  int threads = 1;                                    ///< that preprocess images; the network runs on the backend's own
+  int report_every = 250;                             ///< images between two points of the convergence report
   /// Told after each batch of each architecture; false stops with errc::cancelled.
   std::function<bool(std::size_t done, std::size_t total)> progress = {};
 };
@@ -58,11 +59,12 @@ struct calibration_step {
   double logit_change = 0;
 };
 
+/// Statistics of one architecture.
 struct calibration_result {
-  dynofa::arch arch;
-  bn_statistics statistics;
-  int images = 0;
-  std::vector<calibration_step> convergence;
+  dynofa::arch arch;                         ///< what was calibrated, as given
+  bn_statistics statistics;                  ///< for `session::load`
+  int images = 0;                            ///< that they are an average of
+  std::vector<calibration_step> convergence; ///< ascending in images; empty if `report_every` images were never reached
 };
 
 namespace detail {

@@ -28,12 +28,12 @@ enum class variance_rule {
 /// What a calibrator has seen so far, kept by whoever wants to go on later, and what that depends on. Sums are weighted
 /// by batch size.
 struct calibration_state {
-  std::vector<double> mean, variance, square;
-  std::int64_t images = 0;
-  dynofa::arch arch;
-  std::uint64_t supernet_hash = 0; ///< `supernet::hash`
-  int batch = 0;                   ///< images of a whole batch: each is normalised by itself
-  std::string inputs;              ///< what the images are, as the calibrator was told
+  std::vector<double> mean, variance, square; ///< weighted sums, one per channel of the plan
+  std::int64_t images = 0;                    ///< seen so far, in all batches
+  dynofa::arch arch;                          ///< that is calibrated
+  std::uint64_t supernet_hash = 0;            ///< `supernet::hash`
+  int batch = 0;                              ///< images of a whole batch: each is normalised by itself
+  std::string inputs;                         ///< what the images are, as the calibrator was told
 };
 
 /// Collects the batch-norm statistics of one architecture, batch after batch.
@@ -145,6 +145,7 @@ public:
   /// result is that of one run. Throws errc::mismatch, with what differs, for a state of others, and for one that
   /// cannot be.
   const calibration_state& state() const { return seen_; }
+  /// Goes on from `state`; see `state()`.
   void restore(calibration_state state) {
     const auto expect_same = [](std::string_view what, const auto& own, const auto& other) {
       if (!(own == other))
@@ -164,9 +165,9 @@ public:
     seen_ = std::move(state);
   }
 
-  std::int64_t images() const { return seen_.images; }
-  const dynofa::plan& plan() const { return plan_; }
-  std::size_t bytes() const { return batch_.bytes(); }
+  std::int64_t images() const { return seen_.images; } ///< seen so far
+  const dynofa::plan& plan() const { return plan_; }   ///< of a whole batch
+  std::size_t bytes() const { return batch_.bytes(); } ///< of the batch's activations
 
 private:
   std::size_t channels() const { return static_cast<std::size_t>(plan_.norm_values()); }

@@ -17,8 +17,8 @@ namespace dynofa {
 /// A super-network with what it was trained for: how pictures become its input and what its logits are called. Without
 /// these, accuracy cannot be measured: another resize costs whole points, silently.
 struct image_classifier {
-  supernet_ptr net;
-  data::preprocessing preprocessing;
+  supernet_ptr net;                                ///< the weights
+  data::preprocessing preprocessing;               ///< what it was trained with
   std::vector<std::string> class_ids, class_names; ///< by label; ids are what folders of images are called
   std::string origin;                              ///< a line about where the weights come from, may be empty
 

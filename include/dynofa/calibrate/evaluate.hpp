@@ -21,18 +21,19 @@ namespace dynofa {
 
 /// What is evaluated: an architecture with the statistics and in the number format it runs with.
 struct evaluated_level {
-  dynofa::arch arch;
-  bn_statistics statistics;
-  std::string format = {}; ///< "": the backend's own
+  dynofa::arch arch;        ///< of the super-network given
+  bn_statistics statistics; ///< `stored_statistics` are right for the largest architecture only
+  std::string format = {};  ///< "": the backend's own
 };
 
 /// Of one level on one data set.
 struct evaluation_result {
-  measured_accuracy accuracy;
+  measured_accuracy accuracy;               ///< counts of images
   std::vector<measured_accuracy> per_class; ///< by label
   int not_finite = 0; ///< images with an infinite or NaN logit: they count as wrong, whatever the others say
 };
 
+/// How images are run.
 struct evaluation_options {
   int threads = 1; ///< each runs images of its own: give the backend itself one thread
   /// Images that a thread runs as one batch. On the CPU a batch reads the head's weights once: with 8, an eighth of

@@ -14,8 +14,9 @@ struct measured_accuracy {
 
   /// The 95 % Wilson score interval of top-1, in percent: holds its width near 0 and 100 %, where ±1.96 σ does not.
   struct interval {
-    double low = 0, high = 100;
+    double low = 0, high = 100; ///< percent
   };
+  /// 0 … 100 without images.
   interval top1_interval() const {
     if (images == 0) return {};
     const double z = 1.959964, n = images, p = correct / n;

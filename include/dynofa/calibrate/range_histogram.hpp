@@ -20,9 +20,9 @@ enum class range_rule {
 /// How often values between `low` ≤ 0 and `high` ≥ 0 were seen: bins of one width, and zeros for themselves. Half of
 /// what follows a ReLU are zeros, which every range holds exactly; in a bin they would count as values beside zero.
 struct range_histogram {
-  static constexpr int bins = 512, zeros = bins, size = bins + 1;
-  float low = 0, high = 0;
-  std::span<const std::uint64_t> counts; ///< `size` of them
+  static constexpr int bins = 512, zeros = bins, size = bins + 1; ///< of one width; where zeros are; counts in all
+  float low = 0, high = 0;                                        ///< ends of the first and the last bin
+  std::span<const std::uint64_t> counts;                          ///< `size` of them
 
   /// Bins per unit; 0 for widths that `byte_code` takes for zero.
   static float inverse_width(float low, float high) {
@@ -37,8 +37,11 @@ struct range_histogram {
   /// Where x is counted.
   static int bin_of(float x, float low, float inverse) { return x == 0.f ? zeros : bin_at(x, low, inverse); }
 
+  ///@{
+  /// Four at once.
   using quad __attribute__((vector_size(16))) = float;
   using places __attribute__((vector_size(16))) = std::int32_t;
+  ///@}
   /// The same for four, without a branch: which values are zero cannot be foretold. 1.1 ns a value, with branches 4.5.
   static places bins_of(quad x, quad low, quad inverse) {
     const quad zero = {}, last = zero + static_cast<float>(bins - 1);
@@ -51,6 +54,7 @@ struct range_histogram {
 
   /// The lower end of a bin; `high` for the end of the last one.
   float edge(int bin) const { return bin == bins ? high : static_cast<float>(low + (double(high) - low) * bin / bins); }
+  /// Values seen.
   std::uint64_t total() const {
     std::uint64_t n = 0;
     for (const std::uint64_t count : counts) n += count;

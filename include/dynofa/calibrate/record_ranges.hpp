@@ -19,12 +19,13 @@
 
 namespace dynofa {
 
+/// How activation ranges are found.
 struct range_options {
   int images = 2000; ///< taken from the front of the source
   int batch = 16;    ///< the result does not depend on it: whole tensors of so many images lie in memory
-  range_rule rule = range_rule::least_square_error;
-  double percentile = 99.99; ///< for `range_rule::percentile`: above 50, at most 100
-  int threads = 1;           ///< that preprocess images and look at activations; the network runs on the backend's own
+  range_rule rule = range_rule::least_square_error; ///< what of the values seen a range leaves out
+  double percentile = 99.99;                        ///< for `range_rule::percentile`: above 50, at most 100
+  int threads = 1; ///< that preprocess images and look at activations; the network runs on the backend's own
   /// Told after each batch of each pass; false stops with errc::cancelled.
   std::function<bool(std::size_t done, std::size_t total)> progress = {};
 };

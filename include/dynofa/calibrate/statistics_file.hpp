@@ -18,11 +18,11 @@ namespace dynofa {
 /// this way. For anything else they are wrong by whole points of top-1, silently; so loading them for anything else
 /// throws.
 struct bound_statistics {
-  std::uint64_t supernet_hash = 0; ///< `supernet::hash`
-  dynofa::arch arch;
-  data::preprocessing preprocessing;
-  int images = 0; ///< that were averaged
-  bn_statistics statistics;
+  std::uint64_t supernet_hash = 0;   ///< `supernet::hash`
+  dynofa::arch arch;                 ///< its resolution counts too
+  data::preprocessing preprocessing; ///< of the images they were taken from
+  int images = 0;                    ///< that were averaged
+  bn_statistics statistics;          ///< in the order of the architecture's plan
 };
 
 /// Writes a safetensors file ("mean", "var", with ranges "range_low" and "range_high"; the rest as metadata) that

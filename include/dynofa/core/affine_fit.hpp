@@ -10,11 +10,11 @@ namespace dynofa {
 
 /// y ≈ slope · x + intercept by least squares, and how well it does.
 struct affine_fit {
-  double slope = 1, intercept = 0;
+  double slope = 1, intercept = 0;   ///< in y per x, and in y
   std::vector<double> residuals;     ///< y − fit, per point
   std::vector<double> leave_one_out; ///< y − the fit made without that point; NaN where the rest has only one x
 
-  double operator()(double x) const { return slope * x + intercept; }
+  double operator()(double x) const { return slope * x + intercept; } ///< y by the fit
   /// Root of the mean square of the leave-one-out errors.
   double leave_one_out_rms() const {
     double sum = 0;

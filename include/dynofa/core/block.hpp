@@ -31,7 +31,7 @@ constexpr std::size_t image_values(int r) { return static_cast<std::size_t>(r) *
 ///
 /// A block says all that a backend needs to run it: nothing follows from its kind or its place.
 struct block {
-  block_kind kind = block_kind::stem;
+  block_kind kind = block_kind::stem;            ///< for sentences and for what is chosen per kind
   activation act = activation::identity;         ///< after every convolution or product but a projection
   activation project_act = activation::identity; ///< after the projection, before the residual is added
   activation out_act = activation::identity;     ///< after the residual or the shortcut is added
@@ -45,14 +45,17 @@ struct block {
   std::uint8_t stride = 1; ///< 1 or 2
   std::int16_t unit = 0;   ///< which of the super-network's units the weights come from (model/layout.hpp)
   std::int16_t gene = -1;  ///< which of the architecture's blocks this is; −1: none, it is in every sub-network
-  std::int32_t in_size = 0, out_size = 0;
+  std::int32_t in_size = 0, out_size = 0;                           ///< sides in pixels
   std::int32_t in_channels = 0, mid_channels = 0, out_channels = 0; ///< mid: of a block's k×k convolution, else 0
   std::int32_t se_channels = 0;                                     ///< hidden width of squeeze-excite, 0 for none
 
   friend constexpr bool operator==(const block&, const block&) = default;
 
+  ///@{
+  /// Values of one image.
   constexpr std::int64_t in_values() const { return std::int64_t(in_size) * in_size * in_channels; }
   constexpr std::int64_t out_values() const { return std::int64_t(out_size) * out_size * out_channels; }
+  ///@}
 
   /// Whether what follows works on a vector per image.
   constexpr bool pools() const { return kind == block_kind::final_expand || kind == block_kind::average_pool; }

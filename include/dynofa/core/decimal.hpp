@@ -12,12 +12,14 @@ namespace dynofa {
 /// and which are compared, hashed and looked up. May be a template argument (`width<1.2>`; clang 14 has no double
 /// ones).
 struct decimal {
-  std::int32_t thousandths = 0;
+  std::int32_t thousandths = 0; ///< the number times 1000
 
   constexpr decimal() = default;
+  /// Exact up to ±2 million, which is not checked.
   template <std::integral Number>
   constexpr decimal(Number n) // NOLINT: 3 and 3.0 are the same number
       : thousandths{static_cast<std::int32_t>(n) * 1000} {}
+  /// Rounded to three places, at compile time only: a number of the program's text.
   consteval decimal(double v) // NOLINT: meant to convert
       : thousandths{static_cast<std::int32_t>(v * 1000 + 0.5)} {}
 
@@ -30,8 +32,8 @@ struct decimal {
     return off < 1e-9 && off > -1e-9 ? std::optional(d) : std::nullopt;
   }
 
-  constexpr double value() const { return thousandths / 1000.0; }
-  constexpr bool is_whole() const { return thousandths % 1000 == 0; }
+  constexpr double value() const { return thousandths / 1000.0; }     ///< the nearest double
+  constexpr bool is_whole() const { return thousandths % 1000 == 0; } ///< no decimal places
   /// Without the decimal places.
   constexpr explicit operator int() const { return thousandths / 1000; }
 

@@ -75,10 +75,10 @@ public:
       , expected_{std::move(expected)}
       , got_{std::move(got)} {}
 
-  errc code() const noexcept { return code_; }
-  const std::string& where() const noexcept { return where_; }
-  const std::string& expected() const noexcept { return expected_; }
-  const std::string& got() const noexcept { return got_; }
+  errc code() const noexcept { return code_; }                 ///< what kind of fault it is; the four make up `what()`
+  const std::string& where() const noexcept { return where_; } ///< the operation, file and field
+  const std::string& expected() const noexcept { return expected_; } ///< what would have been right
+  const std::string& got() const noexcept { return got_; }           ///< what was there instead
 
 private:
   errc code_;

@@ -13,18 +13,25 @@ namespace dynofa {
 /// Backends keep channels in groups: value (y, x, c) is element
 /// `c / group · plane + (y · size + x) · pixel + c % group`. Interleaved maps have one group of all channels.
 struct feature_map {
-  enum class element : std::uint8_t { f32, f16, bf16 };
+  /// How a value is stored.
+  enum class element : std::uint8_t {
+    f32,  ///< IEEE 754, 4 bytes
+    f16,  ///< IEEE 754, 2 bytes
+    bf16, ///< the upper half of an f32
+  };
 
-  const void* data = nullptr;
-  element type = element::f32;
-  bool on_device = false; ///< `data` is a GPU's address: `at` and `copy` are for host memory only
-  int size = 0, channels = 0;
+  const void* data = nullptr;       ///< of value (0, 0, 0)
+  element type = element::f32;      ///< of every value
+  bool on_device = false;           ///< `data` is a GPU's address: `at` and `copy` are for host memory only
+  int size = 0, channels = 0;       ///< side in pixels; channels, without those that pad a group
   int group = 1;                    ///< channels that lie side by side
   std::size_t pixel = 0, plane = 0; ///< elements from one pixel, and from one group, to the next
 
+  /// Size · size · channels.
   std::size_t values() const {
     return static_cast<std::size_t>(size) * static_cast<std::size_t>(size) * static_cast<std::size_t>(channels);
   }
+  /// One value, widened; indices are not checked. For host memory.
   float at(int y, int x, int c) const {
     const auto i = static_cast<std::size_t>(c / group) * plane + static_cast<std::size_t>(y * size + x) * pixel +
                    static_cast<std::size_t>(c % group);

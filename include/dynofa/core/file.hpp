@@ -25,9 +25,10 @@ namespace dynofa {
 
 /// Bytes and whoever keeps them alive: a mapped file or a buffer.
 struct file_bytes {
-  std::span<const std::byte> bytes;
-  std::shared_ptr<const void> owner;
+  std::span<const std::byte> bytes;  ///< the content
+  std::shared_ptr<const void> owner; ///< of what `bytes` points to; copies share it
 
+  /// The bytes as characters, UTF-8 or not.
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };
 
@@ -223,9 +224,11 @@ inline void replace_file(const std::filesystem::path& path, std::span<const std:
   if (const detail::descriptor opened{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)}; opened.get() >= 0)
     (void)::fsync(opened.get());
 }
+/// The same with one piece of content.
 inline void replace_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   replace_file(path, std::span(&bytes, 1));
 }
+/// The same with a text.
 inline void replace_file(const std::filesystem::path& path, std::string_view content) {
   replace_file(path, std::as_bytes(std::span(content)));
 }

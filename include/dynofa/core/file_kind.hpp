@@ -79,6 +79,7 @@ inline std::string kind_of_content(std::string_view content) {
     return "zeros (of a download that was not finished?)";
   return {};
 }
+/// The same for bytes.
 inline std::string kind_of_content(std::span<const std::byte> content) {
   return kind_of_content(std::string_view(reinterpret_cast<const char*>(content.data()), content.size()));
 }

@@ -14,7 +14,7 @@ namespace dynofa {
 template <class T, auto Cost, auto Value>
 class pareto_front {
 public:
-  using cost_type = std::remove_cvref_t<std::invoke_result_t<decltype(Cost), const T&>>;
+  using cost_type = std::remove_cvref_t<std::invoke_result_t<decltype(Cost), const T&>>; ///< of what `Cost` points to
 
   /// Takes `item` in if nothing here is at least as good in both; whatever it beats leaves. True if it came in.
   bool insert(T item) {
@@ -31,7 +31,7 @@ public:
     const auto at = behind(most);
     return at == members_.begin() ? nullptr : &*std::prev(at);
   }
-  const std::vector<T>& members() const { return members_; }
+  const std::vector<T>& members() const { return members_; } ///< ascending in cost and value
 
 private:
   auto behind(const cost_type& cost) const {

@@ -27,10 +27,14 @@ constexpr std::uint64_t fnv1a64(std::string_view name) {
 /// standard library give different values with different standard libraries.
 class random_stream {
 public:
+  ///@{
+  /// As std::uniform_random_bit_generator asks: every value of 64 bits.
   using result_type = std::uint64_t;
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
+  ///@}
 
+  /// Streams of one seed and different names are independent.
   constexpr explicit random_stream(std::uint64_t seed, std::string_view name = "")
       : key_{mix64(fnv1a64(name) + mix64(seed + gamma))} {}
   /// A stream at a stored state.
@@ -41,10 +45,14 @@ public:
     return s;
   }
 
+  ///@{
+  /// What `resume` takes.
   constexpr std::uint64_t key() const { return key_; }
   constexpr std::uint64_t counter() const { return counter_; }
+  ///@}
+  /// Number i of the stream, whatever has been drawn.
   constexpr std::uint64_t at(std::uint64_t i) const { return mix64(key_ + (i + 1) * gamma); }
-  constexpr result_type operator()() { return at(counter_++); }
+  constexpr result_type operator()() { return at(counter_++); } ///< the next number
 
   /// Uniform in 0 … n−1, n ≥ 1 (multiply and shift; the bias is below n/2^32).
   constexpr std::uint32_t below(std::uint32_t n) { return static_cast<std::uint32_t>(((*this)() >> 32) * n >> 32); }

@@ -48,6 +48,7 @@ inline named_inputs read_inputs(const json_field& field) {
 /// A JSON file with the state of some work and the inputs of that work.
 class state_file {
 public:
+  /// Reads and writes nothing yet.
   state_file(std::filesystem::path path, named_inputs inputs)
       : path_{std::move(path)}
       , inputs_{std::move(inputs)} {}
@@ -75,8 +76,11 @@ public:
                             path_.string()));
   }
 
+  ///@{
+  /// As given.
   const std::filesystem::path& path() const { return path_; }
   const named_inputs& inputs() const { return inputs_; }
+  ///@}
 
 private:
   std::filesystem::path path_;

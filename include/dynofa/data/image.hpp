@@ -9,9 +9,12 @@ namespace dynofa::data {
 
 /// An 8-bit RGB picture: `pixels` is [height][width][3], row-major, without padding.
 struct image {
+  ///@{
+  /// In pixels; 0 for no picture.
   int height = 0;
   int width = 0;
-  std::vector<std::uint8_t> pixels;
+  ///@}
+  std::vector<std::uint8_t> pixels; ///< red, green, blue; 0 … 255
 
   image() = default;
   /// A black picture. Throws errc::invalid_argument for a side below 1.
@@ -25,7 +28,7 @@ struct image {
 
   /// The first of the `width` × 3 bytes of row `y`.
   std::uint8_t* row(int y) { return pixels.data() + row_offset(y); }
-  const std::uint8_t* row(int y) const { return pixels.data() + row_offset(y); }
+  const std::uint8_t* row(int y) const { return pixels.data() + row_offset(y); } ///< the same to read
 
   bool operator==(const image&) const = default;
 

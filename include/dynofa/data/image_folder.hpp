@@ -76,10 +76,13 @@ public:
       throw error(errc::invalid_argument, "image_folder", "classes that differ", text(*twice, " twice"));
   }
 
-  std::size_t size() const { return samples_.size(); }
+  std::size_t size() const { return samples_.size(); } ///< pictures, all classes together
+  ///@{
+  /// Throws errc::invalid_argument unless i < size().
   const std::filesystem::path& path(std::size_t i) const { return sample_at(i).path; }
   int label(std::size_t i) const { return sample_at(i).label; }
-  const std::vector<std::string>& classes() const { return classes_; }
+  ///@}
+  const std::vector<std::string>& classes() const { return classes_; } ///< by label
   /// What was found and is not used.
   const left_out_files& left_out() const { return left_out_; }
   /// Reads and decodes picture i; errors name its path (see `read_image`).

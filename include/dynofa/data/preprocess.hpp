@@ -21,6 +21,7 @@ enum class preprocessing_mode {
   exact,         ///< bilinear interpolation in float to exactly r × r, whatever the shape was
 };
 
+/// As files spell it.
 constexpr std::string_view name_of(preprocessing_mode mode) {
   return mode == preprocessing_mode::exact ? "exact" : "imagenet_crop";
 }
@@ -28,7 +29,7 @@ constexpr std::string_view name_of(preprocessing_mode mode) {
 /// What is done to a picture before a network sees it. It belongs to the weights: a network evaluated with another
 /// preprocessing than it was trained with loses points of top-1.
 struct preprocessing {
-  preprocessing_mode mode = preprocessing_mode::imagenet_crop;
+  preprocessing_mode mode = preprocessing_mode::imagenet_crop; ///< how its shape changes
   double crop_ratio = 0.875; ///< of mode imagenet_crop: the crop's share of the shorter side, in (0, 1]
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f}; ///< of R, G, B scaled to 0 … 1
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};  ///< likewise, positive

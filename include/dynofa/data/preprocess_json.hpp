@@ -12,6 +12,7 @@
 
 namespace dynofa::data {
 
+/// Leaves out what the rule's mode does not use.
 inline void to_json(nlohmann::json& json, const preprocessing& rule) {
   json = {{"mode", std::string(name_of(rule.mode))}, {"mean", rule.mean}, {"std", rule.std}};
   if (rule.mode == preprocessing_mode::imagenet_crop) json["crop_ratio"] = rule.crop_ratio;

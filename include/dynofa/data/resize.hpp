@@ -18,14 +18,14 @@ namespace dynofa::data {
 
 /// Height and width of a picture that need not exist in memory.
 struct image_size {
-  std::int64_t height, width;
+  std::int64_t height, width; ///< in pixels
   bool operator==(const image_size&) const = default;
 };
 
 /// A rectangle of a picture, in pixels from the top left corner.
 struct window {
-  std::int64_t top, left;
-  int height, width;
+  std::int64_t top, left; ///< of its first pixel
+  int height, width;      ///< in pixels
   bool operator==(const window&) const = default;
 };
 

@@ -37,6 +37,7 @@ inline void set_provenance(family& f, const std::map<std::string, std::string>& 
 /// What a family that is still being made was made from so far, for whoever goes on with it later
 /// (`require_same_inputs`). Throw as those of the provenance do.
 inline named_inputs inputs_of(const family& f) { return detail::texts_of(f, "inputs"); }
+/// Replaces what was there.
 inline void set_inputs(family& f, const named_inputs& inputs) {
   f.sections["inputs"] = {detail::json_text(inputs, "inputs"), {}};
 }
@@ -47,6 +48,7 @@ inline std::optional<latency_table> table_of(const family& f) {
   if (found == f.sections.end()) return std::nullopt;
   return parse_latency_table(found->second.text);
 }
+/// Replaces what was there. Throws errc::invalid_argument for names that are not UTF-8.
 inline void set_table(family& f, const latency_table& table) {
   f.sections["table"] = {detail::json_text(table, "latency table"), {}};
 }
@@ -61,6 +63,7 @@ inline std::optional<accuracy_predictor> predictor_of(const family& f) {
   return detail::predictor_of_tensors(found->second.tensors, "", ".", read_space(field["space"].value()), official,
                                       "predictor");
 }
+/// Replaces what was there.
 inline void set_predictor(family& f, const accuracy_predictor& predictor) {
   f.sections["predictor"] = {nlohmann::json{{"official", predictor.is_official()}, {"space", predictor.space()}}.dump(),
                              detail::predictor_tensors(predictor, "", ".")};

@@ -19,8 +19,9 @@ namespace dynofa {
 
 /// What design time keeps in the file of a family and run time hands on unread: a text, and tensors by name.
 struct family_section {
+  /// JSON in the sections that are ours; UTF-8.
   std::string text;
-  state_dict tensors;
+  state_dict tensors; ///< by names of their own
 };
 
 /// A super-network and the sub-networks of it that are worth switching between: what design time hands to run time.
@@ -44,11 +45,12 @@ public:
                   std::to_string(classes_.size()));
   }
 
-  const supernet_ptr& net() const { return net_; }
-  const space_description& space() const { return net_->space; }
+  const supernet_ptr& net() const { return net_; }               ///< never null, at full width
+  const space_description& space() const { return net_->space; } ///< of the super-network
+  /// What images need before the network sees them.
   const data::preprocessing& preprocessing() const { return preprocessing_; }
-  const std::vector<data::class_name>& classes() const { return classes_; }
-  const std::vector<family_level>& levels() const { return levels_; }
+  const std::vector<data::class_name>& classes() const { return classes_; } ///< by label; empty if nobody named them
+  const std::vector<family_level>& levels() const { return levels_; }       ///< ascending in top-1, then as they came
 
   /// By name, of small letters: "provenance", and "predictor" and "table" where design time left them
   /// (family/design_sections.hpp).
@@ -80,6 +82,7 @@ public:
     level.arch = p.arch;
     insert(std::move(level));
   }
+  /// Level `i` goes, later ones move up. Throws errc::invalid_argument for no such level.
   void remove(std::size_t i) {
     require(i);
     levels_.erase(levels_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -93,6 +96,8 @@ public:
     remove(i);
     insert(std::move(level));
   }
+  /// One per device: replaces the level's latency of that device, or adds it. Throws for no such level,
+  /// errc::invalid_argument for one that cannot be.
   void set_latency(std::size_t i, measured_latency latency) {
     require(i), check(latency);
     for (auto& have : levels_[i].latency)

@@ -17,11 +17,11 @@ namespace dynofa {
 /// for it runs one architecture at a time; `evaluating` has one, for threads evaluate images of their own.
 template <inference_backend Backend>
 struct accuracy_setup {
-  supernet_ptr net;
-  data::preprocessing preprocessing;
-  image_source calibration;
-  data::image_folder images;
-  Backend calibrating, evaluating;
+  supernet_ptr net;                  ///< what is measured
+  data::preprocessing preprocessing; ///< what it was trained with
+  image_source calibration;          ///< training images
+  data::image_folder images;         ///< labelled images that decide
+  Backend calibrating, evaluating;   ///< see above
   /// The super-network, shared by all measurements: what is missing of it is packed for each.
   packed_formats<Backend> packed = calibrating.pack(net);
   /// What levels run and are evaluated in; "": the backend's own number format.

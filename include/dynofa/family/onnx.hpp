@@ -22,7 +22,7 @@ namespace dynofa {
 
 /// What an exported level multiplies.
 enum class onnx_format : std::uint8_t {
-  fp32,
+  fp32, ///< floats
   int8, ///< as backend/reference_int8.hpp has it; the level needs activation ranges
 };
 

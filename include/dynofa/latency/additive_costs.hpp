@@ -57,13 +57,14 @@ public:
     }
   }
 
-  const space_description& space() const { return space_; }
+  const space_description& space() const { return space_; } ///< a copy
   /// The number of resolution `r` in the space, or −1.
   int resolution_index(int r) const {
     return r >= 0 && static_cast<std::size_t>(r) < index_.size() ? index_[static_cast<std::size_t>(r)] : -1;
   }
   /// All of the network, in order; elastic block n is unit `unit_of(n)`.
   const std::vector<unit>& units() const { return units_; }
+  /// The unit of a block, counted through all stages.
   std::size_t unit_of(std::size_t block) const { return first_elastic_ + block; }
 
   /// Cost of an elastic block between two widths, given by their numbers (0 where they are fixed); NaN for choices that

@@ -8,11 +8,12 @@ namespace dynofa {
 
 /// The cheapest and the dearest network of a space under an additive cost, exactly.
 struct cost_extremes {
+  /// A network and what it costs.
   struct one {
-    dynofa::arch arch;
-    double cost;
+    dynofa::arch arch; ///< resolution included
+    double cost;       ///< in the model's unit
   };
-  one least, most;
+  one least, most; ///< both ends
 };
 
 namespace detail {

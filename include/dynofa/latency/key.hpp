@@ -30,24 +30,25 @@ namespace dynofa {
 /// what no published table has is added at its end, `-act:relu` for an activation that the form does not imply and
 /// `-expansion:1` for a ratio of one that is computed all the same.
 struct operation_key {
+  /// The word that a key begins with.
   enum class kind : std::uint8_t {
-    conv,
-    expanded_conv,
-    conv_1,
-    avg_pool,
-    conv_2,
-    logits,
-    dense_conv,
-    bottleneck,
-    max_pool
+    conv,          ///< the stem
+    expanded_conv, ///< an inverted residual or a separable block
+    conv_1,        ///< the 1×1 convolution before pooling
+    avg_pool,      ///< the mean over the image
+    conv_2,        ///< the 1×1 convolution before the classifier
+    logits,        ///< the classifier
+    dense_conv,    ///< a convolution of a deep stem
+    bottleneck,    ///< of ResNet, shortcut included
+    max_pool,      ///< of a deep stem
   };
-  kind type = kind::conv;
-  int in_size = 1, in_channels = 1, out_size = 1, out_channels = 1;
-  bool plain = false; ///< of an expanded_conv only, as all below
-  decimal expand = {};
-  int kernel = 0, stride = 0;
-  bool idskip = false, squeeze_excite = false;
-  activation act = activation::relu;
+  kind type = kind::conv;                                           ///< which word
+  int in_size = 1, in_channels = 1, out_size = 1, out_channels = 1; ///< sides in pixels, and channels
+  bool plain = false;                                               ///< of an expanded_conv only, as all below
+  decimal expand = {};                         ///< the ratio of a plain key, in others mid channels
+  int kernel = 0, stride = 0;                  ///< side of the convolution; 1 or 2
+  bool idskip = false, squeeze_excite = false; ///< whether the input is added; whether there is a squeeze-excite
+  activation act = activation::relu;           ///< after each convolution but the last
   bool expansion = false; ///< has an expansion convolution although mid channels are as many as input channels
 
   friend constexpr bool operator==(const operation_key&, const operation_key&) = default;
@@ -143,6 +144,7 @@ struct key_reader {
 };
 } // namespace detail
 
+/// The words of a key, as tables write them.
 inline std::string to_string(operation_key k) {
   detail::key_writer writer{std::string(detail::operation_words[static_cast<int>(k.type)])};
   detail::visit_parts(k, writer);

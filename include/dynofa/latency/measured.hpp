@@ -36,8 +36,8 @@ public:
     if (at == state_->known.end()) at = state_->known.emplace(a, state_->measure(a)).first;
     return at->second.count();
   }
-  std::string unit() const { return "ms"; }
-  const std::string& device() const { return state_->device; }
+  std::string unit() const { return "ms"; }                    ///< always
+  const std::string& device() const { return state_->device; } ///< what figures of this model are filed under
   /// Everything measured so far, as a copy: other threads may be measuring.
   std::map<arch, milliseconds> known() const {
     const std::lock_guard turn(state_->turn);
@@ -75,6 +75,7 @@ private:
   };
   std::shared_ptr<state> state_;
 };
+/// A measurement differs from run to run.
 template <inference_backend Backend>
 inline constexpr bool varies_between_runs<measured_model<Backend>> = true;
 

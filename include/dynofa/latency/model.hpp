@@ -50,12 +50,15 @@ public:
             p, n, [&](const operation_key& key) { add(figure(table.at(p.arch.r, to_string(key)), which).count()); });
       })} {}
 
+  ///@{
+  /// As dynofa::additive_cost_model asks; milliseconds. Throws errc::invalid_arch.
   double operator()(const arch& a) const { return (*costs_)(a); }
   std::string unit() const { return "ms"; }
   const std::string& device() const { return device_; }
   const additive_costs& costs() const { return *costs_; }
   double scale() const { return 1; }
   double offset() const { return 0; }
+  ///@}
 
 private:
   std::string device_;
@@ -78,12 +81,15 @@ public:
                      "a slope of ", fit_.slope);
   }
 
+  ///@{
+  /// As dynofa::additive_cost_model asks; milliseconds. Throws errc::invalid_arch.
   double operator()(const arch& a) const { return fit_(table_(a)); }
   std::string unit() const { return "ms"; }
   const std::string& device() const { return table_.device(); }
   const additive_costs& costs() const { return table_.costs(); }
   double scale() const { return fit_.slope; }
   double offset() const { return fit_.intercept; }
+  ///@}
   /// Slope, intercept, residuals and leave-one-out errors in ms.
   const affine_fit& fit() const { return fit_; }
 
@@ -95,21 +101,26 @@ private:
 /// What can be counted: multiply-accumulates, learnable parameters.
 class count_model {
 public:
+  /// Counts one image's.
   static count_model macs(const space_description& space) {
     return {"MACs",
             additive_costs(space, [](const plan& p, std::size_t n, auto add) { add(double(p.blocks[n].macs())); })};
   }
+  /// Weights, biases, batch norm's scale and shift.
   static count_model parameters(const space_description& space) {
     return {"parameters", additive_costs(space, [](const plan& p, std::size_t n, auto add) {
               add(double(p.blocks[n].parameters()));
             })};
   }
+  ///@{
+  /// As dynofa::additive_cost_model asks. Throws errc::invalid_arch.
   double operator()(const arch& a) const { return (*costs_)(a); }
   const std::string& unit() const { return unit_; }
   std::string device() const { return {}; }
   const additive_costs& costs() const { return *costs_; }
   double scale() const { return 1; }
   double offset() const { return 0; }
+  ///@}
 
 private:
   count_model(std::string unit, additive_costs costs)
@@ -122,11 +133,15 @@ private:
 /// Bytes of the largest input plus output of one block, per image (fp32): a maximum, so not additive.
 class activation_model {
 public:
+  /// Keeps a copy of the space.
   explicit activation_model(const space_description& space)
       : space_{space} {}
+  ///@{
+  /// As dynofa::cost_model asks. Throws errc::invalid_arch.
   double operator()(const arch& a) const { return static_cast<double>(make_plan(space_, a).activation_bytes()); }
   std::string unit() const { return "bytes"; }
   std::string device() const { return {}; }
+  ///@}
 
 private:
   space_description space_;
@@ -135,28 +150,33 @@ private:
 /// A model and the most that it may say, in its unit.
 template <cost_model Model>
 struct limit {
-  Model model;
-  double most;
+  Model model; ///< what is asked
+  double most; ///< included
 };
 
 /// The first model's cost where every further limit holds, infinite elsewhere: a search under several constraints.
 template <cost_model Primary, class... Limits>
 class composite_model {
 public:
+  /// Takes copies.
   explicit composite_model(Primary primary, Limits... limits)
       : primary_{std::move(primary)}
       , limits_{std::move(limits)...} {}
+  ///@{
+  /// As dynofa::cost_model asks, of the first model.
   double operator()(const arch& a) const {
     const bool good = std::apply([&](const auto&... l) { return (... && (l.model(a) <= l.most)); }, limits_);
     return good ? primary_(a) : std::numeric_limits<double>::infinity();
   }
   std::string unit() const { return primary_.unit(); }
   std::string device() const { return primary_.device(); }
+  ///@}
 
 private:
   Primary primary_;
   std::tuple<Limits...> limits_;
 };
+/// It varies where one of its models does.
 template <cost_model Primary, cost_model... Models>
 inline constexpr bool varies_between_runs<composite_model<Primary, limit<Models>...>> = (varies_between_runs<Primary> ||
                                                                                          ... ||

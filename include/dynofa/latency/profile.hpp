@@ -77,11 +77,13 @@ public:
     }
   }
 
+  /// For `save_profile_state`, and for another profiler to go on from.
   const profile_state& state() const { return state_; }
 
   /// The table of what has been measured so far; of a quick profile, with the rest filled in.
   latency_table table() const { return make_table().first; }
 
+  /// How far what has been measured so far can be trusted.
   profile_report report() const {
     profile_report report;
     report.seconds = state_.seconds;

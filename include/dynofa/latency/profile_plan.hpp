@@ -21,21 +21,23 @@ namespace dynofa {
 /// The carriers of a resolution are few, of all depths, and hold every operation in at least two different
 /// surroundings.
 struct profile_plan {
+  /// A whole network that is timed block by block.
   struct carrier {
-    dynofa::plan plan;
+    dynofa::plan plan;               ///< one image
     std::vector<std::uint32_t> keys; ///< per block: which of the resolution's keys its time belongs to
   };
+  /// What is timed at one resolution.
   struct at_resolution {
-    int r = 0;
+    int r = 0;                     ///< side of the image in pixels
     std::vector<std::string> keys; ///< of the timed operations, in the order in which they are met
-    std::vector<carrier> carriers;
+    std::vector<carrier> carriers; ///< in the order in which they are timed
   };
-  std::vector<at_resolution> resolutions;
+  std::vector<at_resolution> resolutions; ///< ascending
 };
 
 /// Which kernels and ratios the carriers of a plan take.
 enum class profile_extent : std::uint8_t {
-  every_choice,
+  every_choice, ///< of kernel and ratio
   corners, ///< the least and the largest kernel and ratio, and in one more carrier the middle ones: to be interpolated
 };
 

@@ -14,19 +14,21 @@ namespace dynofa {
 /// All that a profiler has measured so far: enough to go on later, in another process. One minute on a CPU core gives
 /// about 2 MB of JSON.
 struct profile_state {
+  /// What was measured at one resolution.
   struct at_resolution {
     std::map<std::string, samples, std::less<>> keys; ///< times of each operation
     std::vector<samples> carriers;                    ///< times of whole networks, as the plan numbers them
     friend bool operator==(const at_resolution&, const at_resolution&) = default;
   };
   named_inputs inputs; ///< what was timed, and where; the profiler compares them. None: nothing was measured yet
-  std::map<int, at_resolution> resolutions;
-  samples reference;  ///< one operation, re-timed after every carrier: shows drift and noise
-  double seconds = 0; ///< spent so far
+  std::map<int, at_resolution> resolutions; ///< by side of the image in pixels
+  samples reference;                        ///< one operation, re-timed after every carrier: shows drift and noise
+  double seconds = 0;                       ///< spent so far
 
   friend bool operator==(const profile_state&, const profile_state&) = default;
 };
 
+/// What `read_profile_state` reads.
 inline void to_json(nlohmann::json& json, const profile_state& s) {
   json = {{"format", "dynofa profile"},
           {"version", 2},
@@ -69,6 +71,7 @@ inline profile_state read_profile_state(const nlohmann::json& json, const std::s
   all["resolutions"].members(0, max_table_resolutions, "resolution", resolution);
   return s;
 }
+/// The same of a text; `where` begins the sentence of an error.
 inline profile_state parse_profile_state(std::string_view source, const std::string& where = "profile") {
   return read_profile_state(detail::parse_table_json(source, where), where);
 }
@@ -79,6 +82,7 @@ inline profile_state load_profile_state(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path, fault) && !fault) return {};
   return parse_profile_state(map_file(path).text(), path.string());
 }
+/// Replaces the file whole or not at all. Throws errc::io.
 inline void save_profile_state(const std::filesystem::path& path, const profile_state& state) {
   replace_file(path, detail::json_text(state, path.string()));
 }

@@ -26,26 +26,34 @@ struct table_quality {
   };
   /// Pairs of neighbours that were compared, and those that are the wrong way round.
   struct comparison {
-    std::size_t pairs = 0;
+    std::size_t pairs = 0;             ///< compared
     std::vector<inversion> inversions; ///< widest relative gap first
   };
+  /// Which entry.
   struct entry_name {
+    ///@{
+    /// As the table files it.
     int r;
     std::string key;
+    ///@}
   };
+  /// An entry and its noise.
   struct noisy_entry {
+    ///@{
+    /// As the table files it.
     int r;
     std::string key;
+    ///@}
     double spread; ///< std / mean
   };
 
-  std::size_t entries = 0, interpolated = 0, fused = 0;
-  comparison kernels;     ///< the same block with the next larger kernel
-  comparison expands;     ///< the same block with the next larger ratio
-  comparison resolutions; ///< the same block at the next larger resolution
-  std::vector<entry_name> missing;
-  double median_spread = 0;       ///< std / mean, over measured entries
-  std::vector<noisy_entry> noisy; ///< std / mean above `noisy_from`, noisiest first
+  std::size_t entries = 0, interpolated = 0, fused = 0; ///< in all, derived from others, timed within another
+  comparison kernels;                                   ///< the same block with the next larger kernel
+  comparison expands;                                   ///< the same block with the next larger ratio
+  comparison resolutions;                               ///< the same block at the next larger resolution
+  std::vector<entry_name> missing;                      ///< that networks of the space need
+  double median_spread = 0;                             ///< std / mean, over measured entries
+  std::vector<noisy_entry> noisy;                       ///< std / mean above `noisy_from`, noisiest first
 };
 
 /// Examines what networks of the space can need: the resolutions are the table's (or, where the table has only some of

@@ -37,6 +37,7 @@ inline double quantile(const samples& ascending, double q) {
 }
 } // namespace detail
 
+/// All zeros and infinite width without samples. Cost: a sort.
 inline median_interval find_median(samples s) {
   if (s.empty()) return {};
   std::sort(s.begin(), s.end());

@@ -14,11 +14,11 @@ namespace dynofa {
 
 /// What was measured of one operation. Tables of other tools have mean, std and count only.
 struct latency_entry {
-  milliseconds mean{0}, std{0};
-  std::uint64_t count = 0;
-  std::optional<milliseconds> p50, p95, min;
-  bool fused = false;        ///< the operation runs inside the one before it, which has its time
-  bool interpolated = false; ///< not measured: derived from neighbours (quick profiling)
+  milliseconds mean{0}, std{0};              ///< of the samples; milliseconds
+  std::uint64_t count = 0;                   ///< of samples
+  std::optional<milliseconds> p50, p95, min; ///< absent where the table's tool did not tell
+  bool fused = false;                        ///< the operation runs inside the one before it, which has its time
+  bool interpolated = false;                 ///< not measured: derived from neighbours (quick profiling)
 
   friend bool operator==(const latency_entry&, const latency_entry&) = default;
 };
@@ -51,8 +51,8 @@ struct latency_table {
   std::string governor;     ///< of the clock, where the system tells it
   double frequency_mhz = 0; ///< 0: unknown
   double drift = 0;         ///< relative change of a reference operation over the run
-  using entries = std::map<std::string, latency_entry, std::less<>>;
-  std::map<int, entries> resolutions;
+  using entries = std::map<std::string, latency_entry, std::less<>>; ///< key → what was measured
+  std::map<int, entries> resolutions;                                ///< by side of the image in pixels
 
   /// The entry of a key at a resolution, or null.
   const latency_entry* find(int r, std::string_view key) const {
@@ -72,8 +72,14 @@ struct latency_table {
 };
 
 /// Which figure of an entry counts. `median` falls back to the mean where a table has no median.
-enum class latency_statistic : std::uint8_t { mean, median, min, p95 };
+enum class latency_statistic : std::uint8_t {
+  mean,   ///< of all samples
+  median, ///< half of the samples are quicker
+  min,    ///< the quickest sample
+  p95,    ///< 95 % of the samples are quicker
+};
 
+/// The figure asked for; the mean of an entry that lacks it.
 inline milliseconds figure(const latency_entry& e, latency_statistic which) {
   switch (which) {
   case latency_statistic::median: return e.p50.value_or(e.mean);

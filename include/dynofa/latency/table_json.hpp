@@ -105,10 +105,12 @@ inline latency_table read_latency_table(const nlohmann::json& json, const std::s
   });
   return table;
 }
+/// The same of a text; `where` begins the sentence of an error.
 inline latency_table parse_latency_table(std::string_view source, const std::string& where = "latency table") {
   return read_latency_table(detail::parse_table_json(source, where), where);
 }
 
+/// Writes milliseconds; what is absent is left out.
 inline void to_json(nlohmann::json& json, const latency_entry& e) {
   json = {{"mean", e.mean.count()}, {"std", e.std.count()}, {"count", e.count}};
   if (e.p50) json["p50"] = e.p50->count();

@@ -17,16 +17,16 @@ namespace dynofa {
 /// `plan::norms`: 10 456 … 25 416 channels for w = 1.2. Good for one architecture at one resolution. With them the
 /// ranges of its activations, where int8 was prepared.
 struct bn_statistics {
-  std::vector<float> mean, var;
-  activation_ranges ranges = {};
+  std::vector<float> mean, var;  ///< one per channel
+  activation_ranges ranges = {}; ///< empty in levels of float formats
   friend bool operator==(const bn_statistics&, const bn_statistics&) = default;
 };
 
 /// What a kernel's epilogue applies after a convolution: y = x · scale + shift, per channel, in the same order. And the
 /// ranges by which int8 levels make bytes of what comes out.
 struct scale_shift {
-  std::vector<float> scale, shift;
-  activation_ranges ranges = {};
+  std::vector<float> scale, shift; ///< one per channel
+  activation_ranges ranges = {};   ///< empty in levels of float formats
 };
 
 /// The super-network's own running statistics, cut to the architecture. Right for the largest sub-network, wrong for
@@ -42,6 +42,7 @@ inline bn_statistics stored_statistics(const supernet& net, const plan& p) {
     }
   return s;
 }
+/// The same for the architecture's plan.
 inline bn_statistics stored_statistics(const supernet& net, const arch& a) {
   return stored_statistics(net, make_plan(net.space, a));
 }

@@ -68,11 +68,14 @@ inline std::uint8_t rounded_code(float x) {
 
 /// What squeeze-excite does to codes: those of one channel's range, times its gate, become codes of the tensor's range.
 struct gated_code {
-  float factor, shift;
+  float factor, shift; ///< code of the gated value = code · factor + shift
+  /// From codes of `from`, times `gate`, to codes of `to`.
   gated_code(float gate, const byte_code& from, const byte_code& to)
       : factor{gate * ratio(from, to)}
       , shift{std::fma(static_cast<float>(-from.zero), factor, static_cast<float>(to.zero))} {}
+  /// The quotient of the two ranges' steps.
   static float ratio(const byte_code& from, const byte_code& to) { return from.step * to.inverse; }
+  /// The new code before rounding.
   float apply(std::uint8_t code) const { return std::fma(static_cast<float>(code), factor, shift); }
 };
 

@@ -16,7 +16,7 @@
 
 namespace dynofa {
 
-inline constexpr float largest_byte_weight = 127.f;
+inline constexpr float largest_byte_weight = 127.f; ///< codes lie in −127 … 127; −128 is not used
 
 /// What bounds the codes of a row.
 enum class byte_weight_rule : std::uint8_t {
@@ -47,6 +47,7 @@ struct byte_rows {
   std::vector<std::int8_t> codes; ///< [rows][columns]
   std::vector<float> steps;       ///< [rows]
 
+  /// Reads a row-major array `from` at full width.
   byte_rows(const std::vector<float>& from, const weight_extent& read, byte_weight_rule rule = byte_weight_rule::full) {
     codes.reserve(read.size());
     if (const auto bad = first_not_finite(from); bad < from.size())

@@ -19,7 +19,7 @@ namespace dynofa {
 
 /// The tensors of a file under the names the file gives them (`with_canonical_keys` unifies those).
 struct checkpoint {
-  state_dict tensors;
+  state_dict tensors;                          ///< as the file calls them
   std::map<std::string, std::string> metadata; ///< of safetensors; the torch formats have none
   std::string format;                          ///< "safetensors", "torch legacy" or "torch zip"
   reading_notes notes = {};                    ///< which of several sets of weights these are, and what was left out

@@ -17,7 +17,7 @@ namespace dynofa {
 
 /// A space as far as the tensors of a super-network tell it.
 struct space_guess {
-  space_description space;
+  space_description space;          ///< with ImageNet's defaults where `assumed` says so
   std::vector<std::string> assumed; ///< what they do not tell, each for somebody to agree to
 };
 

@@ -17,8 +17,14 @@ namespace dynofa {
 /// old, new: a block's layers stand under the old name of a block (the published files) or under `blocks.N.conv.`.
 /// supernet: elastic layers wrap the plain ones, `.conv.conv.weight`, `.bn.bn.weight`, beside `.7to5_matrix`.
 /// extracted: a sub-network after slicing has plain layers, `.conv.weight`, `.bn.weight`, and indices without gaps.
-enum class key_style { supernet_old, supernet_new, extracted_old, extracted_new };
+enum class key_style {
+  supernet_old,  ///< wrapped layers, old name
+  supernet_new,  ///< wrapped layers, new name
+  extracted_old, ///< plain layers, old name
+  extracted_new, ///< plain layers, new name
+};
 
+/// As the enumerator is spelled.
 constexpr std::string_view name_of(key_style style) {
   constexpr std::string_view names[] = {"supernet_old", "supernet_new", "extracted_old", "extracted_new"};
   return names[static_cast<std::size_t>(style)];
@@ -60,8 +66,8 @@ inline bool is_counter(std::string_view key) {
 
 } // namespace detail
 
-/// The canonical name of an entry: wrappers such as `module.`, `_orig_mod.` and `model.` go, the old name of a block's
-/// layers becomes `.conv.`.
+/// The canonical name of an entry: wrappers such as "module.", "_orig_mod." and "model." go, and the old name of the
+/// layers of a block becomes ".conv.".
 inline std::string canonical_key(std::string_view name) {
   constexpr std::string_view old_layer = detail::old_block_layer;
   std::string key = detail::without_wrappers(name);

@@ -35,7 +35,13 @@ enum class weight_role : std::uint8_t {
 };
 
 /// What sets the extent of an axis. A block reads as much of it as it has such channels: sub-networks are prefixes.
-enum class axis_of : std::uint8_t { in, mid, hidden, out, taps };
+enum class axis_of : std::uint8_t {
+  in,     ///< input channels
+  mid,    ///< channels of the k×k convolution
+  hidden, ///< channels inside squeeze-excite
+  out,    ///< output channels
+  taps,   ///< k×k, never cut
+};
 
 namespace detail {
 
@@ -168,20 +174,21 @@ inline constexpr std::string_view old_block_layer = ".mobile_inverted_conv.", bl
 
 /// How much of an array is read: the first `columns` values of each of the first `rows` rows, which lie `pitch` apart.
 struct weight_extent {
-  int rows = 0, columns = 0, pitch = 0;
+  int rows = 0, columns = 0, pitch = 0; ///< in values
+  /// How many values are read.
   constexpr std::size_t size() const { return static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns); }
   friend constexpr bool operator==(const weight_extent&, const weight_extent&) = default;
 };
 
 /// One array of weights at full width, row-major.
 struct weight_array {
-  const detail::weight_row* row = nullptr;
-  std::int16_t unit = 0;
-  std::uint8_t kernel = 0;     ///< of depthwise: which size
+  const detail::weight_row* row = nullptr; ///< the row of the network's table that it comes from
+  std::int16_t unit = 0;                   ///< which of `network_layout::units`
+  std::uint8_t kernel = 0;                 ///< of depthwise: which size
   std::int16_t made_from = -1; ///< of depthwise: the array of the next larger size that a transform makes it from
-  shape_type shape;
+  shape_type shape;            ///< outermost axis first: output channels
 
-  weight_role role() const { return row->role; }
+  weight_role role() const { return row->role; } ///< what a block uses it for
   /// What block `b` of the same unit reads.
   weight_extent extent_in(const block& b) const {
     weight_extent e{detail::extent(row->axes[0], b), 1, 1};
@@ -192,32 +199,37 @@ struct weight_array {
     }
     return e;
   }
+  /// The whole array.
   weight_extent extent() const {
     const auto columns = static_cast<int>(size() / static_cast<std::size_t>(shape[0]));
     return {static_cast<int>(shape[0]), columns, columns};
   }
-  std::size_t size() const { return static_cast<std::size_t>(value_count(shape)); }
+  std::size_t size() const { return static_cast<std::size_t>(value_count(shape)); } ///< values at full width
 };
 
 /// One batch norm at full width.
 struct norm_array {
-  std::int16_t unit = 0;
-  std::uint8_t index = 0; ///< of its unit, counted from 0
-  std::int32_t channels = 0;
+  std::int16_t unit = 0;     ///< which of `network_layout::units`
+  std::uint8_t index = 0;    ///< of its unit, counted from 0
+  std::int32_t channels = 0; ///< at full width
 };
 
 /// How the layers of a checkpoint are called: in a super-network elastic layers wrap plain ones, and blocks have the
 /// super-network's numbers; an extracted sub-network has plain layers and numbers without gaps.
-enum class key_form : std::uint8_t { supernet, extracted };
+enum class key_form : std::uint8_t {
+  supernet,  ///< wrapped
+  extracted, ///< plain
+};
 
 /// What a super-network consists of, in the order in which it is stored.
 class network_layout {
 public:
-  std::vector<block> units; ///< at full width; their sizes are of no image
-  std::vector<weight_array> weights;
-  std::vector<norm_array> norms;
+  std::vector<block> units;          ///< at full width; their sizes are of no image
+  std::vector<weight_array> weights; ///< unit by unit
+  std::vector<norm_array> norms;     ///< unit by unit
 
   network_layout() = default;
+  /// Lists what a legal space's super-network consists of.
   explicit network_layout(const space_description& space)
       : units{units_of(space)} {
     for (const block& u : units) {
@@ -239,8 +251,11 @@ public:
     first_weights_.push_back(weights.size()), first_norms_.push_back(norms.size());
   }
 
+  ///@{
+  /// Those of one unit, in the order in which they are stored.
   std::span<const weight_array> weights_of(std::int16_t unit) const { return of(weights, first_weights_, unit); }
   std::span<const norm_array> norms_of(std::int16_t unit) const { return of(norms, first_norms_, unit); }
+  ///@}
 
   /// The index in `weights` of a block's array; of its kernel size where there are several. Nothing if it has none.
   std::optional<std::size_t> find(const block& b, weight_role role) const {
@@ -248,7 +263,9 @@ public:
       if (w.role() == role && (role != weight_role::depthwise || w.kernel == b.kernel)) return index_of(w);
     return std::nullopt;
   }
+  /// Where `w`, which has to lie in `weights`, lies there.
   std::size_t index_of(const weight_array& w) const { return static_cast<std::size_t>(&w - weights.data()); }
+  /// The index in `norms` of batch norm i of a block.
   std::size_t norm_index(const block& b, int i) const {
     return first_norms_[static_cast<std::size_t>(b.unit)] + static_cast<std::size_t>(i);
   }
@@ -264,6 +281,7 @@ public:
     return text(key(units[static_cast<std::size_t>(w.unit)], number), w.row->layer,
                 wraps ? is_linear ? ".linear" : ".conv" : "", w.row->parameter);
   }
+  /// As a super-network's checkpoint calls it.
   std::string key(const weight_array& w) const { return key(w, key_form::supernet, number_of(w.unit)); }
   /// "blocks.7.conv.depth_conv.conv.7to5_matrix"
   std::string transform_key(const weight_array& w) const {
@@ -277,6 +295,7 @@ public:
     const bool wraps = form == key_form::supernet && row.wrapped;
     return text(key(unit, number), row.layer, wraps ? ".bn.bn" : ".bn");
   }
+  /// As a super-network's checkpoint calls it, without the parameter at its end.
   std::string key(const norm_array& n) const {
     return norm_key(units[static_cast<std::size_t>(n.unit)], n.index, key_form::supernet, number_of(n.unit));
   }
@@ -294,6 +313,7 @@ public:
     const std::string size = w.role() == weight_role::depthwise ? std::to_string(w.kernel) : "";
     return text(unit_name(w.unit), w.row->name, size);
   }
+  /// What family files call a norm.
   std::string name(const norm_array& n) const {
     const bool several = units[static_cast<std::size_t>(n.unit)].norm_count() > 1;
     return text(unit_name(n.unit), ".norm", several ? std::to_string(n.index) : "");

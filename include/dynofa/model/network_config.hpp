@@ -17,7 +17,7 @@ namespace dynofa {
 /// One network: its architecture, and the least space that has it.
 struct described_network {
   space_description space; ///< offers what some block of a stage has; depths and the resolution are what they are
-  dynofa::arch arch;
+  dynofa::arch arch;       ///< of `space`
 };
 
 namespace detail::network_config {

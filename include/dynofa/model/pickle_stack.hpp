@@ -18,11 +18,11 @@ namespace dynofa::pickle {
 
 /// What a pickle may cost. A super-network of 475 tensors takes 19 000 opcodes, 10 000 values and 90 kB.
 struct limits {
-  std::size_t bytes = 64u << 20;
-  std::size_t opcodes = 4u << 20;
-  std::size_t values = 1u << 20; ///< also the largest memo index
-  std::size_t tensors = 1u << 16;
-  std::size_t marks = 256;
+  std::size_t bytes = 64u << 20;  ///< of the pickle
+  std::size_t opcodes = 4u << 20; ///< executed
+  std::size_t values = 1u << 20;  ///< also the largest memo index
+  std::size_t tensors = 1u << 16; ///< made
+  std::size_t marks = 256;        ///< open at once: how deeply containers may be nested
 };
 
 namespace detail {

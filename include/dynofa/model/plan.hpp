@@ -14,16 +14,18 @@ namespace dynofa {
 /// `norms` is the table of the plan's batch norms in the order they are met: norm i of block b has number
 /// `first_norm(b) + i`, and its channels are [offset, offset + channels) of the plan's concatenated statistics.
 struct plan {
+  /// Where a batch norm's channels stand among all of the plan's.
   struct norm {
-    std::int32_t offset, channels;
+    std::int32_t offset, channels; ///< first channel, and how many
   };
-  space_description space;
-  dynofa::arch arch;
-  int batch = 1; ///< images per run
-  std::vector<block> blocks;
-  std::vector<norm> norms;
+  space_description space;               ///< that `arch` is of
+  dynofa::arch arch;                     ///< in canonical form
+  int batch = 1;                         ///< images per run
+  std::vector<block> blocks;             ///< in the order in which they run
+  std::vector<norm> norms;               ///< of the active blocks only
   std::vector<std::int32_t> first_norms; ///< per block
 
+  /// Number of the block's first norm, which is its own only if `block::norm_count()` is not 0.
   int first_norm(std::size_t block) const { return first_norms[block]; }
   /// All batch-norm channels together: the length of a level's scale and of its shift.
   std::int64_t norm_values() const { return norms.empty() ? 0 : norms.back().offset + norms.back().channels; }
@@ -36,7 +38,7 @@ struct plan {
 
   /// Of all images of a run: [N,r,r,3] and [N,classes].
   std::size_t image_values() const { return of_batch(blocks.front().in_values()); }
-  std::size_t logit_values() const { return of_batch(blocks.back().out_values()); }
+  std::size_t logit_values() const { return of_batch(blocks.back().out_values()); } ///< [N,classes]
   /// Of all images of a run, if one has so many.
   std::size_t of_batch(std::int64_t values) const {
     return static_cast<std::size_t>(batch) * static_cast<std::size_t>(values);
@@ -56,6 +58,7 @@ struct plan {
   std::int64_t macs() const {
     return sum([](const block& b) { return b.macs(); });
   } ///< of one image
+  /// Learnable parameters that the sub-network uses.
   std::int64_t parameters() const {
     return sum([](const block& b) { return b.parameters(); });
   }

@@ -20,23 +20,24 @@ namespace dynofa {
 /// The lowest and highest value of every tensor, or channel, that a level keeps as bytes: concatenated in the order of
 /// `byte_tensors`. Empty: nobody has recorded any, and the level runs in float formats only.
 struct activation_ranges {
-  std::vector<float> low, high;
-  bool empty() const { return low.empty() && high.empty(); }
+  std::vector<float> low, high;                              ///< low ≤ 0 ≤ high
+  bool empty() const { return low.empty() && high.empty(); } ///< none were recorded
   friend bool operator==(const activation_ranges&, const activation_ranges&) = default;
 };
 
 /// A tensor inside a block that int8 levels keep as bytes.
 struct byte_tensor {
+  /// Where in its block.
   enum class place : std::uint8_t {
     input,     ///< of the block: what the expansion, or the 1×1 convolution before pooling, multiplies
     expanded,  ///< what the depthwise convolution multiplies; a range per channel
     ungated,   ///< the depthwise convolution's output before squeeze-excite, where there is one; a range per channel
     projected, ///< what the projection multiplies
   };
-  std::size_t block = 0; ///< of the plan
-  place where = place::input;
-  std::size_t offset = 0; ///< of its ranges
-  int ranges = 1;         ///< one, or one per channel
+  std::size_t block = 0;      ///< of the plan
+  place where = place::input; ///< see above
+  std::size_t offset = 0;     ///< of its ranges
+  int ranges = 1;             ///< one, or one per channel
 };
 
 /// Those of a plan, in the order in which they are met. Stem, the separable block behind it and what follows pooling
@@ -85,11 +86,12 @@ struct byte_code {
     const float inverse = 255.f / width;
     return {width / 255.f, inverse, static_cast<int>(std::nearbyint(-low * inverse))};
   }
+  /// Rounded to even, held within 0 … 255.
   std::uint8_t code(float x) const {
     const float at = std::nearbyint(std::fma(x, inverse, static_cast<float>(zero)));
     return static_cast<std::uint8_t>(at > 0.f ? std::min(at, 255.f) : 0.f); // NaN becomes 0
   }
-  float value(int code) const { return static_cast<float>(code - zero) * step; }
+  float value(int code) const { return static_cast<float>(code - zero) * step; } ///< that a code stands for; exact at 0
 };
 
 /// Throws errc::mismatch unless there are as many ranges as `p` has, errc::bad_file unless each holds zero and is

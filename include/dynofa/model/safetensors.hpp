@@ -23,8 +23,8 @@ namespace dynofa {
 
 /// What a .safetensors file holds. The tensors point into the file's bytes.
 struct safetensors_file {
-  state_dict tensors;
-  std::map<std::string, std::string> metadata;
+  state_dict tensors;                          ///< as the file calls them
+  std::map<std::string, std::string> metadata; ///< of `__metadata__`; empty if the file has none
 };
 
 namespace detail::safetensors {

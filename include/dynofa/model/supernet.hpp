@@ -14,7 +14,7 @@ namespace dynofa {
 /// Learnable scale and shift of a batch norm, and the running statistics the checkpoint came with (those of the largest
 /// sub-network: use them for no other).
 struct norm_parameters {
-  std::vector<float> weight, bias, mean, var;
+  std::vector<float> weight, bias, mean, var; ///< one per channel at full width
 };
 
 /// The super-network: immutable weights that every sub-network, level and backend shares.
@@ -23,7 +23,7 @@ struct norm_parameters {
 /// sub-network reads prefixes. Kernel transforms are applied once, when it is made, so that a switch of kernel size
 /// needs no arithmetic later.
 struct supernet {
-  space_description space;
+  space_description space;                 ///< that its sub-networks are of
   network_layout layout;                   ///< of `space`
   std::vector<std::vector<float>> weights; ///< as layout.weights
   std::vector<norm_parameters> norms;      ///< as layout.norms
@@ -42,6 +42,7 @@ struct supernet {
   const std::vector<float>& array(const block& b, weight_role role) const {
     return weights[layout.find(b, role).value()];
   }
+  /// The same to fill: for whoever makes a super-network.
   std::vector<float>& array(const block& b, weight_role role) { return weights[layout.find(b, role).value()]; }
   /// Batch norm i of block b.
   const norm_parameters& norm(const block& b, int i) const { return norms[layout.norm_index(b, i)]; }
@@ -95,7 +96,7 @@ struct supernet {
   }
 };
 
-using supernet_ptr = std::shared_ptr<const supernet>;
+using supernet_ptr = std::shared_ptr<const supernet>; ///< Shared by sessions, families and whatever packed it.
 
 /// Visits everything that a super-network holds once, in order: `visit(name in family files, values, shape)`. The
 /// kernels of each size are there as the transforms made them, so reading them back costs no arithmetic and gives the

@@ -27,6 +27,7 @@ inline std::vector<float> prefix_of(const std::vector<float>& from, const weight
 struct supernet_part {
   std::vector<weight_extent> weights; ///< as supernet::weights; 0 rows: no plan reads the array
 
+  /// Every array, whole.
   static supernet_part all(const supernet& net) {
     supernet_part part;
     for (const weight_array& w : net.layout.weights) part.weights.push_back(w.extent());

@@ -20,8 +20,20 @@ namespace dynofa {
 static_assert(std::endian::native == std::endian::little, "tensors hold the little-endian bytes of their files");
 
 /// Element types a checkpoint may hold.
-enum class dtype : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
+enum class dtype : std::uint8_t {
+  f64,     ///< IEEE 754, 8 bytes
+  f32,     ///< IEEE 754, 4 bytes
+  f16,     ///< IEEE 754, 2 bytes
+  bf16,    ///< the upper half of an f32
+  i64,     ///< signed, 8 bytes
+  i32,     ///< signed, 4 bytes
+  i16,     ///< signed, 2 bytes
+  i8,      ///< signed, 1 byte
+  u8,      ///< unsigned, 1 byte
+  boolean, ///< 1 byte, 0 or 1
+};
 
+/// How many bytes an element takes.
 constexpr std::size_t size_of(dtype type) {
   switch (type) {
   case dtype::f64:
@@ -77,12 +89,12 @@ inline std::optional<std::uint64_t> byte_count(const shape_type& shape, dtype ty
 /// One tensor of a file: dense, row-major, little-endian bytes that a shared owner (a read buffer or a mapped file)
 /// keeps alive. Copying copies the handle, never the data.
 struct tensor {
-  dtype type = dtype::f32;
-  shape_type shape;
-  std::span<const std::byte> bytes;
-  std::shared_ptr<const void> owner;
+  dtype type = dtype::f32;           ///< of the elements
+  shape_type shape;                  ///< empty for a scalar
+  std::span<const std::byte> bytes;  ///< product of the shape times the element's size
+  std::shared_ptr<const void> owner; ///< of what `bytes` points to
 
-  std::int64_t size() const { return value_count(shape); }
+  std::int64_t size() const { return value_count(shape); } ///< elements
 
   /// The values as float; f64 is rounded, f16 and bf16 are widened exactly. Throws for integer types.
   std::vector<float> to_floats() const {
@@ -114,6 +126,7 @@ struct tensor {
     t.owner = std::move(owner);
     return t;
   }
+  /// Copies the values; `shape` has to hold as many.
   static tensor of_floats(std::span<const float> values, shape_type shape) { return of(values, shape, dtype::f32); }
 };
 

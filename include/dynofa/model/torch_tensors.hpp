@@ -27,8 +27,9 @@ struct reading_notes {
 
 /// The named tensors of a torch checkpoint. The views stay in the document.
 struct weight_set {
+  /// Names without what wraps them all, in the file's order.
   std::vector<std::pair<std::string_view, const pickle::tensor_ref*>> tensors;
-  reading_notes notes;
+  reading_notes notes; ///< for the user
 };
 
 namespace detail {

@@ -23,20 +23,28 @@ namespace dynofa::report {
 
 /// Points that are drawn alike.
 struct series {
-  enum class look : std::uint8_t { points, line, line_and_points, markers, dashed_line, steps };
-  std::string title;
+  /// How they are drawn.
+  enum class look : std::uint8_t {
+    points,          ///< small ones, without a line
+    line,            ///< without points
+    line_and_points, ///< both
+    markers,         ///< large points
+    dashed_line,     ///< without points
+    steps,           ///< horizontal to the next x, then vertical
+  };
+  std::string title;                         ///< in the legend
   std::vector<std::array<double, 2>> points; ///< x, y; those that are not finite are left out
-  look style = look::points;
+  look style = look::points;                 ///< see `look`
 };
 
 /// A plot with two axes, drawn by gnuplot; with `below`, a second one under it with the same x axis.
 struct figure {
-  std::string title, x_label, y_label;
-  std::vector<series> all;
-  int width = 900, height = 600; ///< of the images, in pixels
-  std::string below_y_label = {};
-  std::vector<series> below = {};
-  bool key_on_top = false; ///< the legend, where curves fall; else they are taken to rise
+  std::string title, x_label, y_label; ///< UTF-8
+  std::vector<series> all;             ///< drawn in this order, later ones on top
+  int width = 900, height = 600;       ///< of the images, in pixels
+  std::string below_y_label = {};      ///< of the second plot
+  std::vector<series> below = {};      ///< drawn as `all` is
+  bool key_on_top = false;             ///< the legend, where curves fall; else they are taken to rise
 };
 
 namespace detail {

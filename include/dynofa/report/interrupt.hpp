@@ -19,6 +19,7 @@ inline void catch_interrupts() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
 }
+/// Whether Ctrl-C or SIGTERM came since `catch_interrupts`. One load: to be asked in loops.
 inline bool interrupted() { return detail::caught_signal != 0; }
 /// Throws errc::cancelled once the program was interrupted; `run_program` then ends it with the status of the signal.
 inline void stop_if_interrupted(std::string_view where) {

@@ -14,6 +14,7 @@ namespace dynofa::report {
 /// Redraws at most ten times a second and ends the line when done. (Debian 12 packages no C++ progress-bar library.)
 class progress {
 public:
+  /// A bar that counts `what`; `out` has to outlive it.
   progress(std::ostream& out, std::string_view what)
       : out_{out}
       , what_{what} {}

@@ -67,6 +67,7 @@ public:
     return m;
   }
 
+  /// Gives the place of member `m` up; for the others that is a change. Does nothing for who is not there.
   void leave(std::size_t m) noexcept {
     if (!here(m)) return;
     members_[m].here = false;

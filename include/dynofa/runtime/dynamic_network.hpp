@@ -22,8 +22,8 @@ namespace dynofa::runtime {
 /// Memory of a dynamic network: `weights` are shared by all levels (and by whatever else has the same packed weights),
 /// `levels` is what all of them cost together, `workspace` are activations and the image.
 struct network_bytes {
-  std::size_t weights = 0, levels = 0, workspace = 0;
-  std::size_t total() const { return weights + levels + workspace; }
+  std::size_t weights = 0, levels = 0, workspace = 0;                ///< bytes
+  std::size_t total() const { return weights + levels + workspace; } ///< bytes
 };
 
 /// One network that runs as any level of a family.
@@ -40,7 +40,7 @@ struct network_bytes {
 template <inference_backend Backend>
 class dynamic_network {
 public:
-  using packed = packed_formats<Backend>;
+  using packed = packed_formats<Backend>; ///< weights in every number format that a level has
 
   /// Throws errc::invalid_argument for a family without levels, and what packing and binding throw. `weights`, where
   /// given, are what another network or session has packed already from the same super-network; of formats that they
@@ -68,8 +68,9 @@ public:
   }
   /// The level that the next image will run on.
   std::size_t level() const noexcept { return wanted_->load(std::memory_order_relaxed); }
-  std::size_t size() const noexcept { return levels_.size(); }
-  std::size_t classes() const noexcept { return classes_; }
+  std::size_t size() const noexcept { return levels_.size(); } ///< levels
+  std::size_t classes() const noexcept { return classes_; }    ///< logits of an image
+  /// Throws errc::invalid_argument if there is no such level.
   const arch& arch_of(std::size_t level) const { return require(level), levels_[level].arch; }
   /// The number format of a level, "" for the backend's own.
   const std::string& format_of(std::size_t level) const { return require(level), levels_[level].format; }
@@ -112,6 +113,7 @@ public:
   /// The same for this machine and backend.
   std::vector<level_figures> figures() { return figures(device_name(session_.backend())); }
 
+  /// Makes the workspace if it is not there yet.
   network_bytes bytes() {
     network_bytes b{session_.all_packed().bytes(), 0, session_.workspace().bytes() + image_.size() * sizeof(float)};
     for (const one_level& l : levels_) b.levels += l.bound->bytes();
@@ -119,8 +121,8 @@ public:
   }
   /// What another network on the same super-network may share, in all formats of the levels.
   const packed& weights() const { return session_.all_packed(); }
-  const data::preprocessing& preprocessing() const { return preprocessing_; }
-  Backend& backend() { return session_.backend(); }
+  const data::preprocessing& preprocessing() const { return preprocessing_; } ///< the family's
+  Backend& backend() { return session_.backend(); }                           ///< the copy that the network runs on
 
 private:
   struct one_level {

@@ -8,11 +8,13 @@
 
 namespace dynofa::runtime {
 
+/// On the heap, of any number of levels.
 template <class T>
 using growing_list = std::vector<T>;
 
+/// How careful a forecast is. Every default is explained where it stands.
 struct forecast_options {
-  slow_down_options filter = {};
+  slow_down_options filter = {}; ///< how the slow-down is followed
   /// A higher level is taken if it would be in time even this much slower (logarithm, 0.01: 1 %) … 0.01: one step of
   /// a family is 3 % and more.
   double raise_margin = 0.01;
@@ -31,7 +33,7 @@ struct forecast_options {
   /// Images for which a level stays closed after a raise to it was taken back under the same slow-down; four times as
   /// many with every failure, up to `closed_most`. 1024 and 8192: a level on the edge is tried three times in 6000
   /// images, ever more rarely.
-  std::size_t closed_first = 1024, closed_most = 8192;
+  std::size_t closed_first = 1024, closed_most = 8192; ///< images
   /// If even the quickest level misses the percentile, the best level whose share of images in time is this close to
   /// the quickest one's is run: outliers that are late on every level are no reason to give accuracy away. 0.01.
   double hopeless_share = 0.01;
@@ -44,8 +46,9 @@ struct forecast_options {
 /// Cost: about 0.2 µs for `observe` and `decide` together with 10 levels; no allocation.
 class forecast {
 public:
-  static constexpr std::string_view name = "forecast";
+  static constexpr std::string_view name = "forecast"; ///< in logs
 
+  /// Allocates; throws errc::invalid_argument unless `levels` are a front.
   explicit forecast(std::span<const level_figures> levels, forecast_options options = {})
       : options_{options}
       , known_{levels, options.filter}
@@ -67,6 +70,8 @@ public:
     stepped_ |= known_.observe(level, latency_ms, log_limit_) == slow_down_verdict::step;
   }
 
+  ///@{
+  /// As dynofa::runtime::runtime_policy asks.
   std::size_t decide(const target& t) noexcept {
     const bool changed = !started_ || t != target_;
     if (!changed && !fresh_) return level_;
@@ -106,7 +111,7 @@ public:
   double share_in_time(std::size_t level) const noexcept { return in_time(level, 0); }
   /// What the next image on `level` is expected to take, in ms (the median).
   double expected_ms(std::size_t level) const noexcept { return known_.expected_ms(level); }
-  const slow_down_filter& filter() const noexcept { return known_.filter(); }
+  const slow_down_filter& filter() const noexcept { return known_.filter(); } ///< what is known of the slow-down
 
   std::span<const level_figures> levels() const noexcept { return known_.levels(); }
   reason why() const noexcept { return why_; }
@@ -121,6 +126,7 @@ public:
     field("expected_ms", expected_ms(level_));
     field("share_in_time", share_in_time(level_));
   }
+  ///@}
 
 private:
   struct closing {

@@ -13,17 +13,17 @@ namespace dynofa::runtime {
 struct image_record {
   static constexpr std::size_t most_state = 16; ///< figures of a policy's state that are kept
 
-  std::uint64_t image = 0; ///< counted from 0
-  std::size_t level = 0;   ///< that it ran on
-  double latency_ms = 0;   ///< 0: the clock gave no time above 0
-  target wanted;
-  reason why = reason::start;
+  std::uint64_t image = 0;                 ///< counted from 0
+  std::size_t level = 0;                   ///< that it ran on
+  double latency_ms = 0;                   ///< 0: the clock gave no time above 0
+  target wanted;                           ///< that held for this image
+  reason why = reason::start;              ///< why the policy chose the level
   bool switched = false;                   ///< the image before ran on another level
   bool cold = false, outlier = false;      ///< marks of the monitor
   sensor_readings sensors;                 ///< read after this image, if they were
   inline_vector<double, most_state> state; ///< of the policy when it had decided, in the order of the log's names
 
-  bool late() const { return latency_ms > wanted.limit_ms(); }
+  bool late() const { return latency_ms > wanted.limit_ms(); } ///< above the target's limit
   friend bool operator==(const image_record&, const image_record&) = default;
 };
 

@@ -17,7 +17,7 @@ namespace dynofa::runtime {
 template <template <class> class List>
 class latency_forecast {
 public:
-  using filter_type = basic_slow_down_filter<List<own_factor>>;
+  using filter_type = basic_slow_down_filter<List<own_factor>>; ///< one factor per level beside the common one
 
   latency_forecast()
       : filter_{0} {}
@@ -69,9 +69,11 @@ public:
   /// Logarithm of the latencies' ratio on the undisturbed device.
   double log_ratio(std::size_t from, std::size_t to) const noexcept { return log_latency_[to] - log_latency_[from]; }
 
-  std::span<const level_figures> levels() const noexcept { return {levels_.data(), levels_.size()}; }
-  const filter_type& filter() const noexcept { return filter_; }
-  const surprise_distribution& surprises() const noexcept { return surprises_; }
+  std::span<const level_figures> levels() const noexcept {
+    return {levels_.data(), levels_.size()};
+  }                                                                              ///< that it was made of
+  const filter_type& filter() const noexcept { return filter_; }                 ///< what is known of the slow-down
+  const surprise_distribution& surprises() const noexcept { return surprises_; } ///< what is known of the scatter
 
   /// Everything is within its bounds; to be asked of what lay in memory of others before anything else is.
   bool valid(std::size_t most_levels) const noexcept {

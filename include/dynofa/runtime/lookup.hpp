@@ -68,11 +68,13 @@ private:
 /// design time. Open loop: does not look at latencies. Cost: one pass over the levels.
 class lookup : public detail::open_loop {
 public:
-  static constexpr std::string_view name = "lookup";
+  static constexpr std::string_view name = "lookup"; ///< in logs
 
+  /// Throws errc::invalid_argument unless `levels` are a front.
   explicit lookup(std::span<const level_figures> levels)
       : open_loop(levels) {}
 
+  /// The level for target `t`: as the table says, whatever was observed.
   std::size_t decide(const target& t) noexcept {
     bool fits = false;
     const std::size_t level = best_in_table(levels(), t, 1, &fits);

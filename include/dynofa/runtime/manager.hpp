@@ -22,9 +22,10 @@ enum class counted_time : std::uint8_t {
   all,     ///< the preparation of the image as well; the family's latencies then have to include it too
 };
 
+/// What a manager times, logs and tells.
 struct manager_options {
-  counted_time counts = counted_time::network;
-  monitor_options monitor = {};
+  counted_time counts = counted_time::network; ///< as latency
+  monitor_options monitor = {};                ///< of the monitor that marks cold images and outliers
   /// Images that the log holds in memory, about 400 bytes each. 1024: half a minute at 30 images per second.
   std::size_t log_images = 1024;
   /// Read the sensors after every n-th image, outside the measured time. 0: never.
@@ -32,8 +33,8 @@ struct manager_options {
   /// Called on the thread that runs images, after each image, after each that ran on another level than the one
   /// before, and when the log is full (write and clear it, or its oldest images are overwritten). What they take is not
   /// in any latency; what they throw goes to the caller of `run`, with the image counted and logged.
-  std::function<void(const image_record&)> on_image = {}, on_switch = {};
-  std::function<void(run_log&)> on_log_full = {};
+  std::function<void(const image_record&)> on_image = {}, on_switch = {}; ///< see above
+  std::function<void(run_log&)> on_log_full = {};                         ///< see above
 };
 
 /// Keeps a target while the machine around it changes: asks a policy for a level before every image, times the image,
@@ -78,6 +79,7 @@ public:
     shared_target_ = wanted;
     target_version_.fetch_add(1, std::memory_order_release);
   }
+  /// The target that the next image will have. May be called from any thread.
   target wanted() const {
     const std::lock_guard lock(target_mutex_);
     return shared_target_;
@@ -124,11 +126,11 @@ public:
     return run([&](int r, std::span<float> image) { network_.preprocessing().apply(picture, r, image); }, logits);
   }
 
-  std::uint64_t images() const noexcept { return images_; }
+  std::uint64_t images() const noexcept { return images_; }     ///< run so far
   const image_record& last() const noexcept { return record_; } ///< of the last image; all zeros before the first
-  const Policy& policy() const noexcept { return policy_; }
-  latency_monitor& monitor() noexcept { return monitor_; }
-  run_log& log() noexcept { return log_; }
+  const Policy& policy() const noexcept { return policy_; } ///< for what it knows; the manager alone tells it latencies
+  latency_monitor& monitor() noexcept { return monitor_; }  ///< windows and totals of each level
+  run_log& log() noexcept { return log_; }                  ///< to write and clear between two images
   const dynamic_network<Backend>& network() const noexcept { return network_; } ///< switched by the policy alone
 
 private:

@@ -9,6 +9,7 @@
 
 namespace dynofa::runtime {
 
+/// A list with an entry per level, at most 64, in place.
 template <class T>
 using member_list = inline_vector<T, 64>;
 
@@ -16,13 +17,14 @@ using member_list = inline_vector<T, 64>;
 /// and trivially copyable, so that it can lie in memory that processes share.
 class member_forecast : public latency_forecast<member_list> {
 public:
-  static constexpr std::size_t most_levels = member_list<double>::capacity;
+  static constexpr std::size_t most_levels = member_list<double>::capacity; ///< levels of a member
 
   member_forecast() = default;
   /// Throws unless `levels` is a front of at most 64.
   explicit member_forecast(std::span<const level_figures> levels, slow_down_options options = {})
       : latency_forecast(few(levels), options) {}
 
+  /// One more latency of the member; quantiles are found anew when it was taken.
   slow_down_verdict observe(std::size_t level, double latency_ms) noexcept {
     const slow_down_verdict verdict = latency_forecast::observe(level, latency_ms, log_limit_);
     if (verdict == slow_down_verdict::taken) find_quantiles();
@@ -41,9 +43,11 @@ public:
   /// Logarithm of limit / latency, where the latency is the one that the wanted share of images stays below: in time
   /// from 0 upward. `present`: with the tolerance for the level that runs.
   double room(std::size_t level, bool present = false) const noexcept { return room_under(log_limit_, level, present); }
+  /// The same under another limit, given as a logarithm.
   double room_under(double log_limit, std::size_t level, bool present = false) const noexcept {
     return room_to(log_limit, level) - (present ? keep_quantile_ : quantile_) * filter().deviation(level);
   }
+  /// Under the member's own limit; 0 … 1.
   double share_in_time(std::size_t level) const noexcept { return share_within(log_limit_, level); }
 
   /// As in `latency_forecast`.

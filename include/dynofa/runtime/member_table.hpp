@@ -9,6 +9,7 @@
 
 namespace dynofa::runtime {
 
+/// How careful a coordination is.
 struct coordination_options {
   /// As in `forecast`, but a level's own factor is trusted less: what a change of others does would hide in it.
   slow_down_options filter = {.start_noise = 0.02, .level_deviation = 0.01};
@@ -24,17 +25,18 @@ struct coordination_options {
   /// Images of each member, on average, that have to find room before a raise.
   std::size_t raise_after = 4;
   /// Images for which a raise that had to be taken back is not tried again; doubles up to `closed_most`.
-  std::size_t closed_first = 1024, closed_most = 16384;
+  std::size_t closed_first = 1024, closed_most = 16384; ///< images
   /// Costs that differ by less than this part are a tie. 0.1: what is known of a table's latencies and accuracies.
   double tie = 0.1;
   /// A member that has run no image while the others ran this many is idle: not waited for, not lowered, not heard.
   std::size_t idle_after = 256;
 };
 
+/// What a network that joins may say.
 struct member_options {
   /// Priority: a point of top-1 of this member is worth as much as `weight` points of a member of weight 1.
   double weight = 1;
-  static constexpr std::size_t by_forecast = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t by_forecast = std::numeric_limits<std::size_t>::max(); ///< stands for no level
   /// The level to start with; by default what the forecast gives.
   std::size_t first = by_forecast;
 };

@@ -12,6 +12,7 @@
 
 namespace dynofa::runtime {
 
+/// What a monitor keeps and marks.
 struct monitor_options {
   /// Images that the sliding window holds. 10, as in the paper (§4.3).
   std::size_t window = 10;
@@ -31,17 +32,19 @@ class latency_monitor {
 public:
   /// One recorded image with its marks.
   struct sample {
-    std::size_t level = 0;
-    double latency_ms = 0;
-    bool cold = false, outlier = false;
+    std::size_t level = 0;              ///< that ran
+    double latency_ms = 0;              ///< as recorded
+    bool cold = false, outlier = false; ///< see `monitor_options`
   };
   /// What is known of one level since the beginning.
   struct level_totals {
-    std::uint64_t images = 0, cold = 0, outliers = 0;
-    double sum_ms = 0, min_ms = 0, max_ms = 0;
+    std::uint64_t images = 0, cold = 0, outliers = 0; ///< counted
+    double sum_ms = 0, min_ms = 0, max_ms = 0;        ///< 0 before the first image
+    /// 0 before the first image.
     double mean_ms() const { return images == 0 ? 0 : sum_ms / static_cast<double>(images); }
   };
 
+  /// Throws errc::invalid_argument for no levels or options out of range.
   explicit latency_monitor(std::size_t levels, monitor_options options = {})
       : options_{options} {
     require_argument(levels != 0, "monitor", "at least one level", "none");
@@ -74,20 +77,21 @@ public:
     return last_;
   }
 
-  std::size_t levels() const noexcept { return totals_.size(); }
-  const sample& last() const noexcept { return last_; }
+  std::size_t levels() const noexcept { return totals_.size(); } ///< that it was made for
+  const sample& last() const noexcept { return last_; }          ///< the image recorded last
+  /// Since the first image; throws std::out_of_range for no such level.
   const level_totals& totals(std::size_t level) const { return totals_.at(level); }
 
   /// Images in the window, of all levels together; the latest `window` at most.
   std::size_t size() const noexcept { return windows_.back().size(); }
-  std::size_t size(std::size_t level) const { return of_level(level).size(); }
+  std::size_t size(std::size_t level) const { return of_level(level).size(); } ///< Of one level alone.
   /// Mean of the window in ms, 0 while it is empty.
   double mean_ms() const noexcept { return mean(windows_.back()); }
-  double mean_ms(std::size_t level) const { return mean(of_level(level)); }
+  double mean_ms(std::size_t level) const { return mean(of_level(level)); } ///< Of one level alone.
   /// The smallest latency in the window that a share of at least `p` of its images does not exceed (nearest rank), 0 <
   /// p ≤ 1.
   double percentile_ms(double p) noexcept { return rank(windows_.back(), p); }
-  double percentile_ms(std::size_t level, double p) { return rank(of_level(level), p); }
+  double percentile_ms(std::size_t level, double p) { return rank(of_level(level), p); } ///< Of one level alone.
 
 private:
   using window = boost::circular_buffer<double>;

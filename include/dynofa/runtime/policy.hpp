@@ -20,6 +20,7 @@ enum class reason : std::uint8_t {
   infeasible,     ///< no level meets the target: the least bad one
 };
 
+/// As the enumerator is spelled, in logs.
 constexpr std::string_view name(reason r) {
   switch (r) {
   case reason::start: return "start";
@@ -34,7 +35,7 @@ constexpr std::string_view name(reason r) {
 
 /// Takes the fields of a policy's state, one call each; stands in for any such callable in the concept.
 struct field_sink {
-  void operator()(std::string_view /*name*/, double /*value*/) const {}
+  void operator()(std::string_view /*name*/, double /*value*/) const {} ///< does nothing
 };
 
 /// A run-time policy: a state machine that learns from one latency after the other and says which level runs next.

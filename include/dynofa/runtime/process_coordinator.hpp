@@ -12,6 +12,7 @@
 
 namespace dynofa::runtime {
 
+/// How processes coordinate.
 struct process_coordinator_options {
   /// Of whoever makes the segment; who comes later takes what is there.
   coordination_options rule = {};

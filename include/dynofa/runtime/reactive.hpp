@@ -8,6 +8,7 @@
 
 namespace dynofa::runtime {
 
+/// The defaults are the paper's; comments name where its demo differs.
 struct reactive_options {
   /// Images averaged. 10, as in the paper (§4.3); the reference demo takes 20.
   std::size_t window = 10;
@@ -35,7 +36,7 @@ struct reactive_options {
 /// heeded. Cost: one addition per image.
 class reactive {
 public:
-  static constexpr std::string_view name = "reactive";
+  static constexpr std::string_view name = "reactive"; ///< in logs
 
   /// Starts on the level that `lookup` gives, or on `first` where it is given.
   explicit reactive(std::span<const level_figures> levels, reactive_options options = {},
@@ -63,6 +64,8 @@ public:
     fresh_ = true;
   }
 
+  ///@{
+  /// As dynofa::runtime::runtime_policy asks.
   std::size_t decide(const target& t) noexcept {
     if (!started_) {
       started_ = true;
@@ -104,6 +107,7 @@ public:
     field("average_ms", values_.empty() ? 0 : sum_ / (options_.demo ? static_cast<double>(options_.window) : images));
     field("pinned_images", level_ + 1 < levels_.size() ? static_cast<double>(pinned_[level_ + 1]) : 0);
   }
+  ///@}
 
 private:
   void go(std::size_t level, bool raised) noexcept {

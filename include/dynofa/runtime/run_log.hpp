@@ -52,16 +52,20 @@ public:
     lost_ += full();
     ring_.push_back(r);
   }
-  void clear() noexcept { ring_.clear(); }
+  void clear() noexcept { ring_.clear(); } ///< removes the images; the rest stays
 
+  ///@{
+  /// Counted in images.
   std::size_t size() const noexcept { return ring_.size(); }
   std::size_t capacity() const noexcept { return ring_.capacity(); }
   bool full() const noexcept { return ring_.full(); }
+  ///@}
   std::uint64_t lost() const noexcept { return lost_; } ///< images overwritten before anyone cleared the log
   /// The i-th image, the oldest first; i < size().
   const image_record& operator[](std::size_t i) const noexcept { return ring_[i]; }
 
-  const std::string& policy() const { return policy_; }
+  const std::string& policy() const { return policy_; } ///< its name; empty where nobody said
+  /// What the figures in `image_record::state` are called.
   const std::vector<std::string>& state_names() const { return state_names_; }
   /// What the policy chose among; empty where nobody said.
   const std::vector<level_figures>& levels() const { return levels_; }
@@ -94,9 +98,12 @@ private:
 
 /// Where a replay decided otherwise than the log.
 struct log_difference {
-  std::uint64_t image = 0;
+  std::uint64_t image = 0; ///< its number in the log
+  ///@{
+  /// What the log says, and what the replay decided.
   std::size_t logged_level = 0, replayed_level = 0;
   reason logged_why = reason::start, replayed_why = reason::start;
+  ///@}
 };
 
 /// Feeds a log's targets and latencies to `policy`, a new one of the same kind and options, and gives the first image

@@ -239,6 +239,7 @@ inline run_log read_run_log(std::string_view source, const std::string& name) {
   }
   return log;
 }
+/// The same of a file. Throws errc::io where it cannot be read.
 inline run_log read_run_log(const std::filesystem::path& path) {
   return read_run_log(map_file(path).text(), path.string());
 }

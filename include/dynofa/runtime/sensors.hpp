@@ -31,9 +31,9 @@ struct sensor_readings {
   std::optional<double> battery_mw = {}; ///< power drawn from the battery, milliwatts
   /// Power that a Jetson's INA3221 measures: of its input rail, else of all its rails.
   std::optional<double> board_mw = {};
-  std::optional<double> gpu_mhz = {}; ///< clock of a GPU in the processor (Jetson), now
-  std::optional<double> gpu_temperature_c = {};
-  std::optional<double> gpu_busy_share = {}; ///< 0 to 1, as its driver says
+  std::optional<double> gpu_mhz = {};           ///< clock of a GPU in the processor (Jetson), now
+  std::optional<double> gpu_temperature_c = {}; ///< degrees Celsius
+  std::optional<double> gpu_busy_share = {};    ///< 0 to 1, as its driver says
   friend bool operator==(const sensor_readings&, const sensor_readings&) = default;
 };
 
@@ -96,6 +96,7 @@ public:
     read(); // "since the last reading" begins here
   }
 
+  /// Reads what was found when it was made: a few kernel files.
   sensor_readings read() noexcept {
     sensor_readings now;
     if (const auto khz = clock_.number()) now.cpu_mhz = *khz / 1000;

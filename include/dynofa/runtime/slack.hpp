@@ -5,6 +5,7 @@
 
 namespace dynofa::runtime {
 
+/// How finely, and how much of, the time left is used.
 struct slack_options {
   /// Buckets that the range of latencies is cut into. 64: a bucket of the paper's six networks is 0.3 ms wide, below
   /// the noise of any device, at 512 bytes of table.
@@ -19,8 +20,9 @@ struct slack_options {
 /// the most accurate that has the time; energy is not heeded.
 class slack : public detail::open_loop {
 public:
-  static constexpr std::string_view name = "slack";
+  static constexpr std::string_view name = "slack"; ///< in logs
 
+  /// Throws errc::invalid_argument unless `levels` are a front and the options in range.
   explicit slack(std::span<const level_figures> levels, slack_options options = {})
       : open_loop(levels)
       , options_{options} {
@@ -37,6 +39,7 @@ public:
     }
   }
 
+  /// The level for target `t`: by the time left alone.
   std::size_t decide(const target& t) noexcept {
     const double slack_ms = t.limit_ms() * options_.usable;
     const bool late = !(slack_ms >= low_);

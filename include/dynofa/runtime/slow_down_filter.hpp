@@ -41,11 +41,15 @@ struct slow_down_options {
 };
 
 /// What became of an observation.
-enum class slow_down_verdict : std::uint8_t { taken, waits, step };
+enum class slow_down_verdict : std::uint8_t {
+  taken, ///< the forecast follows it
+  waits, ///< too surprising to believe alone: kept until others agree
+  step,  ///< others agreed: the slow-down was moved at once
+};
 
 /// By how much one level is slower than all of them are: logarithm and its variance.
 struct own_factor {
-  double value = 0, variance = 0;
+  double value = 0, variance = 0; ///< of the logarithm
 };
 
 /// A Kalman filter of one factor by which a processor is slower than the table says, after ALERT (Wan et al., USENIX
@@ -62,8 +66,9 @@ struct own_factor {
 template <class Factors>
 class basic_slow_down_filter {
 public:
-  using verdict = slow_down_verdict;
+  using verdict = slow_down_verdict; ///< what became of an observation
 
+  /// Starts at a slow-down of 1.
   explicit basic_slow_down_filter(std::size_t levels, slow_down_options options = {})
       : options_{options}
       , own_(levels)
@@ -111,16 +116,16 @@ public:
   double log_factor(std::size_t level) const noexcept { return value_ + own_[level].value; }
   /// Its deviation, noise of a single image included.
   double deviation(std::size_t level) const noexcept { return std::sqrt(variance_ + own_[level].variance + noise2_); }
-  double log_slow_down() const noexcept { return value_; }
-  double slow_down() const noexcept { return std::exp(value_); }
-  double noise() const noexcept { return std::sqrt(noise2_); }
+  double log_slow_down() const noexcept { return value_; }       ///< its logarithm: 0 on the undisturbed device
+  double slow_down() const noexcept { return std::exp(value_); } ///< by how much images take longer than the table says
+  double noise() const noexcept { return std::sqrt(noise2_); }   ///< deviation of a single image, as a logarithm
   /// Deviation of the slow-down factor itself.
   double uncertainty() const noexcept { return std::sqrt(variance_); }
   /// How many deviations the last image was from its forecast.
   double last_surprise() const noexcept { return last_surprise_; }
-  double bias() const noexcept { return bias_; }
-  std::uint64_t images() const noexcept { return images_; }
-  std::uint64_t steps() const noexcept { return steps_; }
+  double bias() const noexcept { return bias_; }            ///< moving mean of surprises, in deviations
+  std::uint64_t images() const noexcept { return images_; } ///< taken
+  std::uint64_t steps() const noexcept { return steps_; }   ///< sudden changes that were recognised
 
   /// Something has happened that moves the slow-down by about `shift`, give or take `deviation` (logarithms): the next
   /// images decide how much. Surprises that wait are from before.
@@ -201,6 +206,6 @@ private:
   std::uint64_t images_ = 0, steps_ = 0;
 };
 
-using slow_down_filter = basic_slow_down_filter<std::vector<own_factor>>;
+using slow_down_filter = basic_slow_down_filter<std::vector<own_factor>>; ///< of levels on the heap
 
 } // namespace dynofa::runtime

@@ -12,9 +12,10 @@ namespace dynofa::runtime {
 /// seen.
 class surprise_distribution {
 public:
-  static constexpr std::size_t window = 256;
-  static constexpr double gauss = 16;
+  static constexpr std::size_t window = 256; ///< surprises that are remembered
+  static constexpr double gauss = 16;        ///< weight of the Gaussian, in surprises
 
+  /// One more; the oldest goes when the window is full. Cost: a move within 256 numbers.
   void add(double surprise) noexcept {
     if (count_ == window) {
       const double old = ring_[next_];
@@ -49,7 +50,7 @@ public:
     return high;
   }
 
-  std::size_t count() const noexcept { return count_; }
+  std::size_t count() const noexcept { return count_; } ///< remembered now, at most `window`
 
   /// Everything in it is as `add` leaves it: what has to be asked of one that lay in memory of others.
   bool valid() const noexcept {

@@ -11,7 +11,7 @@ namespace dynofa::runtime {
 ///
 /// Where not all can be met, energy gives way first, then accuracy, latency last (the order of ALERT).
 struct target {
-  static constexpr double none = std::numeric_limits<double>::infinity();
+  static constexpr double none = std::numeric_limits<double>::infinity(); ///< no limit
 
   double latency_ms = none;  ///< no more than this …
   double percentile = 0.95;  ///< … for this share of images, 0.5 to 0.9999; only `forecast` can aim at a share

@@ -102,12 +102,14 @@ public:
   /// with a coordinator of its own. `observe` and `decide` of *one* member are for one thread at a time.
   using member = detail::coordinated_member<detail::coordinator_place>;
 
+  /// Throws errc::invalid_argument for options out of range.
   explicit thread_coordinator(const coordination_options& options = {}) { shared_->rule = coordination_rule(options); }
 
   /// Throws errc::invalid_argument for a bad front or option, errc::infeasible if there are 16 members already.
   member join(std::span<const level_figures> levels, const member_options& how = {}) {
     return member(std::make_shared<detail::coordinator_place>(shared_, levels, how));
   }
+  /// How many have joined and not left; from any thread.
   std::size_t members() const {
     const std::scoped_lock lock(shared_->mutex);
     return shared_->rule.size();

@@ -17,9 +17,9 @@ namespace dynofa::search {
 
 /// An architecture and what the models say of it.
 struct candidate {
-  dynofa::arch arch;
-  double accuracy = -std::numeric_limits<double>::infinity();
-  double cost = std::numeric_limits<double>::infinity(); ///< in the cost model's unit, as limits are
+  dynofa::arch arch;                                          ///< of the space searched
+  double accuracy = -std::numeric_limits<double>::infinity(); ///< in the accuracy model's unit
+  double cost = std::numeric_limits<double>::infinity();      ///< in the cost model's unit, as limits are
 };
 
 /// Whether two candidates are one level of a family.
@@ -35,9 +35,9 @@ using kept_model = std::conditional_t<std::is_lvalue_reference_v<Given>, const s
 struct progress {
   std::size_t done = 0, total = 0; ///< in the search's own steps
   std::size_t evaluations = 0;     ///< accuracy predictions so far
-  double best_accuracy = 0;
+  double best_accuracy = 0;        ///< of what is within the limit
 };
-using progress_callback = std::function<bool(const progress&)>;
+using progress_callback = std::function<bool(const progress&)>; ///< false ends the search
 
 /// The cheapest and the dearest that an additive model says of the space.
 template <additive_cost_model Cost>

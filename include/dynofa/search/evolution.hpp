@@ -10,23 +10,24 @@ namespace dynofa::search {
 
 /// The reference's hyper-parameters are the defaults.
 struct evolution_options {
-  std::size_t population = 100, generations = 500;
+  std::size_t population = 100, generations = 500;                  ///< individuals, and rounds of selection
   double parent_ratio = 0.25;                                       ///< best of each generation, which stay
   double mutation_ratio = 0.5;                                      ///< children by mutation; the rest by crossover
   double mutate_prob = 0.4;                                         ///< per gene (once-for-all's tutorial: 0.1)
   double accuracy_least = -std::numeric_limits<double>::infinity(); ///< of mutants and children
   std::size_t most_draws = 2000; ///< for one individual; the reference draws for ever
-  std::uint64_t seed = 1;
-  progress_callback on_progress;
-  std::stop_token stop;
+  std::uint64_t seed = 1;        ///< the same seed gives the same result
+  progress_callback on_progress; ///< after each generation
+  std::stop_token stop;          ///< ends the search between two generations
 };
 
 /// All that an evolution needs to go on later.
 struct evolution_state {
-  std::vector<candidate> population; ///< best first
-  std::size_t generation = 0, evaluations = 0;
-  std::uint64_t random_key = 0, random_counter = 0;
-  named_inputs inputs; ///< space, models, limit and options; the search compares them
+  std::vector<candidate> population;                ///< best first
+  std::size_t generation = 0, evaluations = 0;      ///< done so far
+  std::uint64_t random_key = 0, random_counter = 0; ///< of the random stream
+  named_inputs inputs;                              ///< space, models, limit and options; the search compares them
+  /// The most accurate within the limit; there has to be a population.
   const candidate& best() const { return population.front(); }
 };
 
@@ -82,7 +83,7 @@ public:
     }
     return true;
   }
-  const evolution_state& state() const { return state_; }
+  const evolution_state& state() const { return state_; } ///< for `save`, and for another search to go on from
 
 private:
   bool step() {
@@ -171,6 +172,7 @@ private:
   evolution_state state_;
   std::unordered_map<arch, double> known_;
 };
+/// Keeps references to models that outlive it, copies of temporaries.
 template <class Accuracy, class Cost, class... Rest>
 evolution_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
     -> evolution_search<kept_model<Accuracy>, kept_model<Cost>>;

@@ -19,6 +19,7 @@ namespace dynofa::search {
 template <accuracy_model Accuracy, cost_model Cost>
 class improver {
 public:
+  /// Models are kept as their types say: by reference or by value.
   improver(const space_description& space, std::type_identity_t<Accuracy> accuracy, std::type_identity_t<Cost> cost)
       : space_{space}
       , accuracy_{std::forward<Accuracy>(accuracy)}
@@ -54,7 +55,7 @@ public:
     return now;
   }
 
-  std::size_t evaluations() const { return evaluations_; }
+  std::size_t evaluations() const { return evaluations_; } ///< accuracy predictions so far
   /// Hashes of the architectures that the last climb went through.
   const std::vector<std::uint64_t>& steps() const { return steps_; }
 
@@ -225,6 +226,7 @@ private:
   std::array<std::array<float, bins>, most_changes + 1> gain_;
   std::vector<std::array<std::array<std::int16_t, bins>, most_changes + 1>> choice_;
 };
+/// Keeps references to models that outlive it, copies of temporaries.
 template <class Accuracy, class Cost>
 improver(const space_description&, Accuracy&&, Cost&&) -> improver<kept_model<Accuracy>, kept_model<Cost>>;
 

@@ -11,6 +11,7 @@ struct candidate_in_format : candidate {
   std::string format; ///< as a level's: "" is the backend's own
 };
 
+/// The same architecture in the same number format.
 inline bool same_level(const candidate_in_format& a, const candidate_in_format& b) {
   return a.arch == b.arch && a.format == b.format;
 }
@@ -20,9 +21,9 @@ using front_in_formats = pareto_front<candidate_in_format, &candidate_in_format:
 
 /// What a search found for one number format, with a cost model of that format.
 struct found_in_format {
-  std::string format;
-  const front& found;
-  double lost = 0; ///< points of accuracy that the format costs, by measurement: taken from every prediction
+  std::string format; ///< as a level's
+  const front& found; ///< has to outlive this
+  double lost = 0;    ///< points of accuracy that the format costs, by measurement: taken from every prediction
 };
 
 /// One front over several number formats of the same space. A level's format is a choice of its own and not tied to any

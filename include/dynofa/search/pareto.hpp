@@ -10,29 +10,32 @@
 
 namespace dynofa::search {
 
+/// What family is searched for, and how long.
 struct pareto_options {
-  std::vector<double> limits; ///< of the family, any order; empty: `levels` steps over the whole range
-  std::size_t levels = 8;
+  std::vector<double> limits;      ///< of the family, any order; empty: `levels` steps over the whole range
+  std::size_t levels = 8;          ///< of the family, where no limits are given
   std::size_t evaluations = 64000; ///< accuracy predictions per limit, about
-  std::uint64_t seed = 1;
-  int threads = 1; ///< the result does not depend on it
-  progress_callback on_progress;
-  std::stop_token stop;
+  std::uint64_t seed = 1;          ///< the same seed gives the same result
+  int threads = 1;                 ///< the result does not depend on it
+  progress_callback on_progress;   ///< after each round of a limit
+  std::stop_token stop;            ///< ends the search between two rounds
 };
 
 /// What a search for a family knows; all that it needs to go on later.
 struct pareto_state {
+  /// The search under one limit.
   struct limit_state {
-    double limit = 0;
-    std::vector<candidate> elite;   ///< local optima within the limit, best first
-    std::set<std::uint64_t> passed; ///< hashes of architectures that a climb has gone through
-    std::size_t evaluations = 0, round = 0;
+    double limit = 0;                       ///< of cost
+    std::vector<candidate> elite;           ///< local optima within the limit, best first
+    std::set<std::uint64_t> passed;         ///< hashes of architectures that a climb has gone through
+    std::size_t evaluations = 0, round = 0; ///< so far
   };
   std::vector<limit_state> limits; ///< ascending
   front all;                       ///< of everything predicted so far
-  std::uint64_t seed = 1;
-  named_inputs inputs; ///< space, models, limits and seed; the search compares them
+  std::uint64_t seed = 1;          ///< of the search that this is the state of
+  named_inputs inputs;             ///< space, models, limits and seed; the search compares them
 
+  /// Accuracy predictions under all limits together.
   std::size_t evaluations() const {
     std::size_t n = 0;
     for (const auto& l : limits) n += l.evaluations;
@@ -99,7 +102,7 @@ public:
     }
     return true;
   }
-  const pareto_state& state() const { return state_; }
+  const pareto_state& state() const { return state_; } ///< for a file, and for another search to go on from
 
 private:
   static constexpr std::size_t elite_size = 12;
@@ -209,6 +212,7 @@ private:
   pareto_options options_;
   pareto_state state_;
 };
+/// Keeps references to models that outlive it, copies of temporaries.
 template <class Accuracy, class Cost, class... Rest>
 pareto_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
     -> pareto_search<kept_model<Accuracy>, kept_model<Cost>>;

@@ -15,14 +15,14 @@ struct random_search_options {
   double latency_init = 0, latency_add = 0, latency_max = 0; ///< in the cost model's unit
   std::size_t itr_n = 100;     ///< draws after which the latency bound is raised by latency_add
   std::size_t itr_max = 10000; ///< draws of one call
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1;      ///< the same seed gives the same result
   /// The paper's text asks for accuracy ≤ Acc_max too; its algorithm does not.
   bool upper_accuracy_bound = false;
   /// Algorithm 1 to the letter, where it is doubtful: every call begins again at latency_init, the bound is raised
   /// before the very first draw (0 % itr_n = 0), and may end up to latency_add above latency_max. Otherwise: the bound
   /// is kept from call to call, the first draws are made at latency_init, and latency_max is never passed.
   bool as_printed = false;
-  std::stop_token stop{};
+  std::stop_token stop{}; ///< ends a call between two draws
 };
 
 /// The paper's random search (§3.2, Algorithm 1): draws architectures until one is accurate enough, quick enough for
@@ -72,9 +72,9 @@ public:
 
   /// Everything that was returned, and that will not be returned again.
   const std::set<arch>& parents() const { return parents_; }
-  double bound() const { return bound_; } ///< Lat
-  std::size_t draws() const { return draws_; }
-  std::size_t evaluations() const { return evaluations_; }
+  double bound() const { return bound_; }                  ///< Lat
+  std::size_t draws() const { return draws_; }             ///< architectures drawn
+  std::size_t evaluations() const { return evaluations_; } ///< accuracy predictions
 
 private:
   space_description space_;
@@ -86,6 +86,7 @@ private:
   std::set<arch> parents_;
   std::size_t draws_ = 0, evaluations_ = 0;
 };
+/// Keeps references to models that outlive it, copies of temporaries.
 template <class Accuracy, class Cost, class... Rest>
 random_search(const space_description&, Accuracy&&, Cost&&, Rest&&...)
     -> random_search<kept_model<Accuracy>, kept_model<Cost>>;

@@ -28,9 +28,11 @@ inline candidate read_candidate(const json_field& f, const space_description& sp
 
 } // namespace detail
 
+/// An architecture with what the models said of it.
 inline void to_json(nlohmann::json& json, const candidate& c) {
   json = {{"arch", c.arch}, {"accuracy", c.accuracy}, {"cost", c.cost}};
 }
+/// What `read_pareto_state` reads.
 inline void to_json(nlohmann::json& json, const pareto_state& s) {
   json = {{"inputs", s.inputs}, {"seed", s.seed}, {"front", s.all.members()}, {"limits", nlohmann::json::array()}};
   for (const auto& l : s.limits)
@@ -40,6 +42,8 @@ inline void to_json(nlohmann::json& json, const pareto_state& s) {
                               {"evaluations", l.evaluations},
                               {"round", l.round}});
 }
+/// Throws errc::bad_file, with the field, for what is no such state, and errc::invalid_arch for an architecture of
+/// another space.
 inline pareto_state read_pareto_state(const nlohmann::json& json, const space_description& space) {
   using namespace detail;
   const json_field all(json, "search state");
@@ -59,6 +63,7 @@ inline pareto_state read_pareto_state(const nlohmann::json& json, const space_de
   if (s.limits.empty()) throw error(errc::bad_file, "search state field limits", "at least one", "none");
   return s;
 }
+/// What `read_evolution_state` reads.
 inline void to_json(nlohmann::json& json, const evolution_state& s) {
   json = {{"inputs", s.inputs},
           {"population", s.population},
@@ -66,6 +71,7 @@ inline void to_json(nlohmann::json& json, const evolution_state& s) {
           {"evaluations", s.evaluations},
           {"random", {s.random_key, s.random_counter}}};
 }
+/// Throws as `read_pareto_state` does.
 inline evolution_state read_evolution_state(const nlohmann::json& json, const space_description& space) {
   using namespace detail;
   const json_field all(json, "search state");

@@ -42,6 +42,8 @@ struct arch {
     default: return visit(a.r);
     }
   }
+  ///@{
+  /// The value of a gene: of a width the number of its multiplier. Not checked.
   constexpr decimal get(const gene& g) const {
     return value_of(*this, g, [](const auto& value) { return decimal(value); });
   }
@@ -53,9 +55,13 @@ struct arch {
         value = static_cast<Value>(int(to));
     });
   }
+  ///@}
 
+  ///@{
+  /// Kernel and expand ratio of a block, counted through all stages. Not checked.
   constexpr block_choice choice(std::size_t block) const { return {ks[block], e[block]}; }
   constexpr void choose(std::size_t block, const block_choice& c) { ks[block] = c.kernel, e[block] = c.expand; }
+  ///@}
 
   /// Whether the lengths fit each other. An arch of a file need not; it can still be compared, hashed and printed,
   /// every gene then counting as active, until `validate` refuses it.
@@ -70,6 +76,7 @@ struct arch {
     for (std::size_t i = 0; i < s; ++i) n += uneven[i];
     return n;
   }
+  /// The stage that a block of a well-formed arch lies in.
   constexpr std::size_t stage_of(std::size_t block) const {
     if (uneven.empty()) return block / (ks.size() / d.size());
     std::size_t s = 0;
@@ -98,6 +105,7 @@ struct arch {
     return a;
   }
 
+  /// By resolution, depths, widths, kernels and ratios of the canonical forms: inactive genes do not count.
   friend constexpr std::strong_ordering operator<=>(const arch& a, const arch& b) {
     const arch x = a.canonical(), y = b.canonical();
     if (auto c = x.r <=> y.r; c != 0) return c;
@@ -106,6 +114,7 @@ struct arch {
     if (auto c = x.ks <=> y.ks; c != 0) return c;
     return x.e <=> y.e;
   }
+  /// The same network at the same resolution.
   friend constexpr bool operator==(const arch& a, const arch& b) { return (a <=> b) == 0; }
 
   /// A 64-bit hash of the canonical form; the same on every machine, so files may store it.
@@ -298,7 +307,9 @@ constexpr void for_each_deepest(const space_description& space, int r, Visit vis
 
 } // namespace dynofa
 
+/// By the canonical form.
 template <>
 struct std::hash<dynofa::arch> {
+  /// As `arch::hash`.
   std::size_t operator()(const dynofa::arch& a) const noexcept { return static_cast<std::size_t>(a.hash()); }
 };

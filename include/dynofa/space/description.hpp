@@ -10,20 +10,20 @@
 
 namespace dynofa {
 
-inline constexpr std::size_t max_stages = 8;
-inline constexpr std::size_t max_blocks = 48; ///< elastic blocks of all stages together
-inline constexpr std::size_t max_resolutions = 64;
+inline constexpr std::size_t max_stages = 8;              ///< a deep stem's among them
+inline constexpr std::size_t max_blocks = 48;             ///< elastic blocks of all stages together
+inline constexpr std::size_t max_resolutions = 64;        ///< on offer
 inline constexpr std::size_t max_widths = max_stages + 1; ///< the stem's, then one of each stage
-inline constexpr std::size_t max_genes = max_stages + 2 * max_blocks + max_widths + 1;
+inline constexpr std::size_t max_genes = max_stages + 2 * max_blocks + max_widths + 1; ///< of the largest space
 
-using choices = inline_vector<std::uint8_t, 8>;
-using ratios = inline_vector<decimal, 8>;
-using gene_list = inline_vector<gene, max_genes>;
+using choices = inline_vector<std::uint8_t, 8>;   ///< of a kernel's sides, or of depths
+using ratios = inline_vector<decimal, 8>;         ///< of expand ratios, or of width multipliers
+using gene_list = inline_vector<gene, max_genes>; ///< of a whole space
 
 /// What an architecture chooses for one block.
 struct block_choice {
-  std::uint8_t kernel = 0;
-  decimal expand;
+  std::uint8_t kernel = 0; ///< side in pixels
+  decimal expand;          ///< mid channels over input channels
   friend constexpr bool operator==(const block_choice&, const block_choice&) = default;
   friend constexpr auto operator<=>(const block_choice&, const block_choice&) = default;
 };
@@ -35,19 +35,20 @@ struct block_choice {
 struct stage_description {
   int width = 0;  ///< output channels, width multiplier already applied; of the largest width where several are offered
   int stride = 1; ///< of the stage's first block
-  activation act = activation::relu;
-  bool squeeze_excite = false;
-  choices depths;                ///< ascending, as are the next two
-  ratios expands;                ///< expand ratios
-  choices kernels;               ///< sides
-  std::uint8_t blocks = 0;       ///< that the super-network has; 0: as many as the deepest stage of the space
-  std::uint8_t fixed_blocks = 0; ///< that run whatever the depth, which counts those beyond
+  activation act = activation::relu; ///< of the stage's blocks
+  bool squeeze_excite = false;       ///< in each of the stage's blocks
+  choices depths;                    ///< ascending, as are the next two
+  ratios expands;                    ///< expand ratios
+  choices kernels;                   ///< sides
+  std::uint8_t blocks = 0;           ///< that the super-network has; 0: as many as the deepest stage of the space
+  std::uint8_t fixed_blocks = 0;     ///< that run whatever the depth, which counts those beyond
   block_kind kind = block_kind::inverted_residual; ///< or bottleneck; of a deep stem: stem
 
   friend constexpr bool operator==(const stage_description&, const stage_description&) = default;
 
   /// The ways in which a block of the stage can be, kernels outermost.
   constexpr std::size_t variant_count() const { return kernels.size() * expands.size(); }
+  /// Number `i` of them.
   constexpr block_choice variant(std::size_t i) const {
     return {kernels[i / expands.size()], expands[i % expands.size()]};
   }
@@ -70,23 +71,23 @@ struct stage_description {
 /// `search_space<…>::description` makes one at compile time from policies; files carry one as JSON. All the numbers
 /// that once-for-all hard-codes (widths, strides, squeeze-excite, resolutions, class count) are data here.
 struct space_description {
-  double width_multiplier = 1.0; ///< for the record: the widths below already contain it
-  int stem_width = 16;           ///< output channels of the stem
-  activation stem_act = activation::h_swish;
-  int first_width = 0; ///< output channels of block 0; 0: as the stem's
-  activation first_act = activation::relu;
-  bool first_residual = true;
+  double width_multiplier = 1.0;             ///< for the record: the widths below already contain it
+  int stem_width = 16;                       ///< output channels of the stem
+  activation stem_act = activation::h_swish; ///< behind the stem's convolution
+  int first_width = 0;                       ///< output channels of block 0; 0: as the stem's
+  activation first_act = activation::relu;   ///< of block 0
+  bool first_residual = true;                ///< block 0 adds its input
   /// Width multipliers on offer, ascending, the last one 1; empty: widths are fixed.
   ratios widths;
   bool one_width = false; ///< one choice holds for the stem and all stages; else each has its own
-  inline_vector<stage_description, max_stages> stages;
+  inline_vector<stage_description, max_stages> stages; ///< in order; a deep stem first
   /// Output channels of the last 1×1 convolution before pooling; 0: there is none, and the one below stands before
   /// pooling, with a batch norm.
   int final_width = 960;
   int mix_width = 1280; ///< output channels of the 1×1 convolution before the classifier; 0: pooling alone stands there
-  activation head_act = activation::h_swish; ///< of these two
-  int classes = 1000;
-  float bn_epsilon = 1e-5f;
+  activation head_act = activation::h_swish;                 ///< of these two
+  int classes = 1000;                                        ///< logits of an image
+  float bn_epsilon = 1e-5f;                                  ///< added to a variance before its root is taken
   inline_vector<std::uint16_t, max_resolutions> resolutions; ///< ascending
 
   friend constexpr bool operator==(const space_description&, const space_description&) = default;
@@ -106,6 +107,7 @@ struct space_description {
     for (const auto& stage : stages) deepest = std::max<std::size_t>(deepest, stage.depths.max());
     return deepest;
   }
+  /// The stage that an elastic block, counted through all stages, lies in.
   constexpr std::size_t stage_of(std::size_t block) const {
     std::size_t s = 0;
     for (std::size_t end = blocks_of(0); block >= end; end += blocks_of(s)) ++s;
@@ -115,7 +117,9 @@ struct space_description {
   constexpr std::size_t active_blocks(std::size_t s, std::size_t depth) const {
     return stages[s].kind == block_kind::stem ? 0 : stages[s].fixed_blocks + depth;
   }
+  /// The first stage is one.
   constexpr bool has_deep_stem() const { return !stages.empty() && stages[0].kind == block_kind::stem; }
+  /// Output channels of block 0.
   constexpr int width_of_first() const { return first_width > 0 ? first_width : stem_width; }
   /// Input channels of block `b` of stage `s`.
   constexpr int in_channels(std::size_t s, std::size_t b) const {
@@ -169,9 +173,11 @@ struct space_description {
     default: return visit(resolutions);
     }
   }
+  /// Choices on offer for a gene.
   constexpr std::size_t offer_count(const gene& g) const {
     return offered(g, [](const auto& list) { return list.size(); });
   }
+  /// Number `i` of them.
   constexpr decimal offer(const gene& g, std::size_t i) const {
     return offered(g, [i](const auto& list) { return decimal(list[i]); });
   }

@@ -14,8 +14,8 @@ enum class gene_kind : std::uint8_t {
 
 /// One choice of an architecture: a space lists them (`space_description::genes`), an arch holds a value for each.
 struct gene {
-  gene_kind kind = gene_kind::resolution;
-  std::uint8_t stage = 0; ///< of depth, kernel, expand, width
+  gene_kind kind = gene_kind::resolution; ///< what it chooses
+  std::uint8_t stage = 0;                 ///< of depth, kernel, expand, width
   std::uint8_t block =
       0; ///< of kernel, expand: counted through all stages, as in arch::ks and arch::e; of width: in arch::w
 

@@ -113,9 +113,12 @@ inline arch read_arch(const nlohmann::json& json) {
   if (all.has("wid") && !all["wid"].is_null()) throw all["wid"].fault("null, since a super-network fixes its widths");
   return a;
 }
+/// The same of a text. Throws errc::bad_file for what is no JSON.
 inline arch parse_arch(std::string_view source) { return read_arch(detail::parse_bounded(source, "architecture")); }
+/// `read_arch`, where nlohmann's library looks for it.
 inline void from_json(const nlohmann::json& json, arch& a) { a = read_arch(json); }
 
+/// A stage as part of a space's JSON.
 inline void to_json(nlohmann::json& json, const stage_description& s) {
   json = {{"width", s.width},
           {"stride", s.stride},
@@ -246,9 +249,11 @@ inline space_description read_space(const nlohmann::json& json) {
   space.resolutions = all["resolutions"].ascending<decltype(space.resolutions)>(1, most_pixels);
   return space;
 }
+/// The same of a text. Throws errc::bad_file for what is no JSON.
 inline space_description parse_space(std::string_view source) {
   return read_space(detail::parse_bounded(source, "space"));
 }
+/// `read_space`, where nlohmann's library looks for it.
 inline void from_json(const nlohmann::json& json, space_description& space) { space = read_space(json); }
 
 } // namespace dynofa

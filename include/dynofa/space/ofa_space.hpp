@@ -10,9 +10,9 @@ namespace dynofa {
 /// What tells the super-networks of once-for-all's MobileNetV3 apart.
 struct ofa_choices {
   double width = 1.0; ///< multiplies every width but the number of classes
-  int classes = 1000;
-  std::vector<int> resolutions = {128, 144, 160, 176, 192, 208, 224};
-  std::vector<int> depths = {2, 3, 4}, expands = {3, 4, 6}, kernels = {3, 5, 7};
+  int classes = 1000; ///< logits of an image
+  std::vector<int> resolutions = {128, 144, 160, 176, 192, 208, 224}; ///< sides of the image in pixels, ascending
+  std::vector<int> depths = {2, 3, 4}, expands = {3, 4, 6}, kernels = {3, 5, 7}; ///< the same in every stage, ascending
 };
 
 /// `search_space<ofa_mobilenet_v3, width<…>, …>::description` of choices that are known at run time only. Values may

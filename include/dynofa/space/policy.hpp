@@ -64,10 +64,12 @@ template <class... Offers>
 struct depth_per_stage {
   using tag = tag::depth;
 };
+/// The same for expand ratios.
 template <class... Offers>
 struct expand_per_stage {
   using tag = tag::expand;
 };
+/// The same for kernels.
 template <class... Offers>
 struct kernel_per_stage {
   using tag = tag::kernel;
@@ -91,22 +93,25 @@ struct one_width {
 template <int Value>
 struct stem_width {
   using tag = tag::stem_width;
-  static constexpr int value = Value;
+  static constexpr int value = Value; ///< channels, before the width multiplier
 };
 /// Of the stem; h-swish without it.
 template <activation Value>
 struct stem_activation {
   using tag = tag::stem_activation;
-  static constexpr activation value = Value;
+  static constexpr activation value = Value; ///< as given
 };
 /// Block 0, which every sub-network has: output channels, activation, whether its input is added to its output. Without
 /// it: the stem's channels, ReLU, and the input is added.
 template <int Width, activation Act, bool Residual>
 struct first_block {
   using tag = tag::first_block;
+  ///@{
+  /// As given; the width before the width multiplier.
   static constexpr int width = Width;
   static constexpr activation act = Act;
   static constexpr bool residual = Residual;
+  ///@}
 };
 /// Output channels of each stage.
 template <int... Values>
@@ -128,15 +133,18 @@ struct fixed_blocks {
 template <block_kind Kind>
 struct stage_kind {
   using tag = tag::stage_kind;
-  static constexpr block_kind value = Kind;
+  static constexpr block_kind value = Kind; ///< as given
 };
 /// In place of block 0: a 3×3 convolution with a residual, which runs at the largest depth only, one to this many
 /// channels, and a max pool. It has a depth of its own, before those of the stages.
 template <int Width, activation Act>
 struct deep_stem {
   using tag = tag::deep_stem;
+  ///@{
+  /// As given; the width before the width multiplier.
   static constexpr int width = Width;
   static constexpr activation act = Act;
+  ///@}
 };
 /// Stride of the first block of each stage: 1 or 2.
 template <int... Values>
@@ -158,33 +166,33 @@ struct squeeze_excite {
 template <int Value>
 struct final_width {
   using tag = tag::final_width;
-  static constexpr int value = Value;
+  static constexpr int value = Value; ///< channels, before the width multiplier
 };
 /// Output channels of the 1×1 convolution before the classifier. `mix_width<0>`: there is none, and pooling alone
 /// stands before the classifier.
 template <int Value>
 struct mix_width {
   using tag = tag::mix_width;
-  static constexpr int value = Value;
+  static constexpr int value = Value; ///< channels, before the width multiplier
 };
 /// Of both; h-swish without it.
 template <activation Value>
 struct head_activation {
   using tag = tag::head_activation;
-  static constexpr activation value = Value;
+  static constexpr activation value = Value; ///< as given
 };
 /// Number of classes.
 template <int Value>
 struct classes {
   using tag = tag::classes;
-  static constexpr int value = Value;
+  static constexpr int value = Value; ///< logits of an image
 };
 
 /// What batch norms add to variances, 1e-5 without it.
 template <decimal Value>
 struct norm_epsilon {
   using tag = tag::norm_epsilon;
-  static constexpr double value = Value.value();
+  static constexpr double value = Value.value(); ///< as given
 };
 
 /// The fixed geometry of a MobileNetV3-like network, before the width multiplier.

@@ -13,10 +13,12 @@
 namespace dynofa {
 
 // Names that only appear in compiler messages, so that a wrong choice reads as a sentence.
+/// The value that was asked for.
 template <int Value>
-struct asked; ///< the value that was asked for
+struct asked;
+/// Counted from 1.
 template <int Number>
-struct in_stage; ///< counted from 1
+struct in_stage;
 
 namespace detail {
 namespace hana = boost::hana;
@@ -175,6 +177,7 @@ struct legal_offers<Policy<Offers...>> {
 template <class Network, class... Policies>
 struct search_space;
 
+/// How the policies make a space.
 template <class... Fixed, class... Policies>
 struct search_space<network<Fixed...>, Policies...> {
 private:
@@ -322,7 +325,7 @@ private:
   }
 
 public:
-  static constexpr space_description description = describe();
+  static constexpr space_description description = describe(); ///< the same space at run time
   static_assert(description.block_count() <= max_blocks,
                 "dynofa: stages times largest depth must not exceed 48 blocks");
   static_assert(std::all_of(description.stages.begin(), description.stages.end(),
@@ -332,7 +335,7 @@ public:
                 "dynofa: depth<0, ...> goes with fixed_blocks<...>: a stage has at least one block");
   /// Different networks in the space, resolution not counted.
   static constexpr double cardinality = description.cardinality();
-  static constexpr bool contains(const arch& a) { return is_legal(description, a); }
+  static constexpr bool contains(const arch& a) { return is_legal(description, a); } ///< whether `is_legal` says so
 };
 
 /// The space of the published w = 1.0 and w = 1.2 super-networks (`ofa_mbv3_d234_e346_k357_w1.0`, `…_w1.2`);
@@ -340,6 +343,7 @@ public:
 using ofa_w1_0 = search_space<ofa_mobilenet_v3, width<1.0>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
                               resolution<128, 132, 136, 140, 144, 148, 152, 156, 160, 164, 168, 172, 176, 180, 184, 188,
                                          192, 196, 200, 204, 208, 212, 216, 220, 224>>;
+/// See `ofa_w1_0`.
 using ofa_w1_2 =
     search_space<ofa_mobilenet_v3, width<1.2>, depth<2, 3, 4>, expand<3, 4, 6>, kernel<3, 5, 7>,
                  resolution<160, 164, 168, 172, 176, 180, 184, 188, 192, 196, 200, 204, 208, 212, 216, 220, 224>>;

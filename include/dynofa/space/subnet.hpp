@@ -134,8 +134,9 @@ private:
   }
 
 public:
-  using space = Space;
-  static constexpr arch value = build();
+  using space = Space;                   ///< that it is of
+  static constexpr arch value = build(); ///< inactive genes are those of the largest architecture
+  /// So that it stands wherever an architecture does.
   constexpr operator arch() const { return value; } // NOLINT: the run-time twin of the same thing
 };
 

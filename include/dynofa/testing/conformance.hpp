@@ -29,11 +29,12 @@ struct options {
   std::function<long()> allocations{}; ///< counts those of the process so far: then running must not add any
 };
 
+/// What a judgement found.
 struct report {
-  std::vector<std::string> findings;        ///< a sentence each; none for a backend that conforms
-  double worst_block = 0, worst_logits = 0; ///< the largest errors met
-  bool runs_batches = true;                 ///< false: it refused every plan of several images, which it may
-  bool passed() const { return findings.empty(); }
+  std::vector<std::string> findings;               ///< a sentence each; none for a backend that conforms
+  double worst_block = 0, worst_logits = 0;        ///< the largest errors met, in units of the reference's rms
+  bool runs_batches = true;                        ///< false: it refused every plan of several images, which it may
+  bool passed() const { return findings.empty(); } ///< without a finding
 };
 
 namespace detail {
@@ -266,6 +267,7 @@ template <inference_backend Backend>
 report judge(Backend backend, const suite& s, const options& o = {}) {
   return detail::judgement<Backend>{backend, s, o}.run();
 }
+/// On `suite::of_every_block()`.
 template <inference_backend Backend>
 report judge(Backend backend, const options& o = {}) {
   return judge(std::move(backend), suite::of_every_block(), o);

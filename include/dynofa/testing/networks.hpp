@@ -78,6 +78,7 @@ inline arch varied_arch(const space_description& space, int resolution, std::siz
   return a;
 }
 
+/// `n` standard normal numbers, the same for the same seed on every machine.
 inline std::vector<float> normals(std::size_t n, std::uint64_t seed) {
   random_stream stream{seed, "input"};
   std::vector<float> v(n);
@@ -148,10 +149,11 @@ inline activation_ranges ranges_of(const supernet& net, const plan& p, const sca
 
 /// A sub-network, and what the reference makes of it: judged once, however many backends are compared.
 struct truth {
-  plan of;
-  scale_shift norms;
+  plan of;                                 ///< the sub-network
+  scale_shift norms;                       ///< of its batch norms
   std::vector<std::vector<float>> tensors; ///< the images, then every block's output
 
+  /// By the reference backend, in fp32.
   truth(const supernet_ptr& net, const plan& p)
       : truth{net, p, norms_of(*net, p), backend::reference{}} {}
   /// As an int8 level, by the integer rule.
@@ -160,6 +162,7 @@ struct truth {
     norms.ranges = ranges_of(*net, p, norms, normals(static_cast<std::size_t>(p.blocks[0].in_values()), 7));
     return {net, p, std::move(norms), backend::reference_int8::by(rule)};
   }
+  /// By any backend, for a level with these norms.
   template <class Judge>
   truth(const supernet_ptr& net, const plan& p, scale_shift given, const Judge& judge)
       : of{p}
@@ -174,8 +177,9 @@ struct truth {
       tensors.push_back(std::move(out));
     }
   }
-  std::span<const float> images() const { return tensors.front(); }
-  std::span<const float> logits() const { return tensors.back(); }
+  std::span<const float> images() const { return tensors.front(); } ///< [N,r,r,3]
+  std::span<const float> logits() const { return tensors.back(); }  ///< [N,classes]
+  /// For sentences: the architecture, and the batch if it is more than one image.
   std::string name() const { return text(of.arch, of.batch > 1 ? text(", ", of.batch, " images") : ""); }
 };
 
@@ -199,10 +203,12 @@ public:
     s.add(smallest(s.net->space), 3); // without the residual convolution of the deep stem
     return s;
   }
+  /// A suite without networks yet.
   explicit suite(supernet_ptr of)
       : net{std::move(of)} {}
   /// One more sub-network; its resolution may be any.
   void add(const arch& a, int batch = 1) { networks.push_back(judged(make_plan(net->space, a, batch, true))); }
+  /// What the reference, or the integer rule, makes of `p`.
   truth judged(const plan& p) const { return in_bytes ? truth::in_bytes(net, p, *in_bytes) : truth(net, p); }
   /// At each size sub-networks that start with each kernel: together they have all variants of every block.
   void add_varied(std::span<const int> sizes) {
@@ -210,10 +216,10 @@ public:
       for (const int size : sizes) add(varied_arch(net->space, size, first));
   }
 
-  static constexpr int default_sizes[] = {97, 64, 23, 8}, bottleneck_sizes[] = {53, 8};
-  supernet_ptr net;
+  static constexpr int default_sizes[] = {97, 64, 23, 8}, bottleneck_sizes[] = {53, 8}; ///< sides of images in pixels
+  supernet_ptr net;                                                                     ///< that all networks are of
   std::optional<byte_weight_rule> in_bytes; ///< int8 levels, judged by the integer rule
-  std::vector<truth> networks;
+  std::vector<truth> networks;              ///< in the order in which they are run
 };
 
 } // namespace dynofa::conformance

@@ -14,24 +14,25 @@ namespace dynofa::runtime {
 
 /// A dynamic network on a simulated device, with a camera of its own.
 struct device_member {
-  std::vector<level_figures> levels;
+  std::vector<level_figures> levels; ///< a front
   double period_ms = 50; ///< an image comes every so often; one that comes while another is computed waits for it
   double weight = 1;     ///< priority
   double from_ms = 0, until_ms = target::none; ///< it is there meanwhile
   /// From `from_ms` on, `wanted` holds; the first entry has from_ms = 0.
   struct change {
-    double from_ms = 0;
-    target wanted;
+    double from_ms = 0; ///< milliseconds of the run
+    target wanted;      ///< from then on
   };
-  std::vector<change> targets;
-  std::vector<double> own; ///< one factor per level that the table does not know; empty: 1
+  std::vector<change> targets; ///< ascending in time
+  std::vector<double> own;     ///< one factor per level that the table does not know; empty: 1
 
+  /// What is wanted at a moment of the run.
   const target& wanted(double now_ms) const {
     std::size_t i = 0;
     while (i + 1 < targets.size() && targets[i + 1].from_ms <= now_ms) ++i;
     return targets[i].wanted;
   }
-  bool there(double now_ms) const { return from_ms <= now_ms && now_ms < until_ms; }
+  bool there(double now_ms) const { return from_ms <= now_ms && now_ms < until_ms; } ///< at a moment of the run
 };
 
 /// A device that several networks share. An image of member m on level l takes
@@ -41,26 +42,30 @@ struct device_member {
 /// where a member's load is the share of time that it computes: its last latency over its period, at most 1. Model
 /// assumptions of ours: all members press each other alike; noise is log-normal, some images are outliers.
 struct simulated_device {
-  std::string name;
-  std::vector<device_member> members;
+  std::string name;                   ///< for tables
+  std::vector<device_member> members; ///< numbered as here
+  /// A change of the whole device.
   struct step {
-    double from_ms = 0, slow_down = 1;
+    double from_ms = 0, slow_down = 1; ///< from when, and the factor on every latency
   };
   std::vector<step> slow_downs = {{}}; ///< the first has from_ms = 0
-  double contention = 0.8;
-  double noise = 0.02, outliers = 0; ///< deviation of the logarithm; share of images that take 1.2 to 2.5 times
-  double duration_ms = 60000;
-  std::uint64_t seed = 1;
+  double contention = 0.8;             ///< how much the load of the others slows one down; 0: not at all
+  double noise = 0.02, outliers = 0;   ///< deviation of the logarithm; share of images that take 1.2 to 2.5 times
+  double duration_ms = 60000;          ///< of the run
+  std::uint64_t seed = 1;              ///< of noise and outliers
 
+  /// The factor of the whole device at a moment of the run.
   double slow_down(double now_ms) const {
     std::size_t i = 0;
     while (i + 1 < slow_downs.size() && slow_downs[i + 1].from_ms <= now_ms) ++i;
     return slow_downs[i].slow_down;
   }
+  /// What an image takes without others, slow-down and noise.
   double alone_ms(std::size_t m, std::size_t level) const {
     const device_member& d = members[m];
     return d.levels[level].latency_ms * (d.own.empty() ? 1 : d.own[level]);
   }
+  /// Share of time that a member computes, 0 … 1.
   double load(std::size_t m, double latency_ms) const { return std::min(1.0, latency_ms / members[m].period_ms); }
 
   /// Everybody's latency without noise, once it no longer changes, if each runs on its level; 0 for who is not there.
@@ -86,10 +91,11 @@ struct simulated_device {
 
 /// One image of a replay on a shared device.
 struct shared_image {
+  /// Milliseconds: when it began, what it took, the same without noise, what was allowed.
   double from_ms = 0, latency_ms = 0, quiet_ms = 0, limit_ms = 0; ///< quiet: without its noise
-  std::size_t member = 0, level = 0;
-  double top1 = 0;
-  reason why = reason::start;
+  std::size_t member = 0, level = 0;                              ///< whose image, and the level it ran on
+  double top1 = 0;                                                ///< of the level, in percent
+  reason why = reason::start;                                     ///< as the control said
 };
 
 /// Runs a device: members arrive, run image after image, and leave. `Control` offers `arrive(member)`, `leave(member)`,
@@ -150,14 +156,18 @@ void replay(const simulated_device& d, Control&& control, Seen&& seen) {
 template <runtime_policy Policy>
 class uncoordinated {
 public:
+  /// One policy per member.
   explicit uncoordinated(const simulated_device& d) {
     for (const device_member& m : d.members) policies_.emplace_back(m.levels);
   }
+  ///@{
+  /// What `replay` asks of a control.
   void arrive(std::size_t /*member*/) {}
   void leave(std::size_t /*member*/) {}
   std::size_t decide(std::size_t m, const target& t) { return policies_[m].decide(t); }
   void observe(std::size_t m, std::size_t level, double ms) { policies_[m].observe(level, ms); }
   reason why(std::size_t m) const { return policies_[m].why(); }
+  ///@}
 
 private:
   std::vector<Policy> policies_;
@@ -165,9 +175,9 @@ private:
 
 /// What an oracle that knows the device would run at a moment.
 struct shared_choice {
-  std::vector<std::size_t> levels;
-  double top1_sum = 0;   ///< of those who are there, weighted
-  bool feasible = false; ///< everybody in time; otherwise all are on their quickest level
+  std::vector<std::size_t> levels; ///< by member; 0 for who is not there
+  double top1_sum = 0;             ///< of those who are there, weighted
+  bool feasible = false;           ///< everybody in time; otherwise all are on their quickest level
 };
 
 /// Tries every tuple of levels: the most weighted top-1 among those where everybody's settled latency, `spare` (a

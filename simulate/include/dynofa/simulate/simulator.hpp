@@ -11,18 +11,21 @@ namespace dynofa::runtime {
 
 /// How a policy, the oracle or a fixed level did on one trace or several.
 struct replay_figures {
-  std::size_t images = 0;
+  std::size_t images = 0;       ///< replayed
   std::size_t late = 0;         ///< above the limit
   std::size_t unattainable = 0; ///< images that are late on every level; they are in `late` as well
-  std::size_t switches = 0;
+  std::size_t switches = 0;     ///< images that ran on another level than the one before
   std::size_t longest_late = 0; ///< most images in a row that were late though some level would not have been
-  double top1_sum = 0;
+  double top1_sum = 0;          ///< percent, over all images
 
+  /// 0 … 1.
   double late_share() const { return images == 0 ? 0 : static_cast<double>(late) / static_cast<double>(images); }
-  double mean_top1() const { return images == 0 ? 0 : top1_sum / static_cast<double>(images); }
+  double mean_top1() const { return images == 0 ? 0 : top1_sum / static_cast<double>(images); } ///< percent
+  /// Per 1000 images.
   double switches_per_1000() const {
     return images == 0 ? 0 : 1000.0 * static_cast<double>(switches) / static_cast<double>(images);
   }
+  /// Joins the figures of two traces; `longest_late` is the longer one.
   replay_figures& operator+=(const replay_figures& o) {
     images += o.images, late += o.late, unattainable += o.unattainable, switches += o.switches, top1_sum += o.top1_sum;
     longest_late = std::max(longest_late, o.longest_late);
@@ -33,9 +36,9 @@ struct replay_figures {
 
 /// One image of a replay, for whoever draws or writes it.
 struct replayed_image {
-  std::size_t image = 0, level = 0;
-  double latency_ms = 0, limit_ms = 0, top1 = 0;
-  reason why = reason::start;
+  std::size_t image = 0, level = 0;              ///< its number in the trace, and the level it ran on
+  double latency_ms = 0, limit_ms = 0, top1 = 0; ///< limit of its target; top-1 of the level in percent
+  reason why = reason::start;                    ///< as the policy said
 };
 
 namespace detail {
@@ -78,6 +81,7 @@ replay_figures replay(const trace& t, Policy policy, Seen&& seen) {
         policy.observe(level, latency);
       });
 }
+/// The same without a look at single images.
 template <runtime_policy Policy>
 replay_figures replay(const trace& t, Policy policy) {
   return replay(t, std::move(policy), [](const replayed_image&) {});

@@ -19,18 +19,19 @@ namespace dynofa::runtime {
 /// Image i on level l takes `latency_ms · own[l] · factor[i]`: a slow-down that all levels share, with the noise of the
 /// image in it, and a small factor of each level that the table does not know.
 struct trace {
-  std::string name;
-  std::vector<level_figures> levels;
-  std::vector<double> own;    ///< one per level
-  std::vector<double> factor; ///< one per image
+  std::string name;                  ///< kind and seed, or the file
+  std::vector<level_figures> levels; ///< a front
+  std::vector<double> own;           ///< one per level
+  std::vector<double> factor;        ///< one per image
   /// From image `from` on, `wanted` holds; the first entry has from = 0.
   struct change {
-    std::size_t from = 0;
-    target wanted;
+    std::size_t from = 0; ///< counted from 0
+    target wanted;        ///< from then on
   };
-  std::vector<change> targets;
+  std::vector<change> targets; ///< ascending in `from`
 
-  std::size_t images() const { return factor.size(); }
+  std::size_t images() const { return factor.size(); } ///< length of the trace
+  /// What the image would take on the level.
   double latency_ms(std::size_t level, std::size_t image) const {
     return levels[level].latency_ms * own[level] * factor[image];
   }
@@ -50,12 +51,14 @@ enum class trace_kind : std::uint8_t {
   two_models, ///< Fig. 8: a second dynamic network arrives, its own manager changes its levels
   targets,    ///< Fig. 6: the device is steady, the limit changes
 };
+/// As files call them, in the order above.
 inline constexpr std::array<std::string_view, 10> trace_kinds = {
     "constant", "steps", "ramps", "bursts", "periodic", "heavy_tail", "thermal", "co_runner", "two_models", "targets"};
 
+/// What is drawn.
 struct trace_options {
-  std::size_t images = 2000;
-  double percentile = 0.95; ///< of the targets
+  std::size_t images = 2000; ///< per trace
+  double percentile = 0.95;  ///< of the targets
 };
 
 /// A trace of a kind: bit for bit the same for the same arguments.

@@ -61,6 +61,7 @@ inline trace read_trace(std::string_view source, const std::string& name, std::s
   return t;
 }
 
+/// The same of a file. Throws errc::io where it cannot be read.
 inline trace read_trace(const std::filesystem::path& path, std::span<const level_figures> levels = {}) {
   return read_trace(map_file(path).text(), path.string(), levels);
 }

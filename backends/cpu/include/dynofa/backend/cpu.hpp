@@ -50,14 +50,17 @@ struct cpu {
   executor threads_of = {};     ///< run on these threads instead of a pool of our own
   std::shared_ptr<const cpu_detail::execution> execution = start(isa, threads, threads_of, weights); ///< leave it out
 
+  ///@{
+  /// Of the kernels: `bytes()` tells how large one is, and nothing else of it is for callers.
   using packed = cpu_detail::packed_supernet;
   using bound = cpu_detail::bound_level;
   using workspace = cpu_detail::arena;
+  ///@}
 
   /// "cpu avx512, 2 threads", and "not optimised" where the headers alone were compiled at -O0: thirty times as slow.
   std::string name() const;
-  std::string isa_name() const; ///< the one in use
-  int thread_count() const;
+  std::string isa_name() const;       ///< the one in use
+  int thread_count() const;           ///< of `threads_of` where that is given, else `threads`
   std::string format_name() const;    ///< of the number format that `pack(net)` gives: `weights`
   byte_weight_rule byte_rule() const; ///< by which int8 weights are packed
   /// The super-network in panels. Cost: one pass over the weights.
@@ -66,12 +69,14 @@ struct cpu {
   std::shared_ptr<const packed> pack(const supernet_ptr& net, const std::string& format) const;
   /// Of the super-network only what these plans read: `bind` throws errc::mismatch for a plan that reads more.
   std::shared_ptr<const packed> pack(const supernet_ptr& net, std::span<const plan> plans) const;
+  /// Both: only what these plans read, in this number format.
   std::shared_ptr<const packed> pack(const supernet_ptr& net, std::span<const plan> plans,
                                      const std::string& format) const;
   /// One level: 82–185 KB of scale and shift for w = 1.2, no weights.
   bound bind(const std::shared_ptr<const packed>& weights_of, const plan& p, const scale_shift& norms) const;
   /// Activations for one stream of images, any of the plans.
   workspace make_workspace(std::span<const plan> plans) const;
+  /// Whether the plan runs in this workspace without its growing.
   bool fits(const workspace& space, const plan& p) const;
 
   /// image [N,r,r,3] → logits [N,classes]

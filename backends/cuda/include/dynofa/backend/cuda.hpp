@@ -67,19 +67,23 @@ struct level {
 /// calls from several threads take turns. Where two networks share the GPU give each its own backend object and the
 /// more important one `.urgent = true`.
 struct cuda {
-  int device = 0;
+  int device = 0;                 ///< as CUDA numbers them, from 0
   std::string precision = "fp16"; ///< or "fp32"
   bool urgent = false;            ///< its work goes before that of others on the same GPU
 
+  ///@{
+  /// Of the kernels: `bytes()` tells how much of the device's memory one holds.
   using packed = cuda_detail::packed_supernet;
   using bound = cuda_detail::level;
   using workspace = cuda_detail::workspace;
+  ///@}
 
+  /// An open device, shared by all copies of a backend.
   struct state {
-    cuda_detail::device_info info;
-    cuda_detail::precision values;
-    std::shared_ptr<void> stream;
-    std::mutex turn;
+    cuda_detail::device_info info; ///< what the driver says of it
+    cuda_detail::precision values; ///< of weights and of what lies between the kernels
+    std::shared_ptr<void> stream;  ///< a CUDA stream
+    std::mutex turn;               ///< whose holder alone may launch
   };
   std::shared_ptr<state> open = start(device, precision, urgent); ///< leave it out
 
@@ -101,6 +105,8 @@ struct cuda {
     return made;
   }
 
+  /// A level's scales and shifts go to the device; its graph is captured later. Throws errc::mismatch for weights
+  /// packed for another device or precision.
   bound bind(const std::shared_ptr<const packed>& weights, const plan& p, const scale_shift& norms) const {
     const std::lock_guard turn(open->turn);
     if (weights->device != open->info.index || weights->layout.values != open->values)
@@ -115,6 +121,7 @@ struct cuda {
     return made;
   }
 
+  /// Activations on the device for any of the plans; throws errc::device where its memory does not suffice.
   workspace make_workspace(std::span<const plan> plans) const {
     workspace made{{plans, open->values, open->info.limits()}};
     const int device = open->info.index;
@@ -136,6 +143,7 @@ struct cuda {
     return made;
   }
 
+  /// Whether the plan runs in this workspace without its growing.
   bool fits(const workspace& space, const plan& p) const {
     return space.layout.holds({std::span(&p, 1), open->values, open->info.limits()});
   }
@@ -205,6 +213,7 @@ struct cuda {
     prepare_in_turn(level, space);
     cuda_detail::replay(level.graph.get(), open->stream.get());
   }
+  /// Until everything that was enqueued on the stream is done.
   void wait() const { cuda_detail::synchronize(open->stream.get()); }
 
   /// Block b alone: in [N,in,in,C] → out [N,out,out,C'], for tests.
@@ -252,11 +261,15 @@ struct cuda {
   /// One launch of a level: which kernel for which block of the plan, how many thread blocks, the bytes it cannot avoid
   /// moving, and its device time within a graph.
   struct launch_profile {
+    ///@{
+    /// Which kernel, for which block of the plan.
     std::string_view kernel;
     std::size_t block;
-    std::int64_t thread_blocks, least_bytes;
-    double ms;
+    ///@}
+    std::int64_t thread_blocks, least_bytes; ///< how many there are, and the bytes that must be moved
+    double ms;                               ///< device time within a graph
   };
+  /// Every launch of a level, timed `repeats` times; in the order in which they run.
   std::vector<launch_profile> profile(bound& level, workspace& space, int repeats) const {
     const std::lock_guard turn(open->turn);
     const auto steps = schedule_of(level, space).network();
@@ -272,9 +285,10 @@ struct cuda {
 
   /// An inverted residual cut in the `most` ways with the least estimated time: what the estimate is fitted to.
   struct tiling_profile {
-    cuda_detail::tiles cut;
-    double estimated_cycles, ms; ///< ms: of the whole block
+    cuda_detail::tiles cut;      ///< the way it is cut
+    double estimated_cycles, ms; ///< expected and measured; ms: of the whole block
   };
+  /// The `most` most promising ways for block `b`, each timed 20 times.
   std::vector<tiling_profile> profile_tilings(bound& level, workspace& space, std::size_t b, std::size_t most) const {
     const std::lock_guard turn(open->turn);
     const cuda_detail::schedule steps = schedule_of(level, space);
@@ -292,9 +306,9 @@ struct cuda {
 
   /// A launch of convolutions cut in every way: what the estimate is fitted to.
   struct convolution_profile {
-    std::string_view kernel;
-    int splits;
-    double estimated_us, ms;
+    std::string_view kernel; ///< which kernel
+    int splits;              ///< parts into which the sum over input channels is cut
+    double estimated_us, ms; ///< what the model expects, in µs, and the measured time in ms
   };
   /// Of each launch of convolutions of block b, in order.
   std::vector<std::vector<convolution_profile>> profile_convolutions(bound& level, workspace& space,
