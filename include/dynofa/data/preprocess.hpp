@@ -121,7 +121,7 @@ public:
   preprocessing_plan(const preprocessing& rule, int height, int width, int r)
       : rule_{rule}
       , r_{r}
-      , whole_{{0, width}} {
+      , whole_{column_run{0, width}} {
     rule.validate(height, width, r);
     if (rule.mode == preprocessing_mode::exact) {
       if (height != r || width != r) exact_.emplace(height, width, r);

@@ -39,13 +39,14 @@ struct quick_axis {
     const double reach = axis.taps == 4 ? scale : 1;
     for (std::int64_t i = begin; i < begin + count; ++i) {
       const double centre = std::clamp((static_cast<double>(i) + 0.5) * scale, 0.5, in - 0.5);
-      const double step = reach / (axis.taps / 2);
-      const double first = reach > 2 ? centre - 1.5 * step : centre - reach + 0.5;
+      // The middle of each quarter of the triangle, or the first sample inside it and those that follow.
+      const double first = reach > 2 ? centre - 0.75 * reach : std::ceil(centre - reach - 0.5);
+      const double step = reach > 2 ? 0.5 * reach : 1;
       output out{};
       std::array<double, 4> weight{};
       double sum = 0;
       for (int t = 0; t < axis.taps; ++t) {
-        const int at = static_cast<int>(reach > 2 ? std::floor(first + t * step) : std::ceil(first - 0.5) + t);
+        const int at = static_cast<int>(std::floor(first + t * step));
         const double distance = std::abs(at + 0.5 - centre) / reach;
         weight[static_cast<std::size_t>(t)] = at >= 0 && at < in ? std::max(0.0, 1 - distance) : 0;
         out.at[static_cast<std::size_t>(t)] = std::clamp(at, 0, in - 1);

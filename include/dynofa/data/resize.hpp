@@ -99,7 +99,7 @@ public:
       , sums_(width_)
       , bytes_(width_) {
     const int first = across_.runs.front().first;
-    columns_ = {{first, across_.runs.back().first + across_.runs.back().count - first}};
+    columns_[0] = {first, across_.runs.back().first + across_.runs.back().count - first};
     for (auto& run : across_.runs) run.first -= first;
     for (const auto& run : down_.runs) rows_kept_ = std::max(rows_kept_, run.count);
     narrowed_.resize(static_cast<std::size_t>(rows_kept_) * width_);
