@@ -62,7 +62,7 @@ public:
     if (plan.quick)
       plan.quick->apply(f, out);
     else
-      plan.exact->apply(detail::rgb_rows(f, plan.exact->first_column(), plan.exact->columns(), row_), out);
+      plan.exact->apply(detail::rgb_rows(f, plan.exact->columns(), row_), out);
     last_ms_ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   }
 
@@ -99,8 +99,11 @@ private:
       made.quick.emplace(rule_, wanted.layout, wanted.height, wanted.width, wanted.r);
     else
       made.exact.emplace(rule_, wanted.height, wanted.width, wanted.r);
-    if (made.exact && wanted.layout != pixel_layout::rgb)
-      row_.resize(std::max(row_.size(), static_cast<std::size_t>(made.exact->columns()) * 3));
+    if (made.exact && wanted.layout != pixel_layout::rgb) {
+      const auto columns = made.exact->columns();
+      const int read = columns.back().first + columns.back().count - columns.front().first;
+      row_.resize(std::max(row_.size(), static_cast<std::size_t>(read) * 3));
+    }
     if (plans_.size() < most_kept) return plans_.emplace_back(std::move(made));
     return *std::min_element(plans_.begin(), plans_.end(),
                              [](const kept& a, const kept& b) { return a.last_used < b.last_used; }) = std::move(made);

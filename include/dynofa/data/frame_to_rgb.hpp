@@ -3,10 +3,10 @@
 #include "dynofa/core/finite.hpp"
 #include "dynofa/data/frame.hpp"
 #include "dynofa/data/image.hpp"
+#include "dynofa/data/resize.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,17 +29,19 @@ struct yuv_factors {
 /// From the shares of red and blue in the luma that the standards give: BT.601 0.299 and 0.114, BT.709 0.2126 and
 /// 0.0722. Limited colours have Y of 16 … 235 and U, V of 16 … 240.
 constexpr yuv_factors factors_of(yuv_colours colours) {
-  const bool hd = colours == yuv_colours::bt709 || colours == yuv_colours::bt709_full;
-  const bool full = colours == yuv_colours::bt601_full || colours == yuv_colours::bt709_full;
-  const double red = hd ? 0.2126 : 0.299, blue = hd ? 0.0722 : 0.114, green = 1 - red - blue;
-  const double luma = full ? 1 : 255.0 / 219, chroma = full ? 1 : 255.0 / 224;
-  const auto fixed = [](double factor) { return static_cast<int>(factor * 65536 + (factor < 0 ? -0.5 : 0.5)); };
-  return {full ? 0 : 16,
-          fixed(luma),
-          fixed(2 * (1 - red) * chroma),
-          fixed(-2 * (1 - blue) * blue / green * chroma),
-          fixed(-2 * (1 - red) * red / green * chroma),
-          fixed(2 * (1 - blue) * chroma)};
+  constexpr auto of = [](double red, double blue, bool full) {
+    const double green = 1 - red - blue, luma = full ? 1 : 255.0 / 219, chroma = full ? 1 : 255.0 / 224;
+    const auto fixed = [](double factor) { return static_cast<int>(factor * 65536 + (factor < 0 ? -0.5 : 0.5)); };
+    return yuv_factors{full ? 0 : 16,
+                       fixed(luma),
+                       fixed(2 * (1 - red) * chroma),
+                       fixed(-2 * (1 - blue) * blue / green * chroma),
+                       fixed(-2 * (1 - red) * red / green * chroma),
+                       fixed(2 * (1 - blue) * chroma)};
+  };
+  constexpr yuv_factors all[] = {of(0.299, 0.114, false), of(0.2126, 0.0722, false), of(0.299, 0.114, true),
+                                 of(0.2126, 0.0722, true)};
+  return all[static_cast<std::size_t>(colours)];
 }
 
 namespace detail {
@@ -99,31 +101,34 @@ inline void rgb_row(const frame& f, int y, int first, int count, std::uint8_t* t
     const float* from = f.float_row(y, c) + first;
     for (int x = 0; x < count; ++x) {
       if (!limits.contain(from[x])) throw value_fault(f, from[x]);
-      const float byte = std::floor(from[x] * limits.to_byte + 0.5f);
-      to[3 * static_cast<std::size_t>(x) + c] = static_cast<std::uint8_t>(std::clamp(byte, 0.0f, 255.0f));
+      const int byte = static_cast<int>(from[x] * limits.to_byte + 0.5f); // what is below 0 becomes 0
+      to[3 * static_cast<std::size_t>(x) + c] = static_cast<std::uint8_t>(std::min(byte, 255));
     }
   }
 }
 
-/// Part of each row of a frame as RGB bytes: those of RGB where they lie, others in `room` until the next call.
+/// What a resizer reads of each row of a frame, as RGB bytes: those of RGB where they lie, others in `room` until the
+/// next call.
 class rgb_rows {
 public:
-  /// `room`: 3 · count bytes; none are needed for RGB.
-  rgb_rows(const frame& f, int first, int count, std::span<std::uint8_t> room)
+  /// `columns`: ascending runs, rows are given from the first one's beginning. `room`: 3 bytes for each pixel from
+  /// there to the last one's end; none are needed for RGB. Refers to all three.
+  rgb_rows(const frame& f, std::span<const column_run> columns, std::span<std::uint8_t> room)
       : frame_{f}
-      , first_{first}
-      , count_{count}
+      , columns_{columns}
       , room_{room} {}
 
   const std::uint8_t* operator()(int y) const {
-    if (frame_.layout() == pixel_layout::rgb) return frame_.row(y) + std::ptrdiff_t{3} * first_;
-    rgb_row(frame_, y, first_, count_, room_.data());
+    const int first = columns_.front().first;
+    if (frame_.layout() == pixel_layout::rgb) return frame_.row(y) + std::ptrdiff_t{3} * first;
+    for (const column_run& run : columns_)
+      rgb_row(frame_, y, run.first, run.count, room_.data() + std::ptrdiff_t{3} * (run.first - first));
     return room_.data();
   }
 
 private:
   const frame& frame_;
-  int first_, count_;
+  std::span<const column_run> columns_;
   std::span<std::uint8_t> room_;
 };
 

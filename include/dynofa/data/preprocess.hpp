@@ -122,21 +122,21 @@ public:
   preprocessing_plan(const preprocessing& rule, int height, int width, int r)
       : rule_{rule}
       , r_{r}
-      , columns_{width} {
+      , whole_{column_run{0, width}} {
     rule.validate(height, width, r);
     if (rule.mode == preprocessing_mode::exact) {
       if (height != r || width != r) exact_.emplace(height, width, r);
     } else {
       const auto size = rule.resized_size(height, width, r);
       pil_.emplace(height, width, size, centre_window(size, r));
-      first_column_ = pil_->first_column(), columns_ = pil_->columns();
     }
     if (!exact_) table_ = rule.byte_values();
   }
 
-  /// The columns of a row that it reads: what the crop leaves and the filter sees.
-  int first_column() const { return first_column_; }
-  int columns() const { return columns_; }
+  /// The columns of a row that it reads: what the crop leaves and the filter sees, in ascending runs.
+  std::span<const column_run> columns() const {
+    return pil_ ? pil_->columns() : exact_ ? exact_->columns() : std::span<const column_run>(whole_);
+  }
 
   /// `row(y)`: the first of the RGB bytes of these columns of the picture's row `y`, good until the next call; asked
   /// for from top to bottom, only rows that the result depends on. → out [r,r,3], the bits of `preprocessing::apply`.
@@ -162,7 +162,8 @@ public:
 
 private:
   preprocessing rule_;
-  int r_, first_column_ = 0, columns_;
+  int r_;
+  std::array<column_run, 1> whole_;
   std::optional<detail::pil_resizer> pil_;
   std::optional<detail::exact_resizer> exact_; // neither: the picture has its size already
   preprocessing::byte_table table_{};
@@ -170,7 +171,7 @@ private:
 
 inline void preprocessing::apply(const image& picture, int r, std::span<float> out) const {
   preprocessing_plan plan(*this, picture.height, picture.width, r);
-  plan.apply([&](int y) { return picture.row(y) + std::ptrdiff_t{3} * plan.first_column(); }, out);
+  plan.apply([&](int y) { return picture.row(y) + std::ptrdiff_t{3} * plan.columns()[0].first; }, out);
 }
 
 /// The evaluation rule of the ImageNet networks (once-for-all, torchvision): crop ratio 0.875, ImageNet's mean and std.

@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 // Resizing for frames of cameras: at most four rows and four columns of the frame for a pixel of the network's input,
@@ -37,13 +39,14 @@ struct quick_axis {
     const double reach = axis.taps == 4 ? scale : 1;
     for (std::int64_t i = begin; i < begin + count; ++i) {
       const double centre = std::clamp((static_cast<double>(i) + 0.5) * scale, 0.5, in - 0.5);
-      const double step = reach / (axis.taps / 2);
-      const double first = reach > 2 ? centre - 1.5 * step : centre - reach + 0.5;
+      // The middle of each quarter of the triangle, or the first sample inside it and those that follow.
+      const double first = reach > 2 ? centre - 0.75 * reach : std::ceil(centre - reach - 0.5);
+      const double step = reach > 2 ? 0.5 * reach : 1;
       output out{};
       std::array<double, 4> weight{};
       double sum = 0;
       for (int t = 0; t < axis.taps; ++t) {
-        const int at = static_cast<int>(reach > 2 ? std::floor(first + t * step) : std::ceil(first - 0.5) + t);
+        const int at = static_cast<int>(std::floor(first + t * step));
         const double distance = std::abs(at + 0.5 - centre) / reach;
         weight[static_cast<std::size_t>(t)] = at >= 0 && at < in ? std::max(0.0, 1 - distance) : 0;
         out.at[static_cast<std::size_t>(t)] = std::clamp(at, 0, in - 1);
@@ -59,43 +62,76 @@ struct quick_axis {
   }
 };
 
-/// sum[i] = Σ row[t][i] · weight[t]: bytes with weights that add up to 256, so that a sum fits 16 bits. Sixteen at a
-/// time, which compilers turn into vectors at -O2 since the number is a constant.
+using quad = float __attribute__((vector_size(16)));
+
+inline quad quad_at(const float* from) {
+  quad q;
+  std::memcpy(&q, from, sizeof q);
+  return q;
+}
+
+/// Where `mix_rows` puts the sum of byte `i`: of every sixteen first those at even places, then the others.
+constexpr std::size_t mixed_place(std::size_t i) {
+  const bool later = (i % 2 == 1) == (std::endian::native == std::endian::little);
+  return i / 16 * 16 + (later ? 8 : 0) + i % 16 / 2;
+}
+
+/// sum[mixed_place(i)] = Σ row[t][i] · weight[t]: bytes with weights that add up to 256, so that a sum fits 16 bits.
+/// Sixteen bytes are eight words, each with one byte below and one above: a mask and a shift take them apart, where
+/// keeping their order would take a shuffle for each half. `sum` has room for `count` rounded up to sixteen.
 template <int Taps>
 void mix_rows(const std::array<const std::uint8_t*, 4>& row, const std::array<std::int32_t, 4>& weight,
               std::size_t count, std::uint16_t* sum) {
-  constexpr std::size_t step = 16;
-  std::uint16_t by[4];
-  for (std::size_t t = 0; t < 4; ++t) by[t] = static_cast<std::uint16_t>(weight[t]);
-  const auto mix = [&](std::size_t i) {
-    unsigned s = 0;
-    for (int t = 0; t < Taps; ++t) s += unsigned{row[static_cast<std::size_t>(t)][i]} * by[t];
-    return static_cast<std::uint16_t>(s);
-  };
+  using words = std::uint16_t __attribute__((vector_size(16)));
+  words by[4];
+  for (std::size_t t = 0; t < 4; ++t) by[t] = words{} + static_cast<std::uint16_t>(weight[t]);
   std::size_t i = 0;
-  for (; i + step <= count; i += step) {
-    std::uint16_t part[step];
-    std::uint8_t in[4][step];
-    for (int t = 0; t < Taps; ++t) std::memcpy(in[t], row[static_cast<std::size_t>(t)] + i, step);
-    for (std::size_t j = 0; j < step; ++j) {
-      std::uint16_t s = 0;
-      for (int t = 0; t < Taps; ++t) s = static_cast<std::uint16_t>(s + in[t][j] * by[t]);
-      part[j] = s;
+  for (; i + 16 <= count; i += 16) {
+    const auto load = [i](const std::uint8_t* from) {
+      words w;
+      std::memcpy(&w, from + i, sizeof w);
+      return w;
+    };
+    const words a = load(row[0]), b = load(row[1]);
+    words below = (a & 255) * by[0] + (b & 255) * by[1], above = (a >> 8) * by[0] + (b >> 8) * by[1];
+    if constexpr (Taps == 4) {
+      const words c = load(row[2]), d = load(row[3]);
+      below += (c & 255) * by[2] + (d & 255) * by[3], above += (c >> 8) * by[2] + (d >> 8) * by[3];
     }
-    std::memcpy(sum + i, part, sizeof part);
+    std::memcpy(sum + i, &below, sizeof below);
+    std::memcpy(sum + i + 8, &above, sizeof above);
   }
-  for (; i < count; ++i) sum[i] = mix(i);
+  for (; i < count; ++i) {
+    std::int32_t mixed = 0;
+    for (std::size_t t = 0; t < Taps; ++t) mixed += row[t][i] * weight[t];
+    sum[mixed_place(i)] = static_cast<std::uint16_t>(mixed);
+  }
 }
 
-/// The same of floats.
+/// sum[i] = Σ row[t][i] · weight[t] of floats. Whether all that was read lies within the limits.
 template <int Taps>
-void mix_rows(const std::array<const float*, 4>& row, const std::array<std::int32_t, 4>& weight, std::size_t count,
-              float* sum) {
-  for (std::size_t i = 0; i < count; ++i) {
-    float s = 0;
-    for (std::size_t t = 0; t < Taps; ++t) s += row[t][i] * static_cast<float>(weight[t]);
-    sum[i] = s;
+bool mix_rows(const std::array<const float*, 4>& row, const std::array<std::int32_t, 4>& weight, std::size_t count,
+              const float_limits& limits, float* sum) {
+  float by[Taps];
+  for (std::size_t t = 0; t < Taps; ++t) by[t] = static_cast<float>(weight[t]);
+  using flags = std::int32_t __attribute__((vector_size(16)));
+  flags within = flags{} - 1;
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    quad mixed{};
+    for (std::size_t t = 0; t < Taps; ++t) {
+      const quad v = quad_at(row[t] + i);
+      within &= (v >= limits.least) & (v <= limits.most); // false for NaN
+      mixed += v * by[t];
+    }
+    std::memcpy(sum + i, &mixed, sizeof mixed);
   }
+  bool good = (within[0] & within[1] & within[2] & within[3]) != 0;
+  for (; i < count; ++i) {
+    sum[i] = 0;
+    for (std::size_t t = 0; t < Taps; ++t) good &= limits.contain(row[t][i]), sum[i] += row[t][i] * by[t];
+  }
+  return good;
 }
 
 /// A rule for frames of one layout and size and one resolution, as `preprocessing_plan`, but quick. For each row of the
@@ -200,13 +236,16 @@ private:
               for (std::size_t t = 0; t < static_cast<std::size_t>(c.across.taps); ++t) use(output.at[t]);
       };
       each_place([&](std::int32_t at) { first = std::min(first, at), last = std::max(last, at); });
-      each_place([&](std::int32_t& at) { at -= first; });
+      each_place([&](std::int32_t& at) {
+        const auto i = static_cast<std::size_t>(at - first);
+        at = static_cast<std::int32_t>(layout == pixel_layout::rgb_float ? i : mixed_place(i));
+      });
       lines_[l].first = static_cast<std::size_t>(first);
       lines_[l].count = static_cast<std::size_t>(last - first) + 1;
       lines_[l].offset = values;
-      values += lines_[l].count;
+      values += (lines_[l].count + 15) / 16 * 16;
     }
-    for (channel& c : channels_) c.values.resize(static_cast<std::size_t>(r_));
+    for (channel& c : channels_) c.values.resize((static_cast<std::size_t>(r_) + 3) / 4 * 4);
     if (layout == pixel_layout::rgb_float)
       float_sums_.resize(values);
     else
@@ -241,37 +280,26 @@ private:
     l.down.taps == 2 ? mix_rows<2>(rows, by.weight, l.count, sums) : mix_rows<4>(rows, by.weight, l.count, sums);
   }
   static void mix(const frame& f, const line& l, const quick_axis::output& by, float* sums) {
-    std::array<const float*, 4> rows{};
-    for (std::size_t t = 0; t < static_cast<std::size_t>(l.down.taps); ++t) {
-      rows[t] = f.float_row(by.at[t], l.plane) + l.first;
-      check_values(f, {rows[t], l.count});
-    }
-    l.down.taps == 2 ? mix_rows<2>(rows, by.weight, l.count, sums) : mix_rows<4>(rows, by.weight, l.count, sums);
-  }
-  static void check_values(const frame& f, std::span<const float> values) {
     const float_limits limits(f.range());
-    int outside = 0;
-    for (float v : values) outside |= int(!limits.contain(v));
-    if (outside == 0) return;
-    throw value_fault(f, *std::find_if_not(values.begin(), values.end(), [&](float v) { return limits.contain(v); }));
+    std::array<const float*, 4> rows{};
+    const auto taps = static_cast<std::size_t>(l.down.taps);
+    for (std::size_t t = 0; t < taps; ++t) rows[t] = f.float_row(by.at[t], l.plane) + l.first;
+    if (taps == 2 ? mix_rows<2>(rows, by.weight, l.count, limits, sums)
+                  : mix_rows<4>(rows, by.weight, l.count, limits, sums))
+      return;
+    for (std::size_t t = 0; t < taps; ++t)
+      for (const float v : std::span(rows[t], l.count))
+        if (!limits.contain(v)) throw value_fault(f, v);
   }
 
-  template <int Taps>
-  static void gather(const std::uint16_t* from, channel& c) {
+  template <int Taps, class Sum>
+  static void gather(const Sum* from, channel& c) {
+    using weight = std::conditional_t<std::is_same_v<Sum, float>, float, std::int32_t>;
     float* to = c.values.data();
-    for (const auto& output : c.across.outputs) {
-      std::int32_t sum = 0;
-      for (std::size_t t = 0; t < Taps; ++t) sum += from[output.at[t]] * output.weight[t];
+    for (const auto& [at, by] : c.across.outputs) {
+      weight sum = from[at[0]] * weight(by[0]) + from[at[1]] * weight(by[1]);
+      if constexpr (Taps == 4) sum += from[at[2]] * weight(by[2]) + from[at[3]] * weight(by[3]);
       *to++ = static_cast<float>(sum);
-    }
-  }
-  template <int Taps>
-  static void gather(const float* from, channel& c) {
-    float* to = c.values.data();
-    for (const auto& output : c.across.outputs) {
-      float sum = 0;
-      for (std::size_t t = 0; t < Taps; ++t) sum += from[output.at[t]] * static_cast<float>(output.weight[t]);
-      *to++ = sum;
     }
   }
 
@@ -297,16 +325,30 @@ private:
     }
 
     void straight(const float* red, const float* green, const float* blue, std::size_t n, float* to) const {
-      for (std::size_t x = 0; x < n; ++x, to += 3) {
-        to[0] = red[x] * factor[0] + shift[0];
-        to[1] = green[x] * factor[1] + shift[1];
-        to[2] = blue[x] * factor[2] + shift[2];
-      }
+      const float* channel[] = {red, green, blue};
+      by_fours(n, to, [&](std::size_t x, std::size_t c) { return quad_at(channel[c] + x) * factor[c] + shift[c]; });
     }
     void from_yuv(const float* luma, const float* blue, const float* red, std::size_t n, float* to) const {
-      for (std::size_t x = 0; x < n; ++x, to += 3)
-        for (std::size_t c = 0; c < 3; ++c)
-          to[c] = std::min(std::max(luma[x] * y[c] + blue[x] * u[c] + red[x] * v[c] + offset[c], least[c]), most[c]);
+      by_fours(n, to, [&](std::size_t x, std::size_t c) {
+        const quad value = quad_at(luma + x) * y[c] + quad_at(blue + x) * u[c] + quad_at(red + x) * v[c] + offset[c];
+        const quad low = quad{} + least[c], high = quad{} + most[c];
+        const quad raised = value < low ? low : value;
+        return raised > high ? high : raised;
+      });
+    }
+
+    /// Four pixels at a time; of the last four, those that there are.
+    template <class Values>
+    static void by_fours(std::size_t n, float* to, Values&& values) {
+      for (std::size_t x = 0; x < n; x += 4, to += 12) {
+        const quad red = values(x, 0), green = values(x, 1), blue = values(x, 2);
+        const float rgb[] = {red[0], green[0], blue[0], red[1], green[1], blue[1],
+                             red[2], green[2], blue[2], red[3], green[3], blue[3]};
+        if (x + 4 <= n)
+          std::memcpy(to, rgb, sizeof rgb);
+        else
+          std::copy_n(rgb, (n - x) * 3, to);
+      }
     }
   };
 

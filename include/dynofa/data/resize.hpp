@@ -4,6 +4,7 @@
 #include "dynofa/data/image.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -27,6 +28,11 @@ struct window {
   std::int64_t top, left; ///< of its first pixel
   int height, width;      ///< in pixels
   bool operator==(const window&) const = default;
+};
+
+/// Neighbouring columns of a picture.
+struct column_run {
+  int first, count;
 };
 
 namespace detail {
@@ -92,19 +98,18 @@ public:
       , width_{static_cast<std::size_t>(view.width) * 3}
       , sums_(width_)
       , bytes_(width_) {
-    first_column_ = across_.runs.front().first;
-    columns_ = across_.runs.back().first + across_.runs.back().count - first_column_;
-    for (auto& run : across_.runs) run.first -= first_column_;
+    const int first = across_.runs.front().first;
+    columns_[0] = {first, across_.runs.back().first + across_.runs.back().count - first};
+    for (auto& run : across_.runs) run.first -= first;
     for (const auto& run : down_.runs) rows_kept_ = std::max(rows_kept_, run.count);
     narrowed_.resize(static_cast<std::size_t>(rows_kept_) * width_);
   }
 
-  /// The columns of a row that it reads.
-  int first_column() const { return first_column_; }
-  int columns() const { return columns_; }
+  /// The columns of a row that it reads, one run of them.
+  std::span<const column_run> columns() const { return columns_; }
 
-  /// `row(y)`: the first of the RGB bytes of the columns `first_column()` … `first_column() + columns() − 1`, good
-  /// until the next call; each row once, from top to bottom. `use(y, bytes)` gets the rows of the view, [view.width,3].
+  /// `row(y)`: the first of the RGB bytes of these columns, good until the next call; each row once, from top to
+  /// bottom. `use(y, bytes)` gets the rows of the view, [view.width,3].
   template <class Rows, class Use>
   void run(Rows&& row, Use&& use) {
     int next = down_.runs.front().first; // a row is narrowed once and kept while a row of the view still mixes it
@@ -154,7 +159,7 @@ private:
 
   filter_taps across_, down_;
   std::size_t width_; // of the view, in bytes
-  int first_column_, columns_;
+  std::array<column_run, 1> columns_;
   int rows_kept_ = 1;
   std::vector<std::uint8_t> narrowed_; // [rows_kept,width]: row y of the picture at y modulo rows_kept
   std::vector<std::int32_t> sums_;
@@ -167,10 +172,24 @@ public:
   exact_resizer(int height, int width, int r)
       : across_(taps(width, r))
       , down_(taps(height, r))
-      , mixed_(2 * across_.size() * 3) {}
+      , mixed_(2 * across_.size() * 3) {
+    // Columns between two that are read are few, enlarging and shrinking a little: reading them costs less than leaving
+    // them out.
+    constexpr int gap = 8;
+    for (const tap& t : across_)
+      if (columns_.empty() || t.low > columns_.back().first + columns_.back().count + gap)
+        columns_.push_back({t.low, t.high - t.low + 1});
+      else
+        columns_.back().count = t.high - columns_.back().first + 1;
+    const int first = columns_.front().first;
+    for (tap& t : across_) t.low -= first, t.high -= first;
+  }
 
-  /// `row(y)`: the first RGB byte of a row of the picture, good until the next call; from top to bottom, the last one
-  /// perhaps twice. → out [r,r,3].
+  /// The columns of a row that it reads.
+  std::span<const column_run> columns() const { return columns_; }
+
+  /// `row(y)`: the first of the RGB bytes of these columns, and what lies between them, good until the next call; from
+  /// top to bottom, the last one perhaps twice. → out [r,r,3].
   template <class Rows>
   void run(Rows&& row, std::span<float> out) {
     // Rows of the picture mixed across; enlarging, several rows of the output lie between the same two.
@@ -214,6 +233,7 @@ private:
   }
 
   std::vector<tap> across_, down_;
+  std::vector<column_run> columns_;
   std::vector<float> mixed_;
 };
 
@@ -227,7 +247,7 @@ inline image resize_pil_bilinear(const image& picture, image_size size, window v
     throw error(errc::invalid_argument, "resize_pil_bilinear", "a picture", "an empty one");
   detail::pil_resizer resizer(picture.height, picture.width, size, view);
   image out(view.height, view.width);
-  resizer.run([&](int y) { return picture.row(y) + std::ptrdiff_t{3} * resizer.first_column(); },
+  resizer.run([&](int y) { return picture.row(y) + std::ptrdiff_t{3} * resizer.columns()[0].first; },
               [&](int y, std::span<const std::uint8_t> bytes) { std::copy(bytes.begin(), bytes.end(), out.row(y)); });
   return out;
 }
@@ -295,7 +315,8 @@ inline void resize_exact_float(const image& picture, int r, std::span<float> out
   if (picture.height < 1 || picture.width < 1 || r < 1 || out.size() != image_values(r))
     throw error(errc::invalid_argument, "resize_exact_float", text("a picture and room for [", r, ",", r, ",3] values"),
                 text(picture.width, "×", picture.height, " and room for ", out.size()));
-  detail::exact_resizer(picture.height, picture.width, r).run([&](int y) { return picture.row(y); }, out);
+  detail::exact_resizer resizer(picture.height, picture.width, r);
+  resizer.run([&](int y) { return picture.row(y) + std::ptrdiff_t{3} * resizer.columns()[0].first; }, out);
 }
 
 /// `resize_exact_float` into a vector of its own.
