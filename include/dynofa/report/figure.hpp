@@ -23,13 +23,14 @@ namespace dynofa::report {
 
 /// Points that are drawn alike.
 struct series {
-  enum class look : std::uint8_t { points, line, line_and_points, markers, dashed_line, steps };
+  enum class look : std::uint8_t { points, line, line_and_points, markers, dashed_line, steps, bars };
   std::string title;
   std::vector<std::array<double, 2>> points; ///< x, y; those that are not finite are left out
   look style = look::points;
 };
 
-/// A plot with two axes, drawn by gnuplot; with `below`, a second one under it with the same x axis.
+/// A plot with two axes, drawn by gnuplot; with `below`, a second one under it with the same x axis. Bars stand at
+/// whole x, one series each, so that the legend says what they are.
 struct figure {
   std::string title, x_label, y_label;
   std::vector<series> all;
@@ -98,7 +99,8 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
                                    "linespoints linewidth 2 pointtype 7 pointsize 1.1",
                                    "points pointtype 7 pointsize 1.6",
                                    "lines linewidth 2 dashtype 2 linecolor 'black'",
-                                   "steps linewidth 2"};
+                                   "steps linewidth 2",
+                                   "boxes fillstyle solid 0.7"};
       plots += text(plots.empty() ? "" : ", \\\n  ", detail::quoted(stem.filename().string() + ".dat"), " index ",
                     index, " with ", looks[static_cast<int>(s.style)], " title ", detail::quoted(s.title));
       ++index;
@@ -115,6 +117,8 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
            " right\nset title ", detail::quoted(f.title), "\nset xlabel ", detail::quoted(f.x_label), "\nset ylabel ",
            detail::quoted(f.y_label), "\nset offsets graph 0.02, 0.02, 0.05, 0.05\n");
   std::string drawing = text("plot ", plots, "\n");
+  if (std::ranges::any_of(f.all, [](const series& s) { return s.style == series::look::bars; }))
+    script += "set boxwidth 0.7\nset yrange [0:]\nset xtics 1\nset key outside right top\n"; // bars begin at 0
   if (!below.empty()) { // keys stand outside, in margins of one width, so that the x axes lie one under the other
     script += text("set lmargin 10\nset rmargin 18\nset key outside right top\nset xrange [", low, ":", high, "]\n");
     drawing = text("set multiplot layout 2,1\n", drawing, "unset title\nset ylabel ", detail::quoted(f.below_y_label),
