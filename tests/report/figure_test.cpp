@@ -33,7 +33,7 @@ TEST_CASE("a figure is data, a script, and images where gnuplot is") {
   CHECK(support::read_text(images[1]).substr(1, 3) == "PNG");
 }
 
-TEST_CASE("bars begin at nought, and the legend stands beside them") {
+TEST_CASE("bars begin at nought, and the legend stands below them") {
   const support::scratch_folder folder;
   const auto bars = report::series::look::bars;
   const auto images =

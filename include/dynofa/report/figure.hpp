@@ -118,7 +118,8 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
            detail::quoted(f.y_label), "\nset offsets graph 0.02, 0.02, 0.05, 0.05\n");
   std::string drawing = text("plot ", plots, "\n");
   if (std::ranges::any_of(f.all, [](const series& s) { return s.style == series::look::bars; }))
-    script += "set boxwidth 0.7\nset yrange [0:]\nset xtics 1\nset key outside right top\n"; // bars begin at 0
+    script +=
+        "set boxwidth 0.7\nset yrange [0:]\nset xtics 1\nset key outside below left reverse Left\n"; // bars begin at 0
   if (!below.empty()) { // keys stand outside, in margins of one width, so that the x axes lie one under the other
     script += text("set lmargin 10\nset rmargin 18\nset key outside right top\nset xrange [", low, ":", high, "]\n");
     drawing = text("set multiplot layout 2,1\n", drawing, "unset title\nset ylabel ", detail::quoted(f.below_y_label),
