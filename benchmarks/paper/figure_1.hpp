@@ -42,7 +42,7 @@ void figure_1(story& s, device<Backend>& on) {
   csv_table table({"case", "what", "images", "median_ms", "p95_ms", "limit_ms", "late_percent"});
   std::string rows = "| case | the network runs | median, ms | 95 % within, ms | late |\n|---|---|---|---|---|\n";
   report::figure f{
-      text("Figure 1", on.panel, ": one static network on ", on.name), "case", "median, ms per image", {}, 1000, 450};
+      text("Figure 1", on.panel, ": one static network on ", on.name), "case", "median, ms per image", {}, 900, 520};
   std::size_t violated = 0;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const auto& [what, ms] = cases[i];
