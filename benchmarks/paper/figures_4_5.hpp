@@ -112,7 +112,7 @@ void figure_4(story& s, device<Backend>& on, std::vector<candidate>& all) {
           "ms per image, measured here with random weights", "ImageNet top-1 as published, %",
           curves(all, ms_of_candidate), 1000, 650});
 
-  const std::string ours = text("Dynamic-OFA, ", on.key);
+  const std::string ours = text("Dynamic-OFA, ", caps(on.key));
   const auto& reported = s.published.at("reported");
   csv_table ratios({"beside", "times_as_quick", "points_more"});
   std::string rows = "| beside | times as quick, at no less accuracy | points more, at no more time |\n|---|---|---|\n";
@@ -128,12 +128,12 @@ void figure_4(story& s, device<Backend>& on, std::vector<candidate>& all) {
   }
   const double paper_times = reported.at("faster").at(on.key), paper_points = reported.at("points").at(on.key);
   s.save(stem + "_ratios", ratios);
-  s.page.add(part, text(on.name, ". The family that was searched for a ", on.key == "cpu" ? "CPU" : "GPU",
-                        ", where it leads most:\n\n", rows, "| *the paper, on its ", on.key == "cpu" ? "CPU" : "GPU",
-                        ", beside ", reported.at("compared_with").get<std::string>(), "* | *", paper_times, "* | *",
-                        paper_points, "* |\n\nBeside ", reported.at("compared_with").get<std::string>(), " it is ",
-                        verdict(main.times, paper_times, 2), " times as quick, or ",
-                        verdict(main.points, paper_points, 2), " points more accurate.\n"));
+  s.page.add(part,
+             text(on.name, ". The family that was searched for a ", caps(on.key), ", where it leads most:\n\n", rows,
+                  "| *the paper, on its ", caps(on.key), ", beside ", reported.at("compared_with").get<std::string>(),
+                  "* | *", paper_times, "* | *", paper_points, "* |\n\nBeside ",
+                  reported.at("compared_with").get<std::string>(), " it is ", verdict(main.times, paper_times, 2),
+                  " times as quick, or ", verdict(main.points, paper_points, 2), " points more accurate.\n"));
 }
 
 /// Figure 5 needs no device.

@@ -41,7 +41,7 @@ static int program(int argc, char** argv) {
   bool quick = false;
   app.add_option("--out", out, "folder of the figures and their numbers");
   app.add_option("--page", page, "page whose marked parts are written");
-  app.add_option("--core", core, "everything on the CPU runs on this core");
+  app.add_option("--core", core, "everything on the CPU runs on this core")->check(CLI::Range(0, 1023));
   app.add_flag("--quick", quick, "a few seconds a figure, to see that it works");
   CLI11_PARSE(app, argc, argv);
 

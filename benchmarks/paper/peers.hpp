@@ -27,7 +27,7 @@ inline std::vector<candidate> candidates(const story& s) {
     for (const auto& n : s.published.at("dynamic_ofa"))
       for (const bench::network& known : paper_networks_for(key))
         if (known.name == n.at("name"))
-          all.push_back({text("Dynamic-OFA, ", key, " family"), std::string(known.name),
+          all.push_back({text("Dynamic-OFA, ", caps(key), " family"), std::string(known.name),
                          make_plan(ofa_w1_2::description, known.arch), &bench::paper_supernet, 0, n.at("top1")});
   bench::for_each_slimmable(s.slimmable.at("networks"), [&]<class Space>(const bench::slimmable_network& n) {
     const bool by_channels = !n.channels.empty();

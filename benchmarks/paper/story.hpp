@@ -57,6 +57,9 @@ struct device {
   disturbance comes = {};             ///< of Figure 7
 };
 
+/// "CPU", "GPU".
+inline std::string caps(const std::string& key) { return key == "cpu" ? "CPU" : "GPU"; }
+
 inline double ms_since(clock::time_point start) {
   return std::chrono::duration<double, std::milli>(clock::now() - start).count();
 }
