@@ -2,26 +2,35 @@
 #include "dynofa/core/file.hpp"
 #include "dynofa/core/number.hpp"
 
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../examples/support/co_runner.hpp"
 #include "story.hpp"
+#include <cerrno>
+#include <csignal>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <thread>
 
 // What happens to a processor under a network, for real: less clock or time, and other processes.
 
 namespace paper {
 
 /// A lower clock where the machine lets it be set; else a quota of the core's time, which the scheduler hands out in
-/// portions of a millisecond; else nothing. Undone when it goes.
+/// portions of a millisecond; else nothing. Undone when it goes, by a process of its own: however this one ends, a
+/// machine is not left slower.
 class less_processor {
 public:
   explicit less_processor(int core)
       : clock_{text("/sys/devices/system/cpu/cpu", core, "/cpufreq/scaling_max_freq")}
       , old_clock_{number_of(clock_)} {
-    if (old_clock_ > 0 && write(clock_, text(old_clock_))) return;
+    if (old_clock_ > 0 && write(clock_, text(old_clock_))) {
+      watch();
+      return;
+    }
     old_clock_ = 0;
     const std::string own = text("dynofa-paper-", getpid());
     std::error_code fault;
@@ -34,6 +43,7 @@ public:
       if (!std::filesystem::create_directory(root / own, fault)) continue;
       group_ = root / own;
       home_ = root / own_group(is_old_ ? "cpu" : "") / "cgroup.procs";
+      watch();
       return;
     }
   }
@@ -41,8 +51,10 @@ public:
   less_processor& operator=(const less_processor&) = delete;
   ~less_processor() {
     stop();
-    std::error_code ignored;
-    if (!group_.empty()) std::filesystem::remove(group_, ignored);
+    if (watcher_ < 0) return;
+    kill(watcher_, SIGTERM);
+    while (waitpid(watcher_, nullptr, 0) < 0 && errno == EINTR) {
+    }
   }
 
   bool sets_clock() const { return old_clock_ > 0; }
@@ -72,6 +84,24 @@ public:
 
 private:
   using path = std::filesystem::path;
+  void watch() {
+    sigset_t end, before;
+    sigemptyset(&end), sigaddset(&end, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &end, &before); // so that none is lost
+    const pid_t parent = getpid();
+    watcher_ = fork();
+    if (watcher_ == 0) {
+      setsid(); // Ctrl-C is for the others
+      prctl(PR_SET_PDEATHSIG, SIGTERM);
+      if (int signal = 0; getppid() == parent) sigwait(&end, &signal);
+      if (old_clock_ > 0) write(clock_, text(old_clock_));
+      std::error_code fault;
+      for (int tries = 0; tries < 50 && !group_.empty() && !std::filesystem::remove(group_, fault) && fault; ++tries)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10)); // who dies is in it for a moment more
+      _exit(0);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
   static bool write(const path& file, const std::string& value) {
     std::ofstream out(file);
     return bool(out << value << std::flush);
@@ -94,6 +124,7 @@ private:
   path clock_, group_, home_;
   long old_clock_ = 0;
   bool is_old_ = false;
+  pid_t watcher_ = -1;
 };
 
 /// The processes and limits of one run of the program. Made before anything large: see `co_runner`.

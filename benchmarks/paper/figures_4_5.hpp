@@ -14,6 +14,7 @@ void time_all(story& s, device<Backend>& on, std::vector<candidate>& all) {
   std::map<const supernet*, std::unique_ptr<session<Backend>>> sessions;
   std::vector<typename session<Backend>::level> levels;
   report::progress bar(std::cerr, "figures 4 and 5, " + on.key);
+  for (candidate& c : all) c.ms.clear(); // of another device
   for (const candidate& c : all) {
     const supernet_ptr& net = c.net();
     auto& runner = sessions[net.get()];
