@@ -3,7 +3,8 @@
 //   paper_figures [--out DIR] [--page FILE] [--core N] [--quick]
 //
 // Every figure is DIR/NAME.svg, .png and .csv; the marked parts of FILE, a copy of docs/the-paper.md, are written anew.
-// A file for each story: peers.hpp says what is compared, figure_*.hpp and table_1.hpp how.
+// Without options these are docs/figures/paper and docs/the-paper.md: the target `paper`. A file for each story:
+// peers.hpp says what is compared, figure_*.hpp and table_1.hpp how.
 #include "dynofa/latency/machine.hpp"
 
 #include <CLI/CLI.hpp>
@@ -75,11 +76,11 @@ static int program(int argc, char** argv) {
   all_figures(s, cpu, networks);
   const bool gpu = figures_on_gpu(s, networks);
   if (!gpu)
-    for (const char* part : {"figure 1", "figure 4"}) s.page.add(part, "No GPU was there, so (a) is not drawn.\n");
+    for (const char* part : {"figure 1", "figure 4"}) s.page.add(part, "No GPU was measured, so (a) is not drawn.\n");
 
   s.page.add("run", text(quick ? "**Measured with `--quick`: not to be quoted.** " : "", "Date: ", today(),
                          ". CPU: ", cpu.name, ", core ", core, " of ", hardware_threads(),
-                         gpu ? "; GPU: in the figures." : "; no GPU.", " The run took ",
+                         gpu ? "; GPU: in the figures." : "; no GPU was measured.", " The run took ",
                          fixed(ms_since(start) / 60000, 1), " minutes.\n"));
   s.page.write();
   std::cout << out.string() << " and " << page.string() << " are up to date, after "
