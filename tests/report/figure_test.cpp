@@ -33,6 +33,17 @@ TEST_CASE("a figure is data, a script, and images where gnuplot is") {
   CHECK(support::read_text(images[1]).substr(1, 3) == "PNG");
 }
 
+TEST_CASE("bars begin at nought, and the legend stands below them") {
+  const support::scratch_folder folder;
+  const auto bars = report::series::look::bars;
+  const auto images =
+      report::draw({"t", "case", "ms", {{"A", {{1, 5}}, bars}, {"B", {{2, 9}}, bars}}}, folder.path() / "bars");
+  const std::string script = support::read_text(folder.path() / "bars.gp");
+  for (const char* part : {"index 1 with boxes", "set yrange [0:]", "set key outside"})
+    CHECK(script.find(part) != std::string::npos);
+  if (!images.empty()) CHECK(support::read_text(images[0]).find("<svg") != std::string::npos);
+}
+
 TEST_CASE("a figure of nothing, and one that cannot be written, are one sentence") {
   CHECK(support::sentence([] {
           report::draw({"t", "x", "y", {{"none", {}}}}, "/tmp/none");

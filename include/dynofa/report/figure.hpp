@@ -31,13 +31,15 @@ struct series {
     markers,         ///< large points
     dashed_line,     ///< without points
     steps,           ///< horizontal to the next x, then vertical
+    bars,            ///< at whole x
   };
   std::string title;                         ///< in the legend
   std::vector<std::array<double, 2>> points; ///< x, y; those that are not finite are left out
   look style = look::points;                 ///< see `look`
 };
 
-/// A plot with two axes, drawn by gnuplot; with `below`, a second one under it with the same x axis.
+/// A plot with two axes, drawn by gnuplot; with `below`, a second one under it with the same x axis. Bars stand at
+/// whole x, one series each, so that the legend says what they are.
 struct figure {
   std::string title, x_label, y_label; ///< UTF-8
   std::vector<series> all;             ///< drawn in this order, later ones on top
@@ -106,7 +108,8 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
                                    "linespoints linewidth 2 pointtype 7 pointsize 1.1",
                                    "points pointtype 7 pointsize 1.6",
                                    "lines linewidth 2 dashtype 2 linecolor 'black'",
-                                   "steps linewidth 2"};
+                                   "steps linewidth 2",
+                                   "boxes fillstyle solid 0.7"};
       plots += text(plots.empty() ? "" : ", \\\n  ", detail::quoted(stem.filename().string() + ".dat"), " index ",
                     index, " with ", looks[static_cast<int>(s.style)], " title ", detail::quoted(s.title));
       ++index;
@@ -123,6 +126,9 @@ inline std::vector<std::filesystem::path> draw(const figure& f, const std::files
            " right\nset title ", detail::quoted(f.title), "\nset xlabel ", detail::quoted(f.x_label), "\nset ylabel ",
            detail::quoted(f.y_label), "\nset offsets graph 0.02, 0.02, 0.05, 0.05\n");
   std::string drawing = text("plot ", plots, "\n");
+  if (std::ranges::any_of(f.all, [](const series& s) { return s.style == series::look::bars; }))
+    script +=
+        "set boxwidth 0.7\nset yrange [0:]\nset xtics 1\nset key outside below left reverse Left\n"; // bars begin at 0
   if (!below.empty()) { // keys stand outside, in margins of one width, so that the x axes lie one under the other
     script += text("set lmargin 10\nset rmargin 18\nset key outside right top\nset xrange [", low, ":", high, "]\n");
     drawing = text("set multiplot layout 2,1\n", drawing, "unset title\nset ylabel ", detail::quoted(f.below_y_label),
