@@ -7,7 +7,8 @@ set(dynofa_design_components dynofa reference)
 # What a device ships:
 # dynofa::headers      the include path, C++20, threads, Boost's headers (Hana, Circular Buffer): enough for core/ and space/ but what
 #                      reads or writes JSON, for model/ up to plans, super-networks and batch norm, for backend/concept.hpp and session.hpp,
-#                      and for runtime/ but files of logs and the classifier that opens a family (tests/runtime_only says which headers these are)
+#                      for data/frame_preprocessor.hpp, and for runtime/ but files of logs and the classifier that opens a family
+#                      (tests/runtime_only says which headers these are)
 # dynofa::runtime      that, and families read and written, compiled; a program that links it reads no JSON library
 # dynofa::cpu          the hand-written CPU kernels (header-only)
 # dynofa::cpu_compiled the same, compiled, and optimised whatever the build type
