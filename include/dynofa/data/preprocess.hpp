@@ -1,4 +1,5 @@
 #pragma once
+#include "dynofa/core/block.hpp"
 #include "dynofa/core/error.hpp"
 #include "dynofa/data/image.hpp"
 #include "dynofa/data/resize.hpp"
@@ -6,6 +7,8 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,26 +48,25 @@ struct preprocessing {
   /// The side to which mode imagenet_crop resizes the shorter side: 224 → 256, 176 → 202, 160 → 183.
   int resized_side(int r) const { return static_cast<int>(std::ceil(r / crop_ratio)); }
 
-  /// The picture as a network's input: in [h,w,3] bytes → out [r,r,3], (v/255 − mean) / std.
-  /// Throws errc::invalid_argument if `out` does not hold r·r·3 values or a field is out of range.
-  void apply(const image& picture, int r, std::span<float> out) const {
+  /// Throws errc::invalid_argument if a field, a side of a picture or a resolution is out of range.
+  void validate(int height, int width, int r) const {
     validate();
-    if (picture.height < 1 || picture.width < 1 || r < 1 || r > 16'384)
+    if (height < 1 || width < 1 || r < 1 || r > 16'384)
       throw error(errc::invalid_argument, "preprocessing", "a picture and a resolution of 1 to 16384",
-                  text(picture.width, "×", picture.height, " and ", r));
-    if (mode == preprocessing_mode::exact && picture.height == r && picture.width == r) {
-      normalise(picture, out);
-    } else if (mode == preprocessing_mode::exact) {
-      resize_exact_float(picture, r, out);
-      normalise(out);
-    } else {
-      const double side = std::ceil(r / crop_ratio);
-      if (side > 1e6)
-        throw error(errc::invalid_argument, "preprocessing", "a crop ratio that is not tiny", text(crop_ratio));
-      const auto size = shorter_side_size(picture.height, picture.width, resized_side(r));
-      normalise(resize_pil_bilinear(picture, size, centre_window(size, r)), out);
-    }
+                  text(width, "×", height, " and ", r));
+    if (mode == preprocessing_mode::imagenet_crop && std::ceil(r / crop_ratio) > 1e6)
+      throw error(errc::invalid_argument, "preprocessing", "a crop ratio that is not tiny", text(crop_ratio));
   }
+
+  /// The size that mode imagenet_crop resizes a picture to before it crops it.
+  image_size resized_size(int height, int width, int r) const {
+    return shorter_side_size(height, width, resized_side(r));
+  }
+
+  /// The picture as a network's input: in [h,w,3] bytes → out [r,r,3], (v/255 − mean) / std.
+  /// Throws errc::invalid_argument if `out` does not hold r·r·3 values or a field is out of range. Whoever has many
+  /// pictures of one size makes a `preprocessing_plan`, or a `frame_preprocessor`, which allocate once.
+  void apply(const image& picture, int r, std::span<float> out) const;
 
   /// Only the last step, for a picture that has its final size already: out[i] = (v/255 − mean) / std.
   /// Throws errc::invalid_argument if `out` does not hold h·w·3 values.
@@ -72,11 +74,7 @@ struct preprocessing {
     if (out.size() != picture.pixels.size())
       throw error(errc::invalid_argument, "preprocessing",
                   text("room for ", picture.height, "×", picture.width, "×3 values"), text("room for ", out.size()));
-    std::array<std::array<float, 3>, 256> table; // 768 divisions in place of one per value
-    for (std::size_t v = 0; v < table.size(); ++v)
-      for (std::size_t c = 0; c < 3; ++c) table[v][c] = normalised(static_cast<float>(v), c);
-    for (std::size_t i = 0; i < out.size(); i += 3)
-      for (std::size_t c = 0; c < 3; ++c) out[i + c] = table[picture.pixels[i + c]][c];
+    normalise(picture.pixels, byte_values(), out.data());
   }
 
   /// One line for people: "imagenet_crop 0.875, mean 0.485 0.456 0.406, std 0.229 0.224 0.225".
@@ -87,6 +85,21 @@ struct preprocessing {
   }
 
 private:
+  friend class preprocessing_plan;
+
+  /// What each byte of each channel becomes: 768 divisions in place of one per value.
+  using byte_table = std::array<std::array<float, 3>, 256>;
+  byte_table byte_values() const {
+    byte_table table;
+    for (std::size_t v = 0; v < table.size(); ++v)
+      for (std::size_t c = 0; c < 3; ++c) table[v][c] = normalised(static_cast<float>(v), c);
+    return table;
+  }
+  static void normalise(std::span<const std::uint8_t> pixels, const byte_table& table, float* out) {
+    for (std::size_t i = 0; i < pixels.size(); i += 3)
+      for (std::size_t c = 0; c < 3; ++c) out[i + c] = table[pixels[i + c]][c];
+  }
+
   /// Four pixels at a time, which compilers turn into divisions of four values.
   void normalise(std::span<float> values) const {
     constexpr std::size_t step = 12;
@@ -99,6 +112,65 @@ private:
   }
   float normalised(float value, std::size_t channel) const { return (value / 255.0f - mean[channel]) / std[channel]; }
 };
+
+/// A rule made ready for pictures of one size and one resolution: taps and buffers, so that a picture allocates
+/// nothing. The picture is given row by row and need not lie in an `image`. A value; one picture at a time.
+class preprocessing_plan {
+public:
+  /// Throws errc::invalid_argument if a field of the rule, a side or the resolution is out of range.
+  preprocessing_plan(const preprocessing& rule, int height, int width, int r)
+      : rule_{rule}
+      , r_{r}
+      , columns_{width} {
+    rule.validate(height, width, r);
+    if (rule.mode == preprocessing_mode::exact) {
+      if (height != r || width != r) exact_.emplace(height, width, r);
+    } else {
+      const auto size = rule.resized_size(height, width, r);
+      pil_.emplace(height, width, size, centre_window(size, r));
+      first_column_ = pil_->first_column(), columns_ = pil_->columns();
+    }
+    if (!exact_) table_ = rule.byte_values();
+  }
+
+  /// The columns of a row that it reads: what the crop leaves and the filter sees.
+  int first_column() const { return first_column_; }
+  int columns() const { return columns_; }
+
+  /// `row(y)`: the first of the RGB bytes of these columns of the picture's row `y`, good until the next call; asked
+  /// for from top to bottom, only rows that the result depends on. → out [r,r,3], the bits of `preprocessing::apply`.
+  /// Throws errc::invalid_argument if `out` does not hold r·r·3 values.
+  template <class Rows>
+  void apply(Rows&& row, std::span<float> out) {
+    if (out.size() != image_values(r_))
+      throw error(errc::invalid_argument, "preprocessing", text("room for ", r_, "×", r_, "×3 values"),
+                  text("room for ", out.size()));
+    const std::size_t width = static_cast<std::size_t>(r_) * 3;
+    const auto finish = [&](int y, std::span<const std::uint8_t> bytes) {
+      preprocessing::normalise(bytes, table_, out.data() + static_cast<std::size_t>(y) * width);
+    };
+    if (exact_) {
+      exact_->run(row, out);
+      rule_.normalise(out);
+    } else if (pil_) {
+      pil_->run(row, finish);
+    } else {
+      for (int y = 0; y < r_; ++y) finish(y, {row(y), width});
+    }
+  }
+
+private:
+  preprocessing rule_;
+  int r_, first_column_ = 0, columns_;
+  std::optional<detail::pil_resizer> pil_;
+  std::optional<detail::exact_resizer> exact_; // neither: the picture has its size already
+  preprocessing::byte_table table_{};
+};
+
+inline void preprocessing::apply(const image& picture, int r, std::span<float> out) const {
+  preprocessing_plan plan(*this, picture.height, picture.width, r);
+  plan.apply([&](int y) { return picture.row(y) + std::ptrdiff_t{3} * plan.first_column(); }, out);
+}
 
 /// The evaluation rule of the ImageNet networks (once-for-all, torchvision): crop ratio 0.875, ImageNet's mean and std.
 inline preprocessing imagenet_preprocessing() { return {}; }

@@ -80,6 +80,143 @@ inline std::uint8_t byte_of(std::int32_t fixed_point) {
   return static_cast<std::uint8_t>(std::clamp(fixed_point >> weight_bits, 0, 255));
 }
 
+/// Pillow's filter made ready for pictures of one size: taps and buffers, so that a picture allocates nothing. Of the
+/// picture it asks for rows, which need not lie in an `image`. One picture at a time.
+class pil_resizer {
+public:
+  /// Of a picture [height,width,3] the part `view` of what `size` makes of it. Throws errc::invalid_argument if the
+  /// view leaves the resized picture.
+  pil_resizer(int height, int width, image_size size, window view)
+      : across_{bilinear_taps(width, size.width, checked(size, view).left, view.width)}
+      , down_{bilinear_taps(height, size.height, view.top, view.height)}
+      , width_{static_cast<std::size_t>(view.width) * 3}
+      , sums_(width_)
+      , bytes_(width_) {
+    first_column_ = across_.runs.front().first;
+    columns_ = across_.runs.back().first + across_.runs.back().count - first_column_;
+    for (auto& run : across_.runs) run.first -= first_column_;
+    for (const auto& run : down_.runs) rows_kept_ = std::max(rows_kept_, run.count);
+    narrowed_.resize(static_cast<std::size_t>(rows_kept_) * width_);
+  }
+
+  /// The columns of a row that it reads.
+  int first_column() const { return first_column_; }
+  int columns() const { return columns_; }
+
+  /// `row(y)`: the first of the RGB bytes of the columns `first_column()` … `first_column() + columns() − 1`, good
+  /// until the next call; each row once, from top to bottom. `use(y, bytes)` gets the rows of the view, [view.width,3].
+  template <class Rows, class Use>
+  void run(Rows&& row, Use&& use) {
+    int next = down_.runs.front().first; // a row is narrowed once and kept while a row of the view still mixes it
+    for (std::size_t y = 0; y < down_.runs.size(); ++y) {
+      const auto& run = down_.runs[y];
+      for (; next < run.first + run.count; ++next) narrow(row(next), narrowed(next));
+      std::fill(sums_.begin(), sums_.end(), half);
+      for (int k = 0; k < run.count; ++k) {
+        const std::uint8_t* from = narrowed(run.first + k);
+        const std::int32_t weight = down_.weights[run.weight + static_cast<std::size_t>(k)];
+        for (std::size_t x = 0; x < width_; ++x) sums_[x] += from[x] * weight;
+      }
+      std::transform(sums_.begin(), sums_.end(), bytes_.begin(), byte_of);
+      use(static_cast<int>(y), std::span<const std::uint8_t>(bytes_));
+    }
+  }
+
+private:
+  static constexpr std::int32_t half = 1 << (weight_bits - 1);
+
+  static const window& checked(image_size size, const window& view) {
+    if (view.top < 0 || view.left < 0 || view.height < 1 || view.width < 1 || view.top > size.height - view.height ||
+        view.left > size.width - view.width)
+      throw error(errc::invalid_argument, "resize_pil_bilinear",
+                  text("a window inside the resized ", size.width, "×", size.height),
+                  text(view.width, "×", view.height, " at ", view.left, ",", view.top));
+    return view;
+  }
+
+  std::uint8_t* narrowed(int row) { return narrowed_.data() + static_cast<std::size_t>(row % rows_kept_) * width_; }
+
+  void narrow(const std::uint8_t* from, std::uint8_t* to) const {
+    for (const auto& run : across_.runs) {
+      std::int32_t r = half, g = half, b = half;
+      const std::uint8_t* pixel = from + std::ptrdiff_t{3} * run.first;
+      const std::int32_t* weight = across_.weights.data() + run.weight;
+      for (int k = 0; k < run.count; ++k, pixel += 3) {
+        r += pixel[0] * weight[k];
+        g += pixel[1] * weight[k];
+        b += pixel[2] * weight[k];
+      }
+      *to++ = byte_of(r);
+      *to++ = byte_of(g);
+      *to++ = byte_of(b);
+    }
+  }
+
+  filter_taps across_, down_;
+  std::size_t width_; // of the view, in bytes
+  int first_column_, columns_;
+  int rows_kept_ = 1;
+  std::vector<std::uint8_t> narrowed_; // [rows_kept,width]: row y of the picture at y modulo rows_kept
+  std::vector<std::int32_t> sums_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+/// Bilinear interpolation to r × r in float, made ready for pictures of one size likewise.
+class exact_resizer {
+public:
+  exact_resizer(int height, int width, int r)
+      : across_(taps(width, r))
+      , down_(taps(height, r))
+      , mixed_(2 * across_.size() * 3) {}
+
+  /// `row(y)`: the first RGB byte of a row of the picture, good until the next call; from top to bottom, the last one
+  /// perhaps twice. → out [r,r,3].
+  template <class Rows>
+  void run(Rows&& row, std::span<float> out) {
+    // Rows of the picture mixed across; enlarging, several rows of the output lie between the same two.
+    const std::size_t width = across_.size() * 3;
+    float *above = mixed_.data(), *below = above + width, *to = out.data();
+    int above_row = -1, below_row = -1;
+    for (const tap& down : down_) {
+      if (down.low == below_row) std::swap(above, below), std::swap(above_row, below_row);
+      if (down.low != above_row) mix(row(above_row = down.low), above);
+      if (down.high != below_row) mix(row(below_row = down.high), below);
+      const float low_y = 1.0f - down.high_weight;
+      for (std::size_t i = 0; i < width; ++i) to[i] = low_y * above[i] + down.high_weight * below[i];
+      to += width;
+    }
+  }
+
+private:
+  struct tap {
+    int low, high;
+    float high_weight;
+  };
+
+  static std::vector<tap> taps(int in, int r) {
+    std::vector<tap> all;
+    const float scale = static_cast<float>(in) / static_cast<float>(r);
+    for (int i = 0; i < r; ++i) {
+      const float at = std::max(scale * (static_cast<float>(i) + 0.5f) - 0.5f, 0.0f);
+      const int low = std::min(static_cast<int>(at), in - 1);
+      all.push_back({low, std::min(low + 1, in - 1), at - static_cast<float>(low)});
+    }
+    return all;
+  }
+
+  void mix(const std::uint8_t* from, float* to) const {
+    for (const tap& t : across_) {
+      const std::uint8_t *low = from + std::ptrdiff_t{3} * t.low, *high = from + std::ptrdiff_t{3} * t.high;
+      const float low_x = 1.0f - t.high_weight;
+      for (int c = 0; c < 3; ++c)
+        *to++ = low_x * static_cast<float>(low[c]) + t.high_weight * static_cast<float>(high[c]);
+    }
+  }
+
+  std::vector<tap> across_, down_;
+  std::vector<float> mixed_;
+};
+
 } // namespace detail
 
 /// The part `view` of `picture` resized to `size` by Pillow's BILINEAR filter, bit for bit: a triangle filter, widened
@@ -88,48 +225,10 @@ inline std::uint8_t byte_of(std::int32_t fixed_point) {
 inline image resize_pil_bilinear(const image& picture, image_size size, window view) {
   if (picture.height < 1 || picture.width < 1)
     throw error(errc::invalid_argument, "resize_pil_bilinear", "a picture", "an empty one");
-  if (view.top < 0 || view.left < 0 || view.height < 1 || view.width < 1 || view.top > size.height - view.height ||
-      view.left > size.width - view.width)
-    throw error(errc::invalid_argument, "resize_pil_bilinear",
-                text("a window inside the resized ", size.width, "×", size.height),
-                text(view.width, "×", view.height, " at ", view.left, ",", view.top));
-  const auto across = detail::bilinear_taps(picture.width, size.width, view.left, view.width);
-  const auto down = detail::bilinear_taps(picture.height, size.height, view.top, view.height);
-  constexpr std::int32_t half = 1 << (detail::weight_bits - 1);
-
-  const int first_row = down.runs.front().first;
-  const int end_row = down.runs.back().first + down.runs.back().count;
-  image narrowed(end_row - first_row, view.width);
-  for (int y = 0; y < narrowed.height; ++y) {
-    const std::uint8_t* from = picture.row(first_row + y);
-    std::uint8_t* to = narrowed.row(y);
-    for (const auto& run : across.runs) {
-      std::int32_t r = half, g = half, b = half;
-      const std::uint8_t* pixel = from + std::ptrdiff_t{3} * run.first;
-      const std::int32_t* weight = across.weights.data() + run.weight;
-      for (int k = 0; k < run.count; ++k, pixel += 3) {
-        r += pixel[0] * weight[k];
-        g += pixel[1] * weight[k];
-        b += pixel[2] * weight[k];
-      }
-      *to++ = detail::byte_of(r);
-      *to++ = detail::byte_of(g);
-      *to++ = detail::byte_of(b);
-    }
-  }
-
+  detail::pil_resizer resizer(picture.height, picture.width, size, view);
   image out(view.height, view.width);
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(view.width) * 3);
-  for (int y = 0; y < view.height; ++y) {
-    const auto& run = down.runs[static_cast<std::size_t>(y)];
-    std::fill(sums.begin(), sums.end(), half);
-    for (int k = 0; k < run.count; ++k) {
-      const std::uint8_t* from = narrowed.row(run.first - first_row + k);
-      const std::int32_t weight = down.weights[run.weight + static_cast<std::size_t>(k)];
-      for (std::size_t x = 0; x < sums.size(); ++x) sums[x] += from[x] * weight;
-    }
-    std::transform(sums.begin(), sums.end(), out.row(y), detail::byte_of);
-  }
+  resizer.run([&](int y) { return picture.row(y) + std::ptrdiff_t{3} * resizer.first_column(); },
+              [&](int y, std::span<const std::uint8_t> bytes) { std::copy(bytes.begin(), bytes.end(), out.row(y)); });
   return out;
 }
 
@@ -196,42 +295,7 @@ inline void resize_exact_float(const image& picture, int r, std::span<float> out
   if (picture.height < 1 || picture.width < 1 || r < 1 || out.size() != image_values(r))
     throw error(errc::invalid_argument, "resize_exact_float", text("a picture and room for [", r, ",", r, ",3] values"),
                 text(picture.width, "×", picture.height, " and room for ", out.size()));
-  struct tap {
-    int low, high;
-    float high_weight;
-  };
-  const auto tap_of = [r](int i, int in) {
-    const float scale = static_cast<float>(in) / static_cast<float>(r);
-    const float at = std::max(scale * (static_cast<float>(i) + 0.5f) - 0.5f, 0.0f);
-    const int low = std::min(static_cast<int>(at), in - 1);
-    return tap{low, std::min(low + 1, in - 1), at - static_cast<float>(low)};
-  };
-  std::vector<tap> across;
-  for (int x = 0; x < r; ++x) across.push_back(tap_of(x, picture.width));
-
-  // Rows of the picture mixed across; enlarging, several rows of the output lie between the same two.
-  const std::size_t width = across.size() * 3;
-  std::vector<float> mixed(2 * width);
-  float *above = mixed.data(), *below = above + width;
-  int above_row = -1, below_row = -1;
-  const auto mix = [&](int row, float* to) {
-    const std::uint8_t* from = picture.row(row);
-    for (const tap& t : across) {
-      const std::uint8_t *low = from + std::ptrdiff_t{3} * t.low, *high = from + std::ptrdiff_t{3} * t.high;
-      const float low_x = 1.0f - t.high_weight;
-      for (int c = 0; c < 3; ++c)
-        *to++ = low_x * static_cast<float>(low[c]) + t.high_weight * static_cast<float>(high[c]);
-    }
-  };
-  float* to = out.data();
-  for (int y = 0; y < r; ++y, to += width) {
-    const tap down = tap_of(y, picture.height);
-    if (down.low == below_row) std::swap(above, below), std::swap(above_row, below_row);
-    if (down.low != above_row) mix(above_row = down.low, above);
-    if (down.high != below_row) mix(below_row = down.high, below);
-    const float low_y = 1.0f - down.high_weight;
-    for (std::size_t i = 0; i < width; ++i) to[i] = low_y * above[i] + down.high_weight * below[i];
-  }
+  detail::exact_resizer(picture.height, picture.width, r).run([&](int y) { return picture.row(y); }, out);
 }
 
 /// `resize_exact_float` into a vector of its own.

@@ -109,7 +109,7 @@ const backend::executor new_threads{nullptr, [](void*, int tasks, void (*task)(v
                                     }};
 
 /// Whether `job` says so in a child process, within half a minute.
-bool in_child(const std::function<bool()>& job) {
+[[maybe_unused]] bool in_child(const std::function<bool()>& job) {
   const pid_t child = fork();
   if (child == 0) {
     alarm(30);
