@@ -30,6 +30,11 @@ for format in RGB BGR RGBA BGRA GRAY8 NV12 YUY2; do
 done
 frames 10 videotestsrc num-buffers=10 ! videoconvert ! $net ! videoconvert ! jpegenc ! multifilesink "location=$work/%03d.jpg"
 frames 10 multifilesrc "location=$work/%03d.jpg" caps=image/jpeg,framerate=30/1 ! jpegdec ! videoconvert ! $net ! fakesink
+# The README's own line, with this build's plugin.
+cd "$(dirname "$0")/../.."
+line=$(sed -n "s|^ *GST_PLUGIN_PATH=build/release/examples/13_gstreamer gst-launch-1.0 -m ||p" README.md)
+[[ $line == *dynofaclassify* ]] || { echo "README.md: expected a line with gst-launch-1.0" >&2; exit 1; }
+frames 100 $line
 if timeout 60 gst-launch-1.0 videotestsrc num-buffers=1 ! dynofaclassify family=nowhere ! fakesink > "$work/log" 2>&1; then
   echo "gst-launch-1.0: expected a fault of a family that is not there" >&2
   exit 1
