@@ -27,6 +27,7 @@ enum class pixel_layout : std::uint8_t {
   rgb_float, ///< three planes of float
 };
 
+/// For people: "NV12".
 constexpr std::string_view name_of(pixel_layout layout) {
   constexpr std::string_view names[] = {"RGB", "BGR", "RGBA", "BGRA", "grey", "NV12", "YUYV", "planar float RGB"};
   return names[static_cast<std::size_t>(layout)];
@@ -48,45 +49,45 @@ enum class value_range : std::uint8_t {
 template <pixel_layout Layout>
 struct packed_view {
   std::span<const std::uint8_t> pixels; ///< [height][stride], the last row may end early
-  int width, height;
-  std::size_t stride = 0;
+  int width, height;                    ///< in pixels
+  std::size_t stride = 0;               ///< in bytes
 };
-using rgb_view = packed_view<pixel_layout::rgb>;
-using bgr_view = packed_view<pixel_layout::bgr>;
-using rgba_view = packed_view<pixel_layout::rgba>;
-using bgra_view = packed_view<pixel_layout::bgra>;
-using grey_view = packed_view<pixel_layout::grey>;
+using rgb_view = packed_view<pixel_layout::rgb>;   ///< R G B, a byte each
+using bgr_view = packed_view<pixel_layout::bgr>;   ///< B G R, as OpenCV has it
+using rgba_view = packed_view<pixel_layout::rgba>; ///< the fourth byte is not read
+using bgra_view = packed_view<pixel_layout::bgra>; ///< likewise
+using grey_view = packed_view<pixel_layout::grey>; ///< one byte a pixel
 
 /// A view of Y U Y V; an odd width has a last U and V all the same. Fields as in `packed_view`.
 struct yuyv_view {
-  std::span<const std::uint8_t> pixels;
-  int width, height;
-  std::size_t stride = 0;
-  yuv_colours colours = yuv_colours::bt601;
+  std::span<const std::uint8_t> pixels;     ///< 4 bytes for 2 pixels
+  int width, height;                        ///< in pixels
+  std::size_t stride = 0;                   ///< in bytes
+  yuv_colours colours = yuv_colours::bt601; ///< what Y, U and V mean
 };
 
 /// A view of two planes: luma [height][luma_stride] and chroma [(height + 1) / 2][chroma_stride], U and V in turn.
 struct nv12_view {
-  std::span<const std::uint8_t> luma, chroma;
-  int width, height;
-  std::size_t luma_stride = 0, chroma_stride = 0;
-  yuv_colours colours = yuv_colours::bt601;
+  std::span<const std::uint8_t> luma, chroma;     ///< Y, and U V
+  int width, height;                              ///< of luma, in pixels
+  std::size_t luma_stride = 0, chroma_stride = 0; ///< in bytes
+  yuv_colours colours = yuv_colours::bt601;       ///< what Y, U and V mean
 };
 
 /// A view of three planes [height][stride] of float, `stride` in floats. `range` has no default: a network that is fed
 /// 0 … 255 for 0 … 1 names classes all the same.
 struct rgb_float_view {
-  value_range range;
-  std::span<const float> red, green, blue;
-  int width, height;
-  std::size_t stride = 0;
+  value_range range;                       ///< what the floats lie between
+  std::span<const float> red, green, blue; ///< [height][stride] each
+  int width, height;                       ///< in pixels
+  std::size_t stride = 0;                  ///< in floats
 };
 
 /// Any of these views, found to fit its memory. Made of the view without a word: a function that takes a frame takes
 /// all layouts. Copies refer to the same pixels, which must outlive them. Cost: a few comparisons, no allocation.
 class frame {
 public:
-  static constexpr int longest_side = 65'535;
+  static constexpr int longest_side = 65'535; ///< in pixels
 
   /// Throws errc::invalid_argument for a side outside 1 … 65535, a stride shorter than a row, or memory that ends
   /// before the last row does.
@@ -95,29 +96,33 @@ public:
       : frame(Layout, v.width, v.height) {
     add(v.pixels, v.stride, row_values(), v.height);
   }
+  /// Likewise.
   frame(const yuyv_view& v)
       : frame(pixel_layout::yuyv, v.width, v.height) {
     colours_ = v.colours;
     add(v.pixels, v.stride, row_values(), v.height);
   }
+  /// Likewise.
   frame(const nv12_view& v)
       : frame(pixel_layout::nv12, v.width, v.height) {
     colours_ = v.colours;
     add(v.luma, v.luma_stride, row_values(), v.height);
     add(v.chroma, v.chroma_stride, static_cast<std::size_t>(v.width + 1) / 2 * 2, (v.height + 1) / 2);
   }
+  /// Likewise.
   frame(const rgb_float_view& v)
       : frame(pixel_layout::rgb_float, v.width, v.height) {
     range_ = v.range;
     for (const auto plane : {v.red, v.green, v.blue}) add(plane, v.stride, row_values(), v.height);
   }
+  /// Of a picture of the library.
   frame(const image& picture)
       : frame(rgb_view{picture.pixels, picture.width, picture.height}) {}
   frame(const image&&) = delete; // its pixels would be gone
 
-  pixel_layout layout() const noexcept { return layout_; }
-  int width() const noexcept { return width_; }
-  int height() const noexcept { return height_; }
+  pixel_layout layout() const noexcept { return layout_; }  ///< that of the view
+  int width() const noexcept { return width_; }             ///< in pixels
+  int height() const noexcept { return height_; }           ///< in pixels
   yuv_colours colours() const noexcept { return colours_; } ///< of nv12 and yuyv
   value_range range() const noexcept { return range_; }     ///< of rgb_float
 
@@ -125,6 +130,7 @@ public:
   const std::uint8_t* row(int y, std::size_t plane = 0) const noexcept {
     return static_cast<const std::uint8_t*>(planes_[plane].first) + static_cast<std::size_t>(y) * planes_[plane].stride;
   }
+  /// Likewise, of rgb_float.
   const float* float_row(int y, std::size_t plane) const noexcept {
     return static_cast<const float*>(planes_[plane].first) + static_cast<std::size_t>(y) * planes_[plane].stride;
   }

@@ -23,7 +23,7 @@ namespace dynofa::data {
 ///
 /// The factors have 16 binary places; byte() rounds half up and clamps to 0 … 255. Grey (U = V = 128) stays grey.
 struct yuv_factors {
-  int black, y, r_v, g_u, g_v, b_u;
+  int black, y, r_v, g_u, g_v, b_u; ///< as in the formulas
 };
 
 /// From the shares of red and blue in the luma that the standards give: BT.601 0.299 and 0.114, BT.709 0.2126 and

@@ -32,7 +32,7 @@ struct window {
 
 /// Neighbouring columns of a picture.
 struct column_run {
-  int first, count;
+  int first, count; ///< the first one, and how many
 };
 
 namespace detail {

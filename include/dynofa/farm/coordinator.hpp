@@ -16,6 +16,7 @@
 
 namespace dynofa::farm {
 
+/// When a farm gives up, and whom it tells how far it is.
 struct coordinator_options {
   /// A task that failed so often ends the job with its last sentence. 3: a full disk or a lost mount on one worker is
   /// no reason to stop; a fault of the task itself shows on every worker.
@@ -26,10 +27,10 @@ struct coordinator_options {
 
 /// What became of a worker's tasks.
 struct worker_account {
-  std::string kind;
+  std::string kind;                                  ///< as the worker named itself
   std::size_t tasks = 0, failures = 0, repeated = 0; ///< repeated: done, but another was first
-  double busy_ms = 0;
-  bool lost = false;
+  double busy_ms = 0;                                ///< time in tasks
+  bool lost = false;                                 ///< it is gone
 };
 
 /// Gives tasks to whoever is free, keeps every result in the log, and asks for none that stands there.
@@ -44,6 +45,7 @@ struct worker_account {
 template <transport T, work_function Work>
 class coordinator {
 public:
+  /// `others` and `log` must outlive it; `work` is for a farm of one member.
   coordinator(T& others, result_log& log, Work work, coordinator_options options = {})
       : others_{others}
       , log_{log}

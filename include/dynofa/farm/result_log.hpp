@@ -27,7 +27,9 @@ namespace dynofa::farm {
 ///     2c1f…  {"task":"evaluate …","worker":3,"ms":812.5,"result":{…}}    a checksum of what follows it
 class result_log {
 public:
-  static constexpr std::size_t longest_line = 64u << 20, longest_identity = 1000, most_bytes = std::size_t{16} << 30;
+  static constexpr std::size_t longest_line = 64u << 20;           ///< bytes
+  static constexpr std::size_t longest_identity = 1000;            ///< bytes
+  static constexpr std::size_t most_bytes = std::size_t{16} << 30; ///< of a file
 
   /// Opens the log at `path`, or begins one. A last line without its end is what a killed process was writing: it is
   /// cut off. Throws errc::mismatch for the log of a job with other inputs, errc::bad_file with the line's number for
@@ -50,7 +52,7 @@ public:
     const auto found = results_.find(identity);
     return found == results_.end() ? nullptr : &found->second;
   }
-  std::size_t size() const noexcept { return results_.size(); }
+  std::size_t size() const noexcept { return results_.size(); } ///< tasks that have a result
 
   /// Keeps a result; when it returns the operating system has it, so that no kill of a process loses it. A task that
   /// has one already keeps the first: returns false. Throws errc::io, errc::invalid_argument for texts that are not
@@ -68,7 +70,7 @@ public:
     return true;
   }
 
-  const std::filesystem::path& path() const noexcept { return path_; }
+  const std::filesystem::path& path() const noexcept { return path_; } ///< of the file
 
 private:
   static constexpr std::string_view name_ = "dynofa log ";

@@ -22,20 +22,22 @@ public:
     for (int i = 0; i < members; ++i) all.push_back(thread_transport(boxes, i));
     return all;
   }
+  /// What was moved from is no member any more.
   thread_transport(thread_transport&&) noexcept = default;
   thread_transport& operator=(thread_transport&&) = delete;
   ~thread_transport() {
     if (boxes_ && rank_ > 0) put(0, {rank_, {}, true});
   }
 
-  int rank() const noexcept { return rank_; }
-  int size() const noexcept { return static_cast<int>(boxes_->size()); }
+  int rank() const noexcept { return rank_; }                            ///< of this member
+  int size() const noexcept { return static_cast<int>(boxes_->size()); } ///< members in all
 
   /// Throws errc::invalid_argument for a member that there is not.
   void send(int to, std::string body) {
     require_argument(to >= 0 && to < size(), "farm", text("a member below ", size()), to);
     put(to, {rank_, std::move(body), false});
   }
+  /// The next message, or nothing within the time.
   std::optional<message> receive(std::chrono::milliseconds longest) {
     mailbox& own = (*boxes_)[static_cast<std::size_t>(rank_)];
     std::unique_lock lock(own.mutex);

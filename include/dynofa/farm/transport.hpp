@@ -8,8 +8,8 @@ namespace dynofa::farm {
 
 /// What one member of a farm hears from another.
 struct message {
-  int from = 0;
-  std::string body;
+  int from = 0;      ///< the member that sent it
+  std::string body;  ///< any bytes
   bool lost = false; ///< `from` will never be heard of again
 };
 

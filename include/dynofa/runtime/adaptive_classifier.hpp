@@ -40,6 +40,7 @@ struct classification {
   }
 };
 
+/// What a classifier may be told beyond its target.
 struct classifier_options {
   /// What the target is a target for. `all`: the preparation too, so that it holds from the frame to the answer. What
   /// preparing costs is then measured on the first frame, and anew on a frame of another size or layout.
@@ -54,7 +55,7 @@ struct classifier_options {
   std::function<void(const classification&)> on_switch = {};
   /// Of the parts below, where their defaults do not do. `on_switch` and `counts` in it are the classifier's own.
   runtime::manager_options manager = {};
-  runtime::forecast_options policy = {};
+  runtime::forecast_options policy = {}; ///< of the policy that chooses levels
 };
 
 /// A frame in, an answer out, in time: everything that a program needs around a family in one object.
@@ -73,6 +74,7 @@ struct classifier_options {
 template <inference_backend Backend>
 class basic_adaptive_classifier {
 public:
+  /// What runs the frames.
   using manager_type = runtime::manager<Backend, runtime::forecast>;
 
   /// Throws what reading the file throws, errc::invalid_argument for a target that cannot be, a family without levels
@@ -97,6 +99,7 @@ public:
   /// From the next frame on, from any thread. Throws errc::invalid_argument for a target that cannot be, and keeps the
   /// old one.
   void set_target(const runtime::target& wanted) { manager_.set_target(wanted); }
+  /// The target of the next frame; from any thread.
   runtime::target wanted() const { return manager_.wanted(); }
 
   /// What was classified so far, for a log or a monitoring system; from any thread.
@@ -104,6 +107,7 @@ public:
 
   const std::string& device() const noexcept { return device_; } ///< what latencies were measured on
   const std::vector<runtime::level_figures>& levels() const noexcept { return figures_; } ///< those that may run
+  /// By index; empty where the family names none.
   const std::vector<data::class_name>& classes() const noexcept { return classes_; }
   std::span<const float> logits() const noexcept { return logits_; } ///< of the last frame
   /// What is below: the log of images, the monitor, the policy's state, the network.

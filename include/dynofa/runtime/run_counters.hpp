@@ -20,6 +20,7 @@ public:
   /// Upper ends of the histogram's buckets, in ms; the last bucket has none.
   static constexpr std::array<double, 12> bucket_ms{0.5, 1, 2, 5, 10, 15, 20, 33, 50, 100, 200, 500};
 
+  /// Of a network with so many levels.
   explicit run_counters(std::size_t levels)
       : images_(levels) {}
 
@@ -37,14 +38,15 @@ public:
     target_ms_.store(r.wanted.latency_ms, std::memory_order_relaxed);
   }
 
+  /// Of all levels.
   std::uint64_t images() const noexcept {
     std::uint64_t sum = 0;
     for (const auto& i : images_) sum += get(i);
     return sum;
   }
-  std::uint64_t images(std::size_t level) const { return get(images_.at(level)); }
-  std::uint64_t late() const noexcept { return get(late_); }
-  std::uint64_t switches() const noexcept { return get(switches_); }
+  std::uint64_t images(std::size_t level) const { return get(images_.at(level)); } ///< of one; throws std::out_of_range
+  std::uint64_t late() const noexcept { return get(late_); }         ///< images that took longer than their target
+  std::uint64_t switches() const noexcept { return get(switches_); } ///< images on another level than the one before
 
   /// A page in Prometheus' text format, version 0.0.4: what an HTTP server hands out as `/metrics`. Times in seconds.
   std::string prometheus() const {
