@@ -21,7 +21,7 @@ namespace dynofa::data {
 /// How a frame is resized.
 enum class resizing : std::uint8_t {
   exact, ///< by the rule that the network was trained with, bit for bit
-  quick, ///< by the same rule with at most four rows and four columns of the frame for a pixel
+  quick, ///< by the same rule with at most eight rows and eight columns of the frame for a pixel
 };
 
 constexpr std::string_view name_of(resizing how) { return how == resizing::exact ? "exact" : "quick"; }

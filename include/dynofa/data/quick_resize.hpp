@@ -14,53 +14,78 @@
 #include <cstring>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
-// Resizing for frames of cameras: at most four rows and four columns of the frame for a pixel of the network's input,
+// Resizing for frames of cameras: at most eight rows and eight columns of the frame for a pixel of the network's input,
 // in the frame's own layout; Y, U and V become R, G and B after that, once for each pixel of the input.
 
 namespace dynofa::data::detail {
 
 /// Which samples of one axis each output mixes. An output's weights add up to `total`.
 struct quick_axis {
+  static constexpr std::size_t most = 8;
   struct output {
-    std::array<std::int32_t, 4> at, weight;
+    std::array<std::int32_t, most> at, weight;
   };
   std::vector<output> outputs;
-  int taps = 2; ///< 2 or 4; of more, the others weigh nothing
+  int taps = 2; ///< 2, 4, 6 or 8; what lies beyond weighs nothing
 
   /// Outputs `begin` … `begin + count − 1` of an axis of `in` samples resized to `in / scale`. Enlarging, and where
   /// `antialias` is not asked for, the two nearest samples, edges repeated. Shrinking, Pillow's triangle, which is as
-  /// wide as two outputs: all of its samples where they are at most four (a scale of up to 2), else four of them in
-  /// its four quarters, weighed by their distance.
+  /// wide as two outputs: all of its samples where they are at most eight (a scale of up to 4), else one in the middle
+  /// of each eighth, weighed by its distance. Of four alone, a network at r = 64 lost a point by a frame's noise.
   static quick_axis make(int in, double scale, std::int64_t begin, int count, bool antialias, int total) {
     quick_axis axis;
-    axis.taps = antialias && scale > 1 ? 4 : 2;
-    const double reach = axis.taps == 4 ? scale : 1;
+    axis.taps = !antialias || scale <= 1 ? 2 : scale <= 2 ? 4 : scale <= 3 ? 6 : 8;
+    const auto taps = static_cast<std::size_t>(axis.taps);
+    const double reach = axis.taps == 2 ? 1 : scale;
+    const bool all = 2 * reach <= axis.taps;
     for (std::int64_t i = begin; i < begin + count; ++i) {
       const double centre = std::clamp((static_cast<double>(i) + 0.5) * scale, 0.5, in - 0.5);
-      // The middle of each quarter of the triangle, or the first sample inside it and those that follow.
-      const double first = reach > 2 ? centre - 0.75 * reach : std::ceil(centre - reach - 0.5);
-      const double step = reach > 2 ? 0.5 * reach : 1;
+      const double first = all ? std::ceil(centre - reach - 0.5) : centre - reach + reach / axis.taps;
+      const double step = all ? 1 : 2 * reach / axis.taps;
       output out{};
-      std::array<double, 4> weight{};
+      std::array<double, most> weight{};
       double sum = 0;
-      for (int t = 0; t < axis.taps; ++t) {
-        const int at = static_cast<int>(std::floor(first + t * step));
+      for (std::size_t t = 0; t < taps; ++t) {
+        const int at = static_cast<int>(std::floor(first + static_cast<double>(t) * step));
         const double distance = std::abs(at + 0.5 - centre) / reach;
-        weight[static_cast<std::size_t>(t)] = at >= 0 && at < in ? std::max(0.0, 1 - distance) : 0;
-        out.at[static_cast<std::size_t>(t)] = std::clamp(at, 0, in - 1);
-        sum += weight[static_cast<std::size_t>(t)];
+        weight[t] = at >= 0 && at < in ? std::max(0.0, 1 - distance) : 0;
+        out.at[t] = std::clamp(at, 0, in - 1);
+        sum += weight[t];
       }
-      // Rounded so that what is left over goes to the heaviest: a picture of one colour keeps it.
+      // What rounding leaves over or takes too much is the heaviest's: a picture of one colour keeps it.
       int left = total;
-      for (std::size_t t = 0; t < 4; ++t) left -= out.weight[t] = static_cast<std::int32_t>(weight[t] / sum * total);
+      for (std::size_t t = 0; t < taps; ++t)
+        left -= out.weight[t] = static_cast<std::int32_t>(weight[t] / sum * total + 0.5);
       *std::max_element(out.weight.begin(), out.weight.end()) += left;
       axis.outputs.push_back(out);
     }
     return axis;
   }
 };
+
+/// use.operator()<Taps>() with the number of taps as a constant, so that loops over them are written out.
+template <class Use>
+auto with_taps(int taps, Use&& use) {
+  switch (taps) {
+  case 2: return use.template operator()<2>();
+  case 4: return use.template operator()<4>();
+  case 6: return use.template operator()<6>();
+  default: return use.template operator()<8>();
+  }
+}
+
+/// use(t) for every t below `Taps`, written out: at -O2 compilers leave short loops as they are.
+template <std::size_t Taps, class Use>
+void for_each_tap(Use&& use) {
+  [&]<std::size_t... T>(std::index_sequence<T...>) { (use(T), ...); }
+  (std::make_index_sequence<Taps>());
+}
+
+template <class Value>
+using tap_rows = std::array<const Value*, quick_axis::most>;
 
 using quad = float __attribute__((vector_size(16)));
 
@@ -79,25 +104,20 @@ constexpr std::size_t mixed_place(std::size_t i) {
 /// sum[mixed_place(i)] = Σ row[t][i] · weight[t]: bytes with weights that add up to 256, so that a sum fits 16 bits.
 /// Sixteen bytes are eight words, each with one byte below and one above: a mask and a shift take them apart, where
 /// keeping their order would take a shuffle for each half. `sum` has room for `count` rounded up to sixteen.
-template <int Taps>
-void mix_rows(const std::array<const std::uint8_t*, 4>& row, const std::array<std::int32_t, 4>& weight,
+template <std::size_t Taps>
+void mix_rows(const tap_rows<std::uint8_t>& row, const std::array<std::int32_t, quick_axis::most>& weight,
               std::size_t count, std::uint16_t* sum) {
   using words = std::uint16_t __attribute__((vector_size(16)));
-  words by[4];
-  for (std::size_t t = 0; t < 4; ++t) by[t] = words{} + static_cast<std::uint16_t>(weight[t]);
+  words by[Taps];
+  for (std::size_t t = 0; t < Taps; ++t) by[t] = words{} + static_cast<std::uint16_t>(weight[t]);
   std::size_t i = 0;
   for (; i + 16 <= count; i += 16) {
-    const auto load = [i](const std::uint8_t* from) {
+    words below{}, above{};
+    for_each_tap<Taps>([&](std::size_t t) {
       words w;
-      std::memcpy(&w, from + i, sizeof w);
-      return w;
-    };
-    const words a = load(row[0]), b = load(row[1]);
-    words below = (a & 255) * by[0] + (b & 255) * by[1], above = (a >> 8) * by[0] + (b >> 8) * by[1];
-    if constexpr (Taps == 4) {
-      const words c = load(row[2]), d = load(row[3]);
-      below += (c & 255) * by[2] + (d & 255) * by[3], above += (c >> 8) * by[2] + (d >> 8) * by[3];
-    }
+      std::memcpy(&w, row[t] + i, sizeof w);
+      below += (w & 255) * by[t], above += (w >> 8) * by[t];
+    });
     std::memcpy(sum + i, &below, sizeof below);
     std::memcpy(sum + i + 8, &above, sizeof above);
   }
@@ -109,8 +129,8 @@ void mix_rows(const std::array<const std::uint8_t*, 4>& row, const std::array<st
 }
 
 /// sum[i] = Σ row[t][i] · weight[t] of floats. Whether all that was read lies within the limits.
-template <int Taps>
-bool mix_rows(const std::array<const float*, 4>& row, const std::array<std::int32_t, 4>& weight, std::size_t count,
+template <std::size_t Taps>
+bool mix_rows(const tap_rows<float>& row, const std::array<std::int32_t, quick_axis::most>& weight, std::size_t count,
               const float_limits& limits, float* sum) {
   float by[Taps];
   for (std::size_t t = 0; t < Taps; ++t) by[t] = static_cast<float>(weight[t]);
@@ -119,11 +139,11 @@ bool mix_rows(const std::array<const float*, 4>& row, const std::array<std::int3
   std::size_t i = 0;
   for (; i + 4 <= count; i += 4) {
     quad mixed{};
-    for (std::size_t t = 0; t < Taps; ++t) {
+    for_each_tap<Taps>([&](std::size_t t) {
       const quad v = quad_at(row[t] + i);
       within &= (v >= limits.least) & (v <= limits.most); // false for NaN
       mixed += v * by[t];
-    }
+    });
     std::memcpy(sum + i, &mixed, sizeof mixed);
   }
   bool good = (within[0] & within[1] & within[2] & within[3]) != 0;
@@ -259,7 +279,7 @@ private:
       for (const line& l : lines_) mix(f, l, l.down.outputs[y], sums.data() + l.offset);
       for (channel& c : channels_) {
         const Sum* from = sums.data() + lines_[c.line].offset;
-        c.across.taps == 2 ? gather<2>(from, c) : gather<4>(from, c);
+        with_taps(c.across.taps, [&]<std::size_t Taps>() { gather<Taps>(from, c); });
       }
       float* row = out.data() + y * static_cast<std::size_t>(r_) * 3;
       const auto n = static_cast<std::size_t>(r_);
@@ -274,31 +294,31 @@ private:
   }
 
   static void mix(const frame& f, const line& l, const quick_axis::output& by, std::uint16_t* sums) {
-    std::array<const std::uint8_t*, 4> rows{};
+    tap_rows<std::uint8_t> rows{};
     for (std::size_t t = 0; t < static_cast<std::size_t>(l.down.taps); ++t)
       rows[t] = f.row(by.at[t], l.plane) + l.first;
-    l.down.taps == 2 ? mix_rows<2>(rows, by.weight, l.count, sums) : mix_rows<4>(rows, by.weight, l.count, sums);
+    with_taps(l.down.taps, [&]<std::size_t Taps>() { mix_rows<Taps>(rows, by.weight, l.count, sums); });
   }
   static void mix(const frame& f, const line& l, const quick_axis::output& by, float* sums) {
     const float_limits limits(f.range());
-    std::array<const float*, 4> rows{};
     const auto taps = static_cast<std::size_t>(l.down.taps);
+    tap_rows<float> rows{};
     for (std::size_t t = 0; t < taps; ++t) rows[t] = f.float_row(by.at[t], l.plane) + l.first;
-    if (taps == 2 ? mix_rows<2>(rows, by.weight, l.count, limits, sums)
-                  : mix_rows<4>(rows, by.weight, l.count, limits, sums))
+    if (with_taps(l.down.taps,
+                  [&]<std::size_t Taps>() { return mix_rows<Taps>(rows, by.weight, l.count, limits, sums); }))
       return;
     for (std::size_t t = 0; t < taps; ++t)
       for (const float v : std::span(rows[t], l.count))
         if (!limits.contain(v)) throw value_fault(f, v);
   }
 
-  template <int Taps, class Sum>
+  template <std::size_t Taps, class Sum>
   static void gather(const Sum* from, channel& c) {
-    using weight = std::conditional_t<std::is_same_v<Sum, float>, float, std::int32_t>;
+    using number = std::conditional_t<std::is_same_v<Sum, float>, float, std::int32_t>;
     float* to = c.values.data();
-    for (const auto& [at, by] : c.across.outputs) {
-      weight sum = from[at[0]] * weight(by[0]) + from[at[1]] * weight(by[1]);
-      if constexpr (Taps == 4) sum += from[at[2]] * weight(by[2]) + from[at[3]] * weight(by[3]);
+    for (const auto& output : c.across.outputs) {
+      number sum = 0;
+      for_each_tap<Taps>([&](std::size_t t) { sum += from[output.at[t]] * static_cast<number>(output.weight[t]); });
       *to++ = static_cast<float>(sum);
     }
   }
