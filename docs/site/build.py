@@ -76,7 +76,8 @@ class Site:
             bang, words, to = match.groups()
             if bang:
                 name = self.figure(self.source / os.path.dirname(page) / to)
-                return f'<img src="{name}" alt="{html.escape(words)}"/>\n<p class="caption">{html.escape(words)}</p>'
+                words = html.escape(words, quote=False).replace('"', "&quot;") # Doxygen takes an apostrophe's &#x27; for a link
+                return f'<img src="{name}" alt="{words}"/>\n<p class="caption">{words}</p>'
             return f'[{words}]({self.target(to, page)})'
 
         lines, fenced, first, headings = [], False, True, 0

@@ -33,9 +33,13 @@ constexpr std::string_view name_of(pixel_layout layout) {
   return names[static_cast<std::size_t>(layout)];
 }
 
-/// Which colours Y, U and V mean. Cameras and standard-definition video: bt601. High-definition video: bt709. Their Y
-/// is 16 … 235, that of JPEG and of many webcams 0 … 255.
-enum class yuv_colours : std::uint8_t { bt601, bt709, bt601_full, bt709_full };
+/// Which colours Y, U and V mean.
+enum class yuv_colours : std::uint8_t {
+  bt601,      ///< cameras and standard definition, Y of 16 … 235
+  bt709,      ///< high definition, Y of 16 … 235
+  bt601_full, ///< JPEG and many webcams, Y of 0 … 255
+  bt709_full, ///< Y of 0 … 255
+};
 
 /// What the values of a planar float frame lie between.
 enum class value_range : std::uint8_t {
@@ -118,7 +122,7 @@ public:
   /// Of a picture of the library.
   frame(const image& picture)
       : frame(rgb_view{picture.pixels, picture.width, picture.height}) {}
-  frame(const image&&) = delete; // its pixels would be gone
+  frame(const image&&) = delete; ///< its pixels would be gone
 
   pixel_layout layout() const noexcept { return layout_; }  ///< that of the view
   int width() const noexcept { return width_; }             ///< in pixels

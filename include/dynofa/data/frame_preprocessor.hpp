@@ -24,6 +24,7 @@ enum class resizing : std::uint8_t {
   quick, ///< by the same rule with at most eight rows and eight columns of the frame for a pixel
 };
 
+/// For people: "quick".
 constexpr std::string_view name_of(resizing how) { return how == resizing::exact ? "exact" : "quick"; }
 
 /// Frames as a network's input, with what one frame leaves kept for the next: taps and buffers, for up to
@@ -35,7 +36,7 @@ constexpr std::string_view name_of(resizing how) { return how == resizing::exact
 /// A value; one frame at a time, so each thread has its own.
 class frame_preprocessor {
 public:
-  static constexpr std::size_t most_kept = 32;
+  static constexpr std::size_t most_kept = 32; ///< combinations
 
   /// Throws errc::invalid_argument if a field of the rule is out of range.
   explicit frame_preprocessor(const preprocessing& rule, resizing how = resizing::exact)
@@ -44,8 +45,8 @@ public:
     rule.validate();
   }
 
-  const preprocessing& rule() const noexcept { return rule_; }
-  resizing how() const noexcept { return how_; }
+  const preprocessing& rule() const noexcept { return rule_; } ///< as it was given
+  resizing how() const noexcept { return how_; }               ///< as it was given
 
   /// The frame → out [r,r,3], (v/255 − mean) / std. Exact: the bits that `preprocessing::apply` gives for
   /// `to_image(f)`. Quick: near them (docs/guide/frames.md says how near). `out` and the frame do not overlap.

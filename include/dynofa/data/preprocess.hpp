@@ -86,7 +86,7 @@ struct preprocessing {
   }
 
 private:
-  friend class preprocessing_plan;
+  friend class preprocessing_plan; ///< normalises as this does
 
   /// What each byte of each channel becomes: 768 divisions in place of one per value.
   using byte_table = std::array<std::array<float, 3>, 256>;
