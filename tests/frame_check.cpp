@@ -217,19 +217,20 @@ static int program(int argc, char** argv) {
       }
     const auto verdicts = judge(one, f, images, settings, o);
     const double n = static_cast<double>(images.size());
-    double total = 0;
-    for (std::size_t s = 0; s < settings.size(); ++s)
+    for (std::size_t s = 0; s < settings.size(); ++s) {
+      double total = 0;
       for (std::size_t l = 0; l < o.levels.size(); ++l) {
         const verdict& v = verdicts[s][l];
         const double loss = 100 * (double(v.exact) - double(v.quick)) / n;
-        total += loss / double(settings.size() * o.levels.size());
+        total += loss / double(o.levels.size());
         check(loss <= 1,
               text(settings[s].name(), ", level ", o.levels[l], " at ", f.levels()[o.levels[l]].arch.r, ": top-1 ",
                    fixed(100 * double(v.exact) / n, 2), " -> ", fixed(100 * double(v.quick) / n, 2), ", ",
                    fixed(loss, 2), " points lost (1.0), ", v.lost, " images lost and ", v.won, " won, logits move by ",
                    fixed(std::sqrt(v.moved / v.spread), 4), " of their deviation"));
       }
-    check(total <= 0.3, text("on average ", fixed(total, 3), " points lost (0.3)"));
+      check(total <= 0.3, text(settings[s].name(), ": on average ", fixed(total, 3), " points lost (0.3)"));
+    }
     check_time(one, f, images.load(0), o);
   });
 }
