@@ -29,7 +29,8 @@ bool is_wrapped(const std::string& source) {
 
 TEST_CASE("every example, benchmark and check explains its faults") {
   int programs = 0;
-  for (const char* folder : {"examples", "examples/10_a_backend_of_your_own", "examples/12_c_library", "benchmarks", "tests", "tests/golden"})
+  for (const char* folder : {"examples", "examples/10_a_backend_of_your_own", "examples/12_c_library", "benchmarks",
+                             "benchmarks/paper", "tests", "tests/golden"})
     for (const auto& entry : fs::directory_iterator(source_dir / folder)) {
       const std::string name = entry.path().filename().string();
       if (entry.path().extension() != ".cpp" || name.starts_with("test_")) continue;
