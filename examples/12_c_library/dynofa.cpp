@@ -110,10 +110,11 @@ data::frame frame_of(const dynofa_frame& f) {
   require_argument(f.layout >= DYNOFA_RGB && f.layout <= DYNOFA_FLOATS, "frame layout",
                    "one of enum dynofa_layout, 1 to 8", f.layout);
   const std::size_t planes = f.layout == DYNOFA_FLOATS ? 3 : f.layout == DYNOFA_NV12 ? 2 : 1;
-  for (std::size_t i = 0; i < planes; ++i) {
-    require_argument(f.planes[i] != nullptr, text("frame planes[", i, ']'), "a pointer", "NULL");
-    require_argument(f.bytes[i] <= SIZE_MAX / 2, text("frame bytes[", i, ']'), "a size that memory can have",
-                     f.bytes[i]);
+  for (std::size_t i = 0; i < planes; ++i) { // no text is made where all is well: it would allocate
+    if (!f.planes[i]) throw error(errc::invalid_argument, text("frame planes[", i, ']'), "a pointer", "NULL");
+    if (f.bytes[i] > SIZE_MAX / 2)
+      throw error(errc::invalid_argument, text("frame bytes[", i, ']'), "a size that memory can have",
+                  text(f.bytes[i]));
   }
   const auto bytes = [&](std::size_t i) {
     return std::span(static_cast<const std::uint8_t*>(f.planes[i]), f.bytes[i]);
@@ -125,13 +126,12 @@ data::frame frame_of(const dynofa_frame& f) {
                                            data::yuv_colours::bt601_full, data::yuv_colours::bt709_full};
     return known[f.colours];
   };
-  const auto packed = [&]<data::pixel_layout Layout>(data::packed_view<Layout> view) { return data::frame(view); };
   switch (f.layout) {
-  case DYNOFA_RGB: return packed(data::rgb_view{bytes(0), f.width, f.height, f.strides[0]});
-  case DYNOFA_BGR: return packed(data::bgr_view{bytes(0), f.width, f.height, f.strides[0]});
-  case DYNOFA_RGBA: return packed(data::rgba_view{bytes(0), f.width, f.height, f.strides[0]});
-  case DYNOFA_BGRA: return packed(data::bgra_view{bytes(0), f.width, f.height, f.strides[0]});
-  case DYNOFA_GREY: return packed(data::grey_view{bytes(0), f.width, f.height, f.strides[0]});
+  case DYNOFA_RGB: return data::rgb_view{bytes(0), f.width, f.height, f.strides[0]};
+  case DYNOFA_BGR: return data::bgr_view{bytes(0), f.width, f.height, f.strides[0]};
+  case DYNOFA_RGBA: return data::rgba_view{bytes(0), f.width, f.height, f.strides[0]};
+  case DYNOFA_BGRA: return data::bgra_view{bytes(0), f.width, f.height, f.strides[0]};
+  case DYNOFA_GREY: return data::grey_view{bytes(0), f.width, f.height, f.strides[0]};
   case DYNOFA_YUYV: return data::yuyv_view{bytes(0), f.width, f.height, f.strides[0], colours()};
   case DYNOFA_NV12:
     return data::nv12_view{bytes(0), bytes(1), f.width, f.height, f.strides[0], f.strides[1], colours()};
@@ -143,8 +143,9 @@ data::frame frame_of(const dynofa_frame& f) {
                    "the same for each plane of floats", f.strides[0], ", ", f.strides[1], ", ", f.strides[2]);
   require_argument(f.strides[0] % sizeof(float) == 0, "frame strides", "whole floats", f.strides[0], " bytes");
   const auto floats = [&](std::size_t i) {
-    require_argument(reinterpret_cast<std::uintptr_t>(f.planes[i]) % alignof(float) == 0, text("frame planes[", i, ']'),
-                     "an address that a float may have", "one between two");
+    if (reinterpret_cast<std::uintptr_t>(f.planes[i]) % alignof(float) != 0)
+      throw error(errc::invalid_argument, text("frame planes[", i, ']'), "an address that a float may have",
+                  "one between two");
     return std::span(static_cast<const float*>(f.planes[i]), f.bytes[i] / sizeof(float));
   };
   const auto range = f.range == DYNOFA_UNIT ? data::value_range::unit : data::value_range::byte;

@@ -62,18 +62,15 @@ data::frame frame_of(const GstVideoFrame& f) {
     require_argument(s > 0, "buffer", "rows from top to bottom", "a stride of ", s);
     return static_cast<std::size_t>(s);
   };
-  const auto packed = [&]<data::pixel_layout Layout>(std::in_place_type_t<data::packed_view<Layout>>) {
-    return data::frame(data::packed_view<Layout>{bytes_of(f, 0), width, height, stride(0)});
-  };
   const auto colours = colours_of(f.info.colorimetry);
   switch (GST_VIDEO_FRAME_FORMAT(&f)) {
-  case GST_VIDEO_FORMAT_RGB: return packed(std::in_place_type<data::rgb_view>);
-  case GST_VIDEO_FORMAT_BGR: return packed(std::in_place_type<data::bgr_view>);
+  case GST_VIDEO_FORMAT_RGB: return data::rgb_view{bytes_of(f, 0), width, height, stride(0)};
+  case GST_VIDEO_FORMAT_BGR: return data::bgr_view{bytes_of(f, 0), width, height, stride(0)};
   case GST_VIDEO_FORMAT_RGBA:
-  case GST_VIDEO_FORMAT_RGBx: return packed(std::in_place_type<data::rgba_view>);
+  case GST_VIDEO_FORMAT_RGBx: return data::rgba_view{bytes_of(f, 0), width, height, stride(0)};
   case GST_VIDEO_FORMAT_BGRA:
-  case GST_VIDEO_FORMAT_BGRx: return packed(std::in_place_type<data::bgra_view>);
-  case GST_VIDEO_FORMAT_GRAY8: return packed(std::in_place_type<data::grey_view>);
+  case GST_VIDEO_FORMAT_BGRx: return data::bgra_view{bytes_of(f, 0), width, height, stride(0)};
+  case GST_VIDEO_FORMAT_GRAY8: return data::grey_view{bytes_of(f, 0), width, height, stride(0)};
   case GST_VIDEO_FORMAT_YUY2: return data::yuyv_view{bytes_of(f, 0), width, height, stride(0), colours};
   case GST_VIDEO_FORMAT_NV12:
     return data::nv12_view{bytes_of(f, 0), bytes_of(f, 1), width, height, stride(0), stride(1), colours};

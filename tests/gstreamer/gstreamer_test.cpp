@@ -22,8 +22,9 @@
 extern "C" {
 GST_PLUGIN_STATIC_DECLARE(dynofa);
 
-// Read by the address sanitizer alone. GLib makes a table when it is loaded, and leaves it to readers without a lock when
-// the table grows. A stack that reaches down to the loader, through code without frame pointers, tells it from ours.
+// Read by the address sanitizer alone. GLib makes a table when it is loaded, and leaves it to readers without a lock
+// when the table grows. A stack that reaches down to the loader, through code without frame pointers, tells it from
+// ours.
 const char* __asan_default_options() { return "fast_unwind_on_malloc=0:malloc_context_size=12"; }
 const char* __lsan_default_suppressions() { return "leak:ld-linux"; }
 }
