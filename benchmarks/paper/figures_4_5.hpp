@@ -35,11 +35,20 @@ void time_all(story& s, device<Backend>& on, std::vector<candidate>& all) {
       if (round < 0) {
         if (s.quick && i % 8 != 0) continue; // the reference takes its time
         session judge(backend::reference{}, c.net());
-        const auto wanted =
-            judge.run(judge.bind(c.network, fold(*c.net(), c.network, stored_statistics(*c.net(), c.network))), input);
+        const scale_shift norms = fold(*c.net(), c.network, stored_statistics(*c.net(), c.network));
+        const auto wanted = judge.run(judge.bind(c.network, norms), input);
+        const auto compare = [&](double tolerance) {
+          if (const auto fault = bench::difference(logits, wanted, tolerance); !fault.empty())
+            throw error(errc::mismatch, c.system + ", " + c.name, "the reference's answer", "one that " + fault);
+        };
         runner.run(levels[i], input, logits);
-        if (const auto fault = bench::difference(logits, wanted, on.tolerance); !fault.empty())
-          throw error(errc::mismatch, c.system + ", " + c.name, "the reference's answer", "one that " + fault);
+        compare(on.tolerance);
+        if (on.in_floats) {
+          session<Backend> exact(*on.in_floats, c.net());
+          auto level = exact.bind(c.network, norms);
+          exact.run(level, input, logits);
+          compare(5e-4);
+        }
       } else {
         for (int run = 0; run < 10; ++run) {
           const double ms = ms_of([&] { runner.run(levels[i], input, logits); });

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,12 +50,13 @@ template <inference_backend Backend>
 struct device {
   std::string key; ///< "cpu", "gpu": in names of files, and the paper's networks that were made for it
   Backend backend; ///< that runs the networks of random weights
-  std::function<Backend()> of_family; ///< runs the trained family; each a backend of its own
-  std::string name;                   ///< "cpu avx512, 1 thread, AMD EPYC …"
-  double tolerance;                   ///< of logits, in standard deviations of the reference's
-  std::string panel;                  ///< the paper's letter: "a" for the GPU, "b" for the CPU
-  std::vector<disturbance> all;       ///< in the order in which Figure 1 shows them
-  disturbance comes = {};             ///< of Figure 7
+  std::function<Backend()> of_family;    ///< runs the trained family; each a backend of its own
+  std::string name;                      ///< "cpu avx512, 1 thread, AMD EPYC …"
+  double tolerance;                      ///< of logits, in standard deviations of the reference's
+  std::optional<Backend> in_floats = {}; ///< the same kernels in fp32, where the figures are measured in halves
+  std::string panel;                     ///< the paper's letter: "a" for the GPU, "b" for the CPU
+  std::vector<disturbance> all;          ///< in the order in which Figure 1 shows them
+  disturbance comes = {};                ///< of Figure 7
 };
 
 /// "CPU", "GPU".

@@ -5,6 +5,8 @@
 #include "support/sentence.hpp"
 #include <vector>
 
+namespace dynofa_test::data_frame {
+
 using namespace dynofa;
 using namespace dynofa::data;
 using bytes = std::vector<std::uint8_t>;
@@ -50,3 +52,5 @@ TEST_CASE("a picture of the library is a frame") {
   CHECK(f.row(2)[4] == 7);
   CHECK(f.to_string() == "2×3 RGB");
 }
+
+} // namespace dynofa_test::data_frame

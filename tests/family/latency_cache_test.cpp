@@ -7,6 +7,8 @@
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
 
+namespace dynofa_test::family_latency_cache {
+
 using namespace dynofa;
 
 namespace {
@@ -97,3 +99,5 @@ TEST_CASE("latencies can hold what preparing an image takes") {
   CHECK(calls == 10);
   CHECK(with[0].min_ms >= 2);
 }
+
+} // namespace dynofa_test::family_latency_cache

@@ -6,6 +6,8 @@
 #include "support/sentence.hpp"
 #include <algorithm>
 
+namespace dynofa_test::farm_result_log {
+
 using namespace dynofa;
 using farm::result_log;
 
@@ -89,3 +91,5 @@ TEST_CASE("one job has a log at a time") {
   CHECK(reopened(folder.path() / "job.log").find("expected a log that no other job has open") != std::string::npos);
   CHECK(reopened(folder.path() / "no folder" / "job.log").find("expected to write the log") != std::string::npos);
 }
+
+} // namespace dynofa_test::farm_result_log

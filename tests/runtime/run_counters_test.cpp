@@ -4,6 +4,8 @@
 
 #include <string>
 
+namespace dynofa_test::runtime_run_counters {
+
 using namespace dynofa;
 using namespace dynofa::runtime;
 
@@ -40,3 +42,5 @@ TEST_CASE("before the first image there are zeros, and no target") {
   CHECK(counters.csv() == "images,late,switches,latency_ms,preparation_ms,level_0\n0,0,0,0,0,0\n");
   CHECK(counters.prometheus().find("dynofa_target_seconds +Inf\n") != std::string::npos);
 }
+
+} // namespace dynofa_test::runtime_run_counters
