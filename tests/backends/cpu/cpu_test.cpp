@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "support/isas.hpp"
+#include "support/slimmable_networks.hpp"
 #include "support/tiny_space.hpp"
 #include <algorithm>
 #include <array>
@@ -124,21 +125,10 @@ TEST_CASE("ResNet: widths, ratios and depths at random, odd sizes and a batch") 
 }
 
 TEST_CASE("slimmable networks: one width for all, and channels that a list describes") {
-  using of_lists = search_space<mobilenet_v2, expand<3, 6>, mix_width<320>, classes<10>, resolution<64>>;
-  using one = search_space<mobilenet_v2, stage_widths<24, 32, 48, 56, 64, 80>, mix_width<104>,
-                           one_width<0.35, 0.5, 0.75, 1.0>, classes<10>, resolution<64>>;
-  suite lists(std::make_shared<const supernet>(random_supernet(of_lists::description, 10)));
-  const int channels[] = {8,  8,  24, 16, 40, 16, 48, 8,  40, 8,  32, 8,  72, 24, 96,  24, 80, 24,
-                          88, 24, 96, 32, 64, 32, 72, 32, 64, 56, 72, 56, 80, 56, 200, 96, 320};
-  for (const int r : {64, 37})
-    lists.networks.emplace_back(lists.net, make_channel_plan(of_lists::description, channels, r));
-  lists.add(largest(of_lists::description)); // beside which packed weights are small
-  suite widths(std::make_shared<const supernet>(random_supernet(one::description, 11)));
-  for (std::uint8_t w = 0; w < 4; ++w) {
-    arch a = largest(one::description);
-    a.w = {w};
-    widths.add(a);
-  }
+  const auto all = support::slimmable_networks();
+  suite lists(all.front().first), widths(all.back().first);
+  for (const auto& one : all) (one.first == lists.net ? lists : widths).networks.emplace_back(one.first, one.second);
+  lists.add(largest(lists.net->space)); // beside which packed weights are small
   for (const std::string& isa : isas())
     for (const suite* s : {&lists, &widths}) check(backend::cpu{.isa = isa, .threads = 2}, *s);
 }

@@ -15,6 +15,7 @@
 #include <doctest/doctest.h>
 
 #include "support/sentence.hpp"
+#include "support/slimmable_networks.hpp"
 #include "support/tiny_space.hpp"
 #include <algorithm>
 #include <atomic>
@@ -22,6 +23,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace dynofa_test::backends_cuda_cuda {
 
@@ -87,13 +89,17 @@ TEST_CASE("every block and whole networks agree with the reference") {
   SUBCASE("MobileNetV3") { net = support::tiny_supernet(); }
   SUBCASE("ProxylessNAS") { net = support::tiny_proxyless(); }
   SUBCASE("ResNet-50D") { net = support::odd_resnet(); }
+  SUBCASE("slimmable networks") {}
   for (const std::string values : {"fp32", "fp16"})
     for (const int batch : {1, 3}) {
       const backend::cuda gpu{.precision = values};
       const backend::reference judge;
       random_stream random(4, "archs");
-      for (int i = 0; i < 6; ++i) {
-        const plan p = make_plan(net->space, random_arch(net->space, random), batch);
+      std::vector<std::pair<supernet_ptr, plan>> networks;
+      for (int i = 0; i < 6 && net; ++i)
+        networks.emplace_back(net, make_plan(net->space, random_arch(net->space, random), batch));
+      if (!net && batch == 1) networks = support::slimmable_networks();
+      for (const auto& [net, p] : networks) {
         const scale_shift affine = fold(*net, p, stored_statistics(*net, p));
         auto level = gpu.bind(gpu.pack(net), p, affine);
         auto space = gpu.make_workspace(std::span(&p, 1));

@@ -12,6 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "backends/cuda/emulated_level.hpp"
+#include "support/slimmable_networks.hpp"
 #include "support/tiny_space.hpp"
 #include <algorithm>
 #include <bit>
@@ -117,6 +118,11 @@ TEST_CASE("ProxylessNAS: a stem of more channels than a thread block keeps, and 
       a.r = 37;
       compare(net, make_plan(net->space, a, batch, true), values, {96 * 1024, 16}, nullptr);
     }
+}
+
+TEST_CASE("slimmable networks: one width for all, and channels that a list describes") {
+  for (const auto& [net, p] : support::slimmable_networks())
+    for (const precision values : {precision::fp32, precision::fp16}) compare(net, p, values, {96 * 1024, 16}, nullptr);
 }
 
 TEST_CASE("a weight beyond half precision is refused in fp16, never made infinite") {

@@ -44,7 +44,7 @@ DYNOFA_KERNEL front(front_args p) {
       9 * channel_chunk / 4,
       [&](int i) -> const void* {
         const int c = i % (channel_chunk / 4) * 4;
-        return c < channels && p.with_separable ? p.depthwise + i / (channel_chunk / 4) * p.channels + first + c
+        return c < channels && p.with_separable ? p.depthwise + i / (channel_chunk / 4) * p.depthwise_pitch + first + c
                                                 : nullptr;
       },
       [&](int i) -> void* { return taps + i * 4; });

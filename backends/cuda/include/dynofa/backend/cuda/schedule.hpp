@@ -154,7 +154,8 @@ protected:
     }
     if (with_separable) {
       const block& second = plan_.blocks[separable];
-      a.depthwise = floats(weights_.of(second, weight_role::depthwise));
+      const auto& taps = weights_.of(second, weight_role::depthwise);
+      a.depthwise = floats(taps), a.depthwise_pitch = taps.pitch;
       if (is_one_launch(second)) {
         const auto& project = weights_.of(second, weight_role::output);
         a.project = at_.weights + project.offset;

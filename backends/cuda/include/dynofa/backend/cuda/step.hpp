@@ -19,10 +19,10 @@ struct front_args {
   const void* in;         ///< [N][size][size][C], read if not
   void* out;              ///< [N][size][size][C]
   const void* stem;       ///< [C][32]: output × (row, column, input), padded with zeros
-  const float* depthwise; ///< [3·3][C]
+  const float* depthwise; ///< [3·3][depthwise_pitch], of which C are used
   const void* project;    ///< [C][project_pitch]: output × input; null: the depthwise convolution is all
   const float *scale[3], *shift[3];
-  std::int32_t image_size, size, channels, tiles_across, project_pitch;
+  std::int32_t image_size, size, channels, tiles_across, depthwise_pitch, project_pitch;
   activation stem_act, act;
   bool with_stem, with_separable;
 };
