@@ -7,7 +7,8 @@
 // library lets us (glibc keeps the originals under __libc_ names), and with them operator new, which calls malloc.
 // Sanitizers bring their own and are left alone: then SUPPORT_COUNTS_ALLOCATIONS is 0. For one source file of a
 // program.
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef SUPPORT_COUNTS_ALLOCATIONS // said by a build that links a sanitizer into what was compiled without
+#elif defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SUPPORT_COUNTS_ALLOCATIONS 0
