@@ -3,9 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include "support/random_family.hpp"
 #include "support/scratch_folder.hpp"
 #include "support/sentence.hpp"
+#include "support/tiny_family.hpp"
 
 namespace dynofa_test::family_latency_cache {
 
@@ -14,7 +14,7 @@ using namespace dynofa;
 namespace {
 
 family measured(const std::string& device) {
-  family f = support::random_family();
+  family f = support::tiny_family();
   for (std::size_t i = 0; i < f.levels().size(); ++i)
     f.set_latency(i, {device, 1.5 + double(i), 2.5 + double(i), 0.25, 40});
   return f;
@@ -29,14 +29,14 @@ TEST_CASE("latencies are kept by levels and by device, to the bit") {
   remember_latencies(f, "board A", file);
   remember_latencies(measured("board B"), "board B", file);
 
-  family anew = support::random_family();
+  family anew = support::tiny_family();
   CHECK_FALSE(recall_latencies(anew, "board C", file));
   CHECK(recall_latencies(anew, "board A", file));
   CHECK(recall_latencies(anew, "board B", file));
   for (std::size_t i = 0; i < f.levels().size(); ++i)
     CHECK(*anew.latency_on(i, "board A") == *f.latency_on(i, "board A"));
 
-  family fewer = support::random_family();
+  family fewer = support::tiny_family();
   fewer.remove(0);
   CHECK(latency_cache_file(folder.path(), fewer) != latency_cache_file(folder.path(), f));
   CHECK_FALSE(recall_latencies(fewer, "board A", file));
@@ -53,7 +53,7 @@ TEST_CASE("a cache that is none of ours is none, and begins anew") {
   const std::string whole(map_file(file).text());
   for (std::size_t cut = 0; cut < whole.size(); cut += 7) {
     support::write_text(file, whole.substr(0, cut));
-    family anew = support::random_family();
+    family anew = support::tiny_family();
     CHECK_FALSE(recall_latencies(anew, "board", file));
     CHECK(anew.levels().front().latency.empty());
   }
@@ -61,7 +61,7 @@ TEST_CASE("a cache that is none of ours is none, and begins anew") {
                               R"({"format":"dynofa latencies","version":1,"devices":[1]})",
                               R"({"format":"dynofa latencies","version":1,"devices":{"board":[{"median_ms":-1}]}})"}) {
     support::write_text(file, content);
-    family anew = support::random_family();
+    family anew = support::tiny_family();
     CHECK_FALSE(recall_latencies(anew, "board", file));
     remember_latencies(f, "board", file);
     CHECK(recall_latencies(anew, "board", file));
@@ -70,11 +70,11 @@ TEST_CASE("a cache that is none of ours is none, and begins anew") {
 
 TEST_CASE("what was measured once is not measured again, and a folder that cannot be written is no error") {
   const support::scratch_folder folder;
-  family f = support::random_family();
+  family f = support::tiny_family();
   while (f.levels().size() > 1) f.remove(1);
   const std::string device = recall_or_measure_latencies(f, backend::reference{}, folder.path(), 1);
   const measured_latency first = *f.latency_on(0, device);
-  family again = support::random_family();
+  family again = support::tiny_family();
   while (again.levels().size() > 1) again.remove(1);
   CHECK(recall_or_measure_latencies(again, backend::reference{}, folder.path(), 1) == device);
   CHECK(*again.latency_on(0, device) == first);
@@ -85,7 +85,7 @@ TEST_CASE("what was measured once is not measured again, and a folder that canno
 }
 
 TEST_CASE("latencies can hold what preparing an image takes") {
-  family f = support::random_family();
+  family f = support::tiny_family();
   while (f.levels().size() > 1) f.remove(1);
   int calls = 0;
   const auto slow = [&](int r, std::span<float> image) {
