@@ -61,6 +61,8 @@ class Site:
             raise SystemExit(f'{page}: no such file: {link}')
         if any(path.startswith(h) for h in HEADERS):
             return 'source:' + path  # finish() knows what Doxygen calls it
+        if path.endswith('.csv'): # to be downloaded: Doxygen takes minutes for a page of ten thousand lines
+            return self.figure(self.source / path)
         if path not in self.listed:
             self.listed.append(path)
         return '@ref ' + identifier(path)
