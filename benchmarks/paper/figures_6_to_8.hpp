@@ -63,22 +63,28 @@ inline summary summary_of(const trace& seen, double from, double until) {
   return s;
 }
 
+/// As many points as can be told apart: every k-th image, and every late one.
+inline bool is_drawn(const trace& seen, std::size_t i) { return i % (1 + seen.size() / 350) == 0 || seen[i].late(); }
+template <class Take>
+void take_some(const trace& seen, Take take) {
+  for (std::size_t i = 0; i < seen.size(); ++i)
+    if (is_drawn(seen, i)) take(seen[i]);
+}
+
+/// What is drawn, and every image that ran on another level, or under another limit, than the one before: a GPU makes
+/// tens of thousands.
 inline csv_table table_of(const std::vector<std::pair<std::string, const trace*>>& networks) {
   csv_table table({"network", "seconds", "level", "top1", "latency_ms", "limit_ms", "reason"});
   for (const auto& [name, seen] : networks)
-    for (const seen_image& i : *seen)
-      table.add(name, fixed(i.seconds, 4), i.level + 1, i.top1, fixed(i.ms, 4), fixed(i.limit_ms, 4),
-                runtime::name(i.why));
+    for (std::size_t n = 0; n < seen->size(); ++n) {
+      const seen_image &i = (*seen)[n], &before = (*seen)[n > 0 ? n - 1 : 0];
+      if (is_drawn(*seen, n) || i.level != before.level || i.limit_ms != before.limit_ms)
+        table.add(name, fixed(i.seconds, 4), i.level + 1, i.top1, fixed(i.ms, 4), fixed(i.limit_ms, 4),
+                  runtime::name(i.why));
+    }
   return table;
 }
 
-/// As many points as can be told apart: every k-th image, and every late one.
-template <class Take>
-void take_some(const trace& seen, Take take) {
-  const std::size_t every = 1 + seen.size() / 350;
-  for (std::size_t i = 0; i < seen.size(); ++i)
-    if (i % every == 0 || seen[i].late()) take(seen[i]);
-}
 /// A value that changes now and then, as the corners of its steps.
 template <class Value>
 std::vector<std::array<double, 2>> corners(const trace& seen, Value value) {
