@@ -3,6 +3,7 @@
 #include "dynofa/model/random_supernet.hpp"
 #include "dynofa/space/search_space.hpp"
 
+#include "support/chosen_levels.hpp"
 #include <memory>
 
 namespace support {
@@ -15,21 +16,8 @@ inline dynofa::family random_family() {
                              kernel<3, 5, 7>, resolution<96, 128, 160, 192>>;
   const auto net = std::make_shared<const supernet>(random_supernet(space::description, 1));
   family f(net, data::exact_preprocessing(), std::vector<data::class_name>(100, {"n0", "none"}));
-  struct choice {
-    std::uint8_t d, e, k;
-    std::uint16_t r;
-  };
-  int correct = 700;
-  for (const choice& c :
-       {choice{2, 3, 3, 96}, {2, 3, 3, 128}, {2, 4, 3, 160}, {3, 4, 3, 160}, {3, 6, 3, 192}, {4, 6, 5, 192}}) {
-    arch a = largest(space::description);
-    std::fill(a.d.begin(), a.d.end(), c.d);
-    std::fill(a.e.begin(), a.e.end(), c.e);
-    std::fill(a.ks.begin(), a.ks.end(), c.k);
-    a.r = c.r;
-    f.add({a, stored_statistics(*net, a), {1000, correct, 900}, {}});
-    correct += 20;
-  }
+  add_levels(f, {{2, 3, 3, 96}, {2, 3, 3, 128}, {2, 4, 3, 160}, {3, 4, 3, 160}, {3, 6, 3, 192}, {4, 6, 5, 192}}, 700,
+             20);
   return f;
 }
 

@@ -1,9 +1,8 @@
 #pragma once
 #include "dynofa/family/file.hpp"
 
+#include "support/chosen_levels.hpp"
 #include "support/tiny_space.hpp"
-#include <array>
-#include <cstdint>
 #include <filesystem>
 #include <vector>
 
@@ -18,20 +17,7 @@ inline dynofa::family tiny_family() {
   for (const char* name : {"ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay"})
     names.push_back({text("n0", names.size()), name});
   family f(net, data::exact_preprocessing(), names);
-  struct choice {
-    std::uint8_t d, e, k;
-    std::uint16_t r;
-  };
-  int correct = 500;
-  for (const choice& c : std::array<choice, 3>{{{2, 3, 3, 32}, {3, 4, 3, 48}, {4, 6, 7, 64}}}) {
-    arch a = largest(tiny_space::description);
-    std::fill(a.d.begin(), a.d.end(), c.d);
-    std::fill(a.e.begin(), a.e.end(), c.e);
-    std::fill(a.ks.begin(), a.ks.end(), c.k);
-    a.r = c.r;
-    f.add({a, stored_statistics(*net, a), {1000, correct, 900}, {}});
-    correct += 100;
-  }
+  add_levels(f, {{2, 3, 3, 32}, {3, 4, 3, 48}, {4, 6, 7, 64}}, 500, 100);
   return f;
 }
 
