@@ -10,6 +10,7 @@
 #include "dynofa/runtime/thread_coordinator.hpp"
 #include "dynofa/space/sampling.hpp"
 
+#include "../examples/support/gpu_batches.hpp"
 #include "support/checks.hpp"
 #include "support/help.hpp"
 #include "support/other_process.hpp"
@@ -52,32 +53,6 @@ double rank(std::vector<double> v, double p) {
 }
 double since(clock_type::time_point start) { return milliseconds_type(clock_type::now() - start).count(); }
 const auto ready = [](int, std::span<float>) {}; // the image lies there already
-
-/// Large batches of the largest network, one after the other, on a stream of their own.
-class large_batches {
-public:
-  explicit large_batches(const supernet_ptr& net)
-      : worker_{[this, net](const std::stop_token& stop) {
-        session runner(backend::cuda{}, net);
-        auto level = runner.load(largest(net->space), stored_statistics(*net, largest(net->space)), 64);
-        runner.prepare();
-        while (!stop.stop_requested()) {
-          working_.wait(false);
-          if (stop.stop_requested()) break;
-          runner.backend().enqueue(*level, runner.workspace());
-          runner.backend().wait();
-        }
-      }} {}
-  ~large_batches() { worker_.request_stop(), start(); }
-  large_batches(const large_batches&) = delete;
-  large_batches& operator=(const large_batches&) = delete;
-  void start() { working_ = true, working_.notify_all(); }
-  void stop() { working_ = false; }
-
-private:
-  std::atomic<bool> working_ = false;
-  std::jthread worker_;
-};
 
 /// What comes to the GPU and goes.
 struct other_work {
@@ -265,7 +240,7 @@ static int program(int argc, char** argv) {
   if (process) {
     check_holding(f, device, {command.back(), [&] { process->start(); }, [&] { process->stop(); }}, seconds, out);
   } else {
-    large_batches batches(f.net());
+    support::gpu_batches batches(f.net(), largest(f.net()->space), 64); // large ones of the largest network
     const other_work other{"batches of 64 on a second stream", [&] { batches.start(); }, [&] { batches.stop(); }};
     check_holding(f, device, other, seconds, out);
     check_priority(f, other);
